@@ -1,0 +1,64 @@
+# make run     run the virtual line through model, spool, SDK, local hub and verdicts
+# make test    all tests              make check  format, lint, types, architecture
+# make bench   side-by-side figures   make train  train models/pcb-defects anew
+# The first of them makes .venv and installs the pinned requirements.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# RUN_SECONDS, SOURCE, MODEL: see README.md.
+RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
+            $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)')
+
+.PHONY: run test test-slow check format bench train generate lock clean
+
+$(READY): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+run: $(READY)
+	@$(BIN)/python -m demo $(RUN_ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/architecture
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	@$(BIN)/python -m bench
+
+# Schemas, reference pages and manifest defaults; tests fail when they are stale.
+generate: $(READY)
+	$(BIN)/python -m docs.generate
+
+# PyTorch is a tool for this target only; it never enters .venv.
+train: $(READY)
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/python -m pip install --quiet -r requirements/train.txt
+	.venv-train/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-train/bin/python -m training
+
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra edge --extra console pyproject.toml -o requirements/edge.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .venv-train run out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""A loopback IoT Hub and workload API for the real device SDK, with faults on demand."""
