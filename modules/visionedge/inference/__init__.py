@@ -1,0 +1,1 @@
+"""From a frame to a prediction: session, geometry, boxes, and one file an output head."""

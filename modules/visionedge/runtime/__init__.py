@@ -1,0 +1,1 @@
+"""Threads, time, queues and log lines: what every other part stands on."""

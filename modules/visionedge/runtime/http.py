@@ -1,0 +1,96 @@
+"""A very small HTTP server for /metrics and /healthz, in one worker.
+
+Not a web server: GET only, one request at a time, fixed paths, a deadline a request, no
+files. It listens where the settings say, by default on loopback only.
+"""
+
+import http.server
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from visionedge.errors import SettingsError
+from visionedge.runtime.worker import Worker
+
+log: Final = logging.getLogger(__name__)
+_REQUEST_TIMEOUT_S: Final = 2.0
+_POLL_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a route answers."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+
+
+Routes = Mapping[str, Callable[[], Response]]
+
+
+class HttpServer:
+    """Serves `routes` until stopped.
+
+    Args:
+        host: address to listen on.
+        port: 0 takes any free one; see `port`.
+        routes: path to what makes its answer.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int, routes: Routes) -> None:
+        try:
+            self._server = http.server.HTTPServer((host, port), _handler(routes))
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                fields={"http.port": str(error.strerror)},
+                hint="set http.port to a free port, or to 0 for none",
+            ) from None
+        self._server.timeout = _POLL_S
+        self._worker = Worker("http", self._serve, stuck_after_s=30)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._worker.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop answering and let the port go."""
+        self._worker.stop(timeout_s)
+        self._server.server_close()
+
+    def _serve(self, worker: Worker) -> None:
+        while not worker.stopping:
+            worker.beat()
+            self._server.handle_request()
+
+
+def _handler(routes: Routes) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        timeout = _REQUEST_TIMEOUT_S
+        server_version = "visionedge"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            route = routes.get(self.path.partition("?")[0])
+            response = route() if route else Response(b"not found\n", status=404)
+            self.send_response(response.status)
+            self.send_header("Content-Type", response.content_type)
+            self.send_header("Content-Length", str(len(response.body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(response.body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - as the base class
+            log.debug(format, *args)
+
+    return Handler

@@ -1,0 +1,200 @@
+"""Threads: one named, supervised thread a job, all of them made here.
+
+Why not bare threads: a thread that dies of an exception dies in silence, and a thread
+that is parked in a native call cannot be cancelled. So a `Worker` logs and restarts its
+job after a crash, tells by its heartbeat when it is stuck, and is a daemon, so that a
+parked call can never keep the process alive. A `Caller` runs single calls (the device
+SDK's, a camera's open) under a deadline of ours and abandons the thread that misses it.
+
+What this does not promise: that a stuck call ends. It stays parked until the process
+ends; `Caller.abandoned` counts such threads, and the owner decides when there are enough
+of them for a restart of the process.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar, cast
+
+from visionedge.runtime.backoff import Backoff
+from visionedge.runtime.clock import Clock, SystemClock
+
+T = TypeVar("T")
+log: Final = logging.getLogger(__name__)
+
+
+class Worker:
+    """One named daemon thread that runs one job until it returns or is told to stop.
+
+    The job gets the worker, loops `while not worker.stopping`, calls `worker.beat()` once
+    a round, and waits by `worker.wait()` so that a stop wakes it. If the job raises, it is
+    logged and started again after a growing pause; if it returns, the worker is done.
+
+    Args:
+        name: shown in logs, metrics and debuggers.
+        job: what to do.
+        stuck_after_s: how old the last heartbeat may be before `stuck` says so.
+        on_crash: told of each crash, for the metrics.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: Callable[["Worker"], None],
+        *,
+        stuck_after_s: float = 60.0,
+        on_crash: Callable[["Worker", Exception], None] | None = None,
+        backoff: Backoff | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self._job = job
+        self._stuck_after_ns = round(stuck_after_s * 1e9)
+        self._on_crash = on_crash
+        self._backoff = backoff or Backoff(first_s=0.5, max_s=30.0)
+        self._clock = clock or SystemClock()
+        self._stop = threading.Event()
+        self._beat_ns = self._clock.ns()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> "Worker":
+        """Start the thread; returns itself."""
+        self.beat()
+        self._thread.start()
+        return self
+
+    @property
+    def stopping(self) -> bool:
+        """True once somebody asked the job to end."""
+        return self._stop.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """True while the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def stuck(self) -> bool:
+        """True while the thread runs and has not given a sign of life for too long."""
+        return self.alive and self._clock.ns() - self._beat_ns > self._stuck_after_ns
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self._beat_ns = self._clock.ns()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep, but wake for a stop; True if the job should end."""
+        return self._clock.wait(self._stop, timeout_s)
+
+    def request_stop(self) -> None:
+        """Ask the job to end; does not wait."""
+        self._stop.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ask the job to end and wait; False if it did not end in time."""
+        self.request_stop()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self.stopping:
+            try:
+                self._job(self)
+            except Exception as error:  # noqa: BLE001 - the one place that must outlive any job
+                self._crashed(error)
+            else:
+                return
+
+    def _crashed(self, error: Exception) -> None:
+        pause_s = self._backoff.next_s()
+        log.error(
+            "worker %s crashed and starts again in %.1f s: %r",
+            self.name,
+            pause_s,
+            error,
+            exc_info=error,
+        )
+        if self._on_crash:
+            self._on_crash(self, error)
+        self.wait(pause_s)
+
+
+class _Call(Generic[T]):
+    """One call on its way through a Caller."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self.function = function
+        self.done = threading.Event()
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.function()
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that asked
+            self.error = error
+        finally:
+            self.done.set()
+
+
+class Caller:
+    """Runs blocking calls, one at a time, each under a deadline.
+
+    The calls run in one daemon thread, made when first needed. A call that misses its
+    deadline keeps that thread; the next call gets a new one. Waiting for an earlier call
+    counts against the deadline.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.abandoned = 0
+        self._lock = threading.Lock()
+        self._calls: queue.SimpleQueue[_Call[object] | None] | None = None
+
+    def call(self, function: Callable[[], T], timeout_s: float) -> T:
+        """Run `function` in the caller's thread and return what it returns.
+
+        Raises:
+            TimeoutError: it has not returned in time, and may still be running.
+            Exception: whatever `function` raised.
+        """
+        call = _Call(function)
+        late = TimeoutError(f"{self.name}: no answer within {timeout_s:g} s")
+        started_ns = time.monotonic_ns()
+        if not self._lock.acquire(timeout=timeout_s):
+            raise late
+        try:
+            calls = self._calls or self._start()
+            calls.put(cast("_Call[object]", call))
+            if not call.done.wait(timeout_s - (time.monotonic_ns() - started_ns) / 1e9):
+                # None ends that thread if it ever comes back.
+                calls.put(None)
+                self._calls = None
+                self.abandoned += 1
+                raise late
+        finally:
+            self._lock.release()
+        if call.error is not None:
+            raise call.error
+        return cast("T", call.result)
+
+    def close(self) -> None:
+        """End the thread once it is idle."""
+        with self._lock:
+            if self._calls is not None:
+                self._calls.put(None)
+                self._calls = None
+
+    def _start(self) -> "queue.SimpleQueue[_Call[object] | None]":
+        calls: queue.SimpleQueue[_Call[object] | None] = queue.SimpleQueue()
+        threading.Thread(target=_serve, args=(calls,), name=self.name, daemon=True).start()
+        self._calls = calls
+        return calls
+
+
+def _serve(calls: "queue.SimpleQueue[_Call[object] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call.run()

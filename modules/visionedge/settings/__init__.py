@@ -1,0 +1,71 @@
+"""All settings of the module: one frozen pydantic tree, validated once per revision.
+
+This tree is the one source of the JSON Schema, the reference page and the twin defaults
+in `deployment.template.json`; each is generated from it. Unknown fields are refused, so a
+typing error in a twin is an answer and not a silence. Nothing here reads the environment
+when it is imported: `resolve` takes the sources, later ones winning field by field:
+
+    defaults  <  file  <  environment (VISIONEDGE__SECTION__FIELD)  <  twin
+
+Maps (`cameras`, `models`, `decision.classes`) are merged by key, and a null removes a
+key, as in a twin patch (RFC 7386, JSON Merge Patch). Names of map keys may hold no `.`,
+`$` or space, because a twin's may not; a label with a space is written with `_`.
+"""
+
+from visionedge.settings.cameras import (
+    CameraSettings,
+    FileCamera,
+    PatternCamera,
+    StreamCamera,
+    UsbCamera,
+)
+from visionedge.settings.sources import (
+    DEFAULTS,
+    ENV_PREFIX,
+    Document,
+    from_environment,
+    from_file,
+    merge,
+    resolve,
+)
+from visionedge.settings.tree import (
+    ClassRule,
+    DecisionSettings,
+    EscalationSettings,
+    HttpSettings,
+    InferenceSettings,
+    LogSettings,
+    ModelSettings,
+    Settings,
+    SnapshotSettings,
+    SpoolSettings,
+    TelemetrySettings,
+    UplinkSettings,
+)
+
+__all__ = [
+    "DEFAULTS",
+    "ENV_PREFIX",
+    "CameraSettings",
+    "ClassRule",
+    "DecisionSettings",
+    "Document",
+    "EscalationSettings",
+    "FileCamera",
+    "HttpSettings",
+    "InferenceSettings",
+    "LogSettings",
+    "ModelSettings",
+    "PatternCamera",
+    "Settings",
+    "SnapshotSettings",
+    "SpoolSettings",
+    "StreamCamera",
+    "TelemetrySettings",
+    "UplinkSettings",
+    "UsbCamera",
+    "from_environment",
+    "from_file",
+    "merge",
+    "resolve",
+]

@@ -1,0 +1,101 @@
+"""One settings class a kind of camera; `kind` tells them apart."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from visionedge.settings.section import Name, Section
+
+
+class _Camera(Section):
+    """What every camera has."""
+
+    model: Name = Field("default", title="Model", description="Key of the model in `models`.")
+    max_fps: float = Field(
+        0, ge=0, le=1000, title="Most frames a second", description="0 takes all the camera gives."
+    )
+    stale_after_s: float = Field(
+        5,
+        gt=0,
+        title="Stale after",
+        description="Seconds without a new frame until the camera counts as lost.",
+    )
+    expect_objects: bool = Field(
+        False, title="Expect objects", description="Doubt a frame in which nothing is seen."
+    )
+
+
+class PatternCamera(_Camera):
+    """The virtual line: rendered circuit boards on a conveyor, with ground truth."""
+
+    kind: Literal["pattern"] = Field("pattern", title="Kind", description="The virtual line.")
+    width_px: int = Field(1280, ge=160, le=7680, title="Width", description="Pixels.")
+    height_px: int = Field(720, ge=120, le=4320, title="Height", description="Pixels.")
+    fps: float = Field(30, gt=0, le=1000, title="Rate", description="Frames a second.")
+    seed: int = Field(7, ge=0, title="Seed", description="The same seed gives the same frames.")
+    defect_rate: float = Field(
+        0.6, ge=0, le=20, title="Defect rate", description="Mean number of defects a board."
+    )
+
+
+class FileCamera(_Camera):
+    """A video file, or a folder of pictures."""
+
+    kind: Literal["file"] = Field(title="Kind", description="A video file or folder of pictures.")
+    path: str = Field(title="Path", description="Video file, picture, or folder of pictures.")
+    loop: bool = Field(True, title="Loop", description="Start again at the end.")
+    realtime: bool = Field(
+        True, title="Real time", description="Keep the file's own pace; false is as fast as it can."
+    )
+    fps: float = Field(
+        0, ge=0, le=1000, title="Rate", description="Frames a second; 0 is the file's own, or 10."
+    )
+
+
+class StreamCamera(_Camera):
+    """A network camera: RTSP, or MJPEG and video over HTTP."""
+
+    kind: Literal["stream"] = Field(title="Kind", description="A camera in the network.")
+    url: str = Field(
+        title="Address",
+        description="rtsp://, rtsps://, http:// or https://. Never shown with its password.",
+    )
+    transport: Literal["tcp", "udp"] = Field(
+        "tcp", title="RTSP transport", description="TCP loses no packets."
+    )
+    open_timeout_s: float = Field(
+        10,
+        gt=0,
+        le=120,
+        title="Open timeout",
+        description="Seconds until an attempt to open fails.",
+    )
+    read_timeout_s: float = Field(
+        5,
+        gt=0,
+        le=120,
+        title="Read timeout",
+        description="Seconds without a frame until reopening.",
+    )
+
+
+class UsbCamera(_Camera):
+    """A camera of the device itself (V4L2)."""
+
+    kind: Literal["usb"] = Field(title="Kind", description="A camera at this device.")
+    device: str = Field("/dev/video0", title="Device", description="Path of the video device.")
+    width_px: int = Field(1280, ge=16, le=7680, title="Width", description="Wanted width.")
+    height_px: int = Field(720, ge=16, le=4320, title="Height", description="Wanted height.")
+    fps: float = Field(30, gt=0, le=1000, title="Rate", description="Wanted frames a second.")
+    read_timeout_s: float = Field(
+        5,
+        gt=0,
+        le=120,
+        title="Read timeout",
+        description="Seconds without a frame until reopening.",
+    )
+
+
+CameraSettings = Annotated[
+    PatternCamera | FileCamera | StreamCamera | UsbCamera, Field(discriminator="kind")
+]

@@ -1,0 +1,223 @@
+"""The tree of settings, from `Settings` at its foot to each field."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from visionedge.settings.cameras import CameraSettings, PatternCamera
+from visionedge.settings.section import Name, Section, Unit
+
+
+class ModelSettings(Section):
+    """Where a model is, and how it is run."""
+
+    path: str = Field(
+        title="Path",
+        description="Bundle folder, ONNX file or Custom Vision export, absolute or relative to "
+        "the module's working folder.",
+    )
+    providers: tuple[str, ...] = Field(
+        ("CPUExecutionProvider",),
+        min_length=1,
+        title="Execution providers",
+        description="ONNX Runtime providers, best first; those not installed are passed over.",
+    )
+    intra_op_threads: int = Field(
+        1, ge=1, le=64, title="Threads a run", description="One, with as many workers as cores."
+    )
+    floor: Unit = Field(
+        0.1,
+        title="Confidence floor",
+        description="Boxes below it are noise: neither reported nor doubted.",
+    )
+    nms_iou: Unit = Field(
+        0.45, title="NMS overlap", description="Of boxes that overlap more, the best one stays."
+    )
+    max_detections: int = Field(
+        300, ge=1, le=1000, title="Most boxes", description="Boxes kept a frame, best first."
+    )
+
+
+class InferenceSettings(Section):
+    """How frames are worked on."""
+
+    workers: int = Field(
+        0, ge=0, le=64, title="Workers", description="Threads that run models; 0 is one a core."
+    )
+
+
+class ClassRule(Section):
+    """Thresholds of one class."""
+
+    accept: Unit = Field(title="Accept from", description="From this confidence on it is taken.")
+
+
+class DecisionSettings(Section):
+    """When a prediction is taken as it is, and when it is doubted."""
+
+    accept: Unit = Field(
+        0.5,
+        title="Accept from",
+        description="From this confidence on a box or class is taken; what lies between the "
+        "floor and this is doubted.",
+    )
+    margin: Unit = Field(
+        0.15,
+        title="Margin",
+        description="A classification is doubted when its second class comes this close.",
+    )
+    classes: dict[Name, ClassRule] = Field(
+        {}, title="Classes", description="Rules of single classes, by label."
+    )
+
+
+class SnapshotSettings(Section):
+    """How a doubtful frame is made small enough to send."""
+
+    max_image_bytes: int = Field(
+        180_000,
+        ge=4_096,
+        le=180_000,
+        title="Most bytes",
+        description="Of the JPEG; base64 and the message around it must stay under 240 KiB.",
+    )
+    max_side_px: int = Field(
+        1280, ge=64, le=8192, title="Longest side", description="Larger pictures are scaled down."
+    )
+    quality: int = Field(
+        85, ge=20, le=100, title="JPEG quality", description="Where the ladder begins."
+    )
+    crop: bool = Field(
+        False, title="Crop", description="Send the doubtful boxes with a margin, not the frame."
+    )
+
+
+class EscalationSettings(Section):
+    """What is asked, how often, and until when."""
+
+    enabled: bool = Field(True, title="Enabled", description="False decides and sends nothing.")
+    min_interval_s: float = Field(
+        1.0,
+        ge=0,
+        title="Least interval",
+        description="Seconds between two escalations of a camera; doubts between are suppressed.",
+    )
+    ttl_s: float = Field(
+        7 * 86_400,
+        gt=0,
+        title="Time to live",
+        description="Seconds until an unanswered escalation expires.",
+    )
+    queue: int = Field(
+        16, ge=1, le=256, title="Queue", description="Doubtful frames waiting to be encoded."
+    )
+    snapshot: SnapshotSettings = Field(
+        SnapshotSettings(), title="Snapshot", description="How the picture is made."
+    )
+
+
+class SpoolSettings(Section):
+    """The durable store of what waits to be sent or answered."""
+
+    path: str = Field(
+        "run/spool.db", title="Path", description="The file; takes effect at the next start."
+    )
+    max_bytes: int = Field(
+        512 * 1024**2,
+        ge=1024**2,
+        title="Most bytes",
+        description="Of all messages; the least valuable is given up first.",
+    )
+    max_age_s: float = Field(
+        14 * 86_400, gt=0, title="Most age", description="Seconds; older messages are given up."
+    )
+
+
+class UplinkSettings(Section):
+    """The way to the cloud. All of it takes effect at the next start, except the window."""
+
+    kind: Literal["auto", "azure", "local"] = Field(
+        "auto",
+        title="Kind",
+        description="auto: IoT Edge where its environment is there, else local, which writes "
+        "messages to a folder.",
+    )
+    local_path: str = Field(
+        "run/outbox", title="Local folder", description="Where `local` writes JSON lines."
+    )
+    window: int = Field(
+        8, ge=1, le=256, title="Window", description="Most escalations sent and not yet answered."
+    )
+    answer_timeout_s: float = Field(
+        120,
+        gt=0,
+        title="Answer timeout",
+        description="Seconds until an unanswered escalation is sent again, with the same id.",
+    )
+    send_timeout_s: float = Field(
+        30, gt=0, le=300, title="Send timeout", description="Seconds until a send counts as failed."
+    )
+    max_failed_rebuilds: int = Field(
+        0,
+        ge=0,
+        title="Most failed rebuilds",
+        description="Then the module ends, so that edgeAgent restarts it; 0 is never.",
+    )
+
+
+class TelemetrySettings(Section):
+    """The small regular message."""
+
+    interval_s: float = Field(
+        60, ge=1, le=86_400, title="Interval", description="Seconds between two messages."
+    )
+
+
+class HttpSettings(Section):
+    """/metrics and /healthz. Takes effect at the next start."""
+
+    host: str = Field(
+        "127.0.0.1",
+        title="Address",
+        description="Where to listen; the container image sets 0.0.0.0 for the metrics collector.",
+    )
+    port: int = Field(9600, ge=0, le=65535, title="Port", description="0 listens nowhere.")
+
+
+class LogSettings(Section):
+    """Log lines."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", title="Level", description="The least severe line that is written."
+    )
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    cameras: dict[Name, CameraSettings] = Field(
+        {"line-1": PatternCamera()}, title="Cameras", description="By name; null removes one."
+    )
+    models: dict[Name, ModelSettings] = Field(
+        {"default": ModelSettings(path="models/pcb-defects")},
+        title="Models",
+        description="By name; null removes one.",
+    )
+    inference: InferenceSettings = Field(
+        InferenceSettings(), title="Inference", description="How frames are worked on."
+    )
+    decision: DecisionSettings = Field(
+        DecisionSettings(), title="Decision", description="When a prediction is doubted."
+    )
+    escalation: EscalationSettings = Field(
+        EscalationSettings(), title="Escalation", description="What is asked, and how."
+    )
+    spool: SpoolSettings = Field(SpoolSettings(), title="Spool", description="The durable store.")
+    uplink: UplinkSettings = Field(
+        UplinkSettings(), title="Uplink", description="The way to the cloud."
+    )
+    telemetry: TelemetrySettings = Field(
+        TelemetrySettings(), title="Telemetry", description="The small regular message."
+    )
+    http: HttpSettings = Field(HttpSettings(), title="HTTP", description="/metrics and /healthz.")
+    log: LogSettings = Field(LogSettings(), title="Log", description="Log lines.")

@@ -1,0 +1,211 @@
+"""The messages that leave and enter the module, versioned, one pydantic model each.
+
+A message names its own schema (`escalation/1`), so that a consumer can tell versions
+apart without the topic. Fields may be added within a version; a change of meaning is a
+new version. Everything is JSON in UTF-8, so that edgeHub and IoT Hub can route on it.
+
+Boxes are `[x1, y1, x2, y2]` normalised 0..1 to the picture that was sent, the only one a
+verifier can see; `image.crop` maps them back to the frame. Confidences are 0..1.
+
+What comes in is limited in number and length here, and unknown fields are ignored:
+a newer verifier may say more than we understand. What goes out has no unknown fields.
+
+This file needs pydantic only: the cloud half imports it and nothing else of the module.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+Box = Annotated[tuple[Unit, Unit, Unit, Unit], Field(description="x1, y1, x2, y2, normalised 0..1")]
+Label = Annotated[str, Field(max_length=256)]
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Hex256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+MAX_OBJECTS: Final = 1000
+MAX_MESSAGE_BYTES: Final = 240 * 1024
+"""Body plus properties. IoT Hub takes 256 KiB and edgeHub adds its own properties to that."""
+
+
+class Message(BaseModel):
+    """Base of all messages: frozen, and tolerant of fields that a newer side may add."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+    def encode(self) -> bytes:
+        """The message as compact JSON, UTF-8."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class DetectedObject(Message):
+    """One box."""
+
+    class_id: int | None = Field(default=None, description="the model's own number, if it has one")
+    label: Label
+    confidence: Unit
+    box: Box
+
+
+class NamedClass(Message):
+    """One class of the whole picture."""
+
+    class_id: int | None = Field(default=None, description="the model's own number, if it has one")
+    label: Label
+    confidence: Unit
+
+
+class PredictionBody(Message):
+    """What the module thinks it saw."""
+
+    task: Literal["detection", "classification"]
+    detections: list[DetectedObject] = Field(default_factory=list, max_length=MAX_OBJECTS)
+    classes: list[NamedClass] = Field(default_factory=list, max_length=MAX_OBJECTS)
+
+
+class FrameBody(Message):
+    """Which picture it was."""
+
+    seq: int = Field(ge=0, description="number of the frame at its camera")
+    captured_at: AwareDatetime
+    width: int = Field(gt=0, description="pixels of the frame, before any crop")
+    height: int = Field(gt=0, description="pixels of the frame, before any crop")
+
+
+class ModelBody(Message):
+    """Which model saw it."""
+
+    name: Label
+    version: Label = ""
+    sha256: Hex256 | None = None
+
+
+class ImageBody(Message):
+    """The picture that is sent: a part of the frame, perhaps smaller."""
+
+    content_type: Literal["image/jpeg"] = "image/jpeg"
+    width: int = Field(gt=0, description="pixels of the JPEG")
+    height: int = Field(gt=0, description="pixels of the JPEG")
+    crop: tuple[int, int, int, int] = Field(description="x1, y1, x2, y2 in pixels of the frame")
+    quality: int = Field(ge=1, le=100, description="JPEG quality that fitted the byte budget")
+    masked: int = Field(default=0, ge=0, description="number of areas that were redacted")
+    sha256: Hex256 = Field(description="of the JPEG bytes")
+    size_bytes: int = Field(gt=0, description="of the JPEG")
+    data: str = Field(description="base64 of the JPEG")
+
+
+class Escalation(Message):
+    """`escalation/1`: a frame that the module doubts, with what it thinks of it."""
+
+    schema_name: Literal["escalation/1"] = Field(default="escalation/1", alias="schema")
+    id: Id
+    created_at: AwareDatetime
+    expires_at: AwareDatetime = Field(description="no verdict is of use after this")
+    camera: Label
+    frame: FrameBody
+    model: ModelBody
+    reason: Label = Field(description="code of the rule that doubted")
+    score: Unit = Field(description="how much it doubted")
+    settings_revision: int
+    prediction: PredictionBody
+    image: ImageBody
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Verdict(Message):
+    """`verdict/1`: what a verifier saw in the picture that was sent."""
+
+    schema_name: Literal["verdict/1"] = Field(default="verdict/1", alias="schema")
+    verdict_id: Id
+    escalation_id: Id
+    verified_at: AwareDatetime
+    verifier: "VerifierBody"
+    status: Literal["verified", "unverified"] = Field(
+        default="verified", description="unverified: the verifier gave up; the local word stands"
+    )
+    detections: list[DetectedObject] = Field(default_factory=list, max_length=MAX_OBJECTS)
+    classes: list[NamedClass] = Field(default_factory=list, max_length=MAX_OBJECTS)
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class VerifierBody(Message):
+    """Who answered."""
+
+    name: Label
+    version: Label = ""
+
+
+class Verdicts(Message):
+    """Payload of the direct method `applyVerdict`: one or many verdicts."""
+
+    verdicts: list[Verdict] = Field(min_length=1, max_length=256)
+
+
+class LatencyBody(Message):
+    """Milliseconds from capture to decision in the window."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class CameraTelemetry(Message):
+    """One camera in the window."""
+
+    captured: int
+    processed: int
+    dropped: dict[str, int] = Field(description="count of frames not processed, by cause")
+    accepted: int
+    escalated: int
+    suppressed: int
+    labels: dict[str, int] = Field(description="count of predicted objects, by label")
+    reasons: dict[str, int] = Field(description="count of doubts, by reason")
+    latency: LatencyBody | None = None
+
+
+class SpoolTelemetry(Message):
+    """What waits on the device."""
+
+    messages: int
+    size_bytes: int
+    unanswered: int = Field(description="escalations sent and not yet settled")
+    lost: dict[str, int] = Field(description="messages given up since start, by cause")
+
+
+class Telemetry(Message):
+    """`telemetry/1`: what happened in one window of time."""
+
+    schema_name: Literal["telemetry/1"] = Field(default="telemetry/1", alias="schema")
+    id: Id
+    window_start: AwareDatetime
+    window_end: AwareDatetime
+    settings_revision: int
+    cameras: dict[str, CameraTelemetry]
+    resolutions: dict[str, int] = Field(description="count of settled escalations, by outcome")
+    spool: SpoolTelemetry
+    link: Literal["online", "degraded", "offline", "draining"]
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Health(Message):
+    """`health/1`: one thing that was lost or came back."""
+
+    schema_name: Literal["health/1"] = Field(default="health/1", alias="schema")
+    id: Id
+    at: AwareDatetime
+    part: Label = Field(description="which part, such as `camera/line-1`")
+    state: Label = Field(description="its new state, such as `lost` or `running`")
+    detail: str = Field(default="", max_length=1024)
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+MESSAGES: Final[dict[str, type[Message]]] = {
+    "escalation/1": Escalation,
+    "verdict/1": Verdict,
+    "telemetry/1": Telemetry,
+    "health/1": Health,
+}
