@@ -9,7 +9,8 @@ The page is the plain text format: the metrics collector's parser does not know
 OpenMetrics. Source: Microsoft Learn, "Add custom metrics (IoT Edge)".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -17,10 +18,28 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX: Final = "visionedge"
 _LATENCY_S: Final = (
     0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.5, 10.0,
 )  # fmt: skip
 _VERDICT_S: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86_400, 604_800)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series as an operator meets it on the page.
+
+    Attributes:
+        name: as it is queried, so a counter ends in `_total`.
+        kind: counter, gauge or histogram.
+        meaning: its help text.
+        labels: its own labels, besides those of the identity.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    labels: tuple[str, ...]
 
 
 class Metrics:
@@ -33,96 +52,97 @@ class Metrics:
     def __init__(self, identity: Mapping[str, str] | None = None) -> None:
         self._identity = dict(identity or {})
         self._registry = CollectorRegistry(auto_describe=False)
-        r = self._registry
-        p = "visionedge"
-        self.frames_captured = Counter(
-            f"{p}_frames_captured", "Frames that a camera gave", ["camera"], registry=r
+        self._series: list[Series] = []
+        self._add_frames()
+        self._add_escalations()
+        self._add_link()
+
+    def _add_frames(self) -> None:
+        self.frames_captured = self._counter(
+            "frames_captured", "Frames that a camera gave", "camera"
         )
-        self.frames_processed = Counter(
-            f"{p}_frames_processed", "Frames that were decided on", ["camera"], registry=r
+        self.frames_processed = self._counter(
+            "frames_processed", "Frames that were decided on", "camera"
         )
-        self.frames_dropped = Counter(
-            f"{p}_frames_dropped",
+        self.frames_dropped = self._counter(
+            "frames_dropped",
             "Frames not decided on, by cause: replaced, rate, stale, model_error, stopped",
-            ["camera", "cause"],
-            registry=r,
+            "camera",
+            "cause",
         )
-        self.frame_bytes = Counter(
-            f"{p}_frame_bytes", "Bytes of all frames captured, as pixels", ["camera"], registry=r
+        self.frame_bytes = self._counter(
+            "frame_bytes", "Bytes of all frames captured, as pixels", "camera"
         )
-        self.capture_to_decision = Histogram(
-            f"{p}_capture_to_decision_seconds",
-            "From capture to decision",
-            ["camera"],
-            buckets=_LATENCY_S,
-            registry=r,
+        self.capture_to_decision = self._histogram(
+            "capture_to_decision_seconds", "From capture to decision", _LATENCY_S, "camera"
         )
-        self.stage = Histogram(
-            f"{p}_stage_seconds",
+        self.stage = self._histogram(
+            "stage_seconds",
             "Time in one stage: preprocess, run, decode, decide, snapshot, spool, send",
-            ["stage"],
-            buckets=_LATENCY_S,
-            registry=r,
+            _LATENCY_S,
+            "stage",
         )
-        self.decisions = Counter(
-            f"{p}_decisions", "Decisions", ["camera", "action", "reason"], registry=r
+        self.decisions = self._counter("decisions", "Decisions", "camera", "action", "reason")
+        self.camera_up = self._gauge("camera_up", "1 while the camera gives frames", "camera")
+        self.camera_reopened = self._counter(
+            "camera_reopened", "Times a camera was opened anew", "camera"
         )
-        self.escalations_dropped = Counter(
-            f"{p}_escalations_dropped",
+
+    def _add_escalations(self) -> None:
+        self.escalations_dropped = self._counter(
+            "escalations_dropped",
             "Doubtful frames that never reached the spool, by cause: queue, snapshot, spool",
-            ["camera", "cause"],
-            registry=r,
+            "camera",
+            "cause",
         )
-        self.camera_up = Gauge(
-            f"{p}_camera_up", "1 while the camera gives frames", ["camera"], registry=r
-        )
-        self.camera_reopened = Counter(
-            f"{p}_camera_reopened", "Times a camera was opened anew", ["camera"], registry=r
-        )
-        self.spool_messages = Gauge(
-            f"{p}_spool_messages", "Messages in the spool", ["kind"], registry=r
-        )
-        self.spool_bytes = Gauge(f"{p}_spool_bytes", "Bytes in the spool", ["kind"], registry=r)
-        self.spool_lost = Counter(
-            f"{p}_spool_lost",
+        self.spool_messages = self._gauge("spool_messages", "Messages in the spool", "kind")
+        self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool", "kind")
+        self.spool_lost = self._counter(
+            "spool_lost",
             "Messages given up, by cause: evicted, expired, too_large, rejected, corrupt",
-            ["kind", "cause"],
-            registry=r,
+            "kind",
+            "cause",
         )
-        self.sent = Counter(
-            f"{p}_sent",
-            "Sends, by result: ok, unavailable, rejected",
-            ["kind", "result"],
-            registry=r,
+        self.unanswered = self._gauge(
+            "unanswered_escalations", "Escalations sent and not yet settled"
         )
-        self.sent_bytes = Counter(
-            f"{p}_sent_bytes", "Bytes of body and properties sent", ["kind"], registry=r
+        self.verdict_age = self._histogram(
+            "verdict_age_seconds", "From the creation of an escalation to its verdict", _VERDICT_S
         )
-        self.unanswered = Gauge(
-            f"{p}_unanswered_escalations", "Escalations sent and not yet settled", registry=r
+        self.resolutions = self._counter("resolutions", "Settled escalations", "outcome")
+
+    def _add_link(self) -> None:
+        self.sent = self._counter(
+            "sent", "Sends, by result: ok, unavailable, rejected", "kind", "result"
         )
-        self.verdict_age = Histogram(
-            f"{p}_verdict_age_seconds",
-            "From the creation of an escalation to its verdict",
-            buckets=_VERDICT_S,
-            registry=r,
+        self.sent_bytes = self._counter("sent_bytes", "Bytes of body and properties sent", "kind")
+        self.link_up = self._gauge("link_up", "1 while the hub client is connected")
+        self.link_rebuilt = self._counter(
+            "link_rebuilt", "Times the hub client was built anew", "cause"
         )
-        self.resolutions = Counter(
-            f"{p}_resolutions", "Settled escalations", ["outcome"], registry=r
+        self.settings_revision = self._gauge("settings_revision", "Revision of the settings in use")
+        self.twin_patches = self._counter("twin_patches", "Desired properties, by result", "result")
+        self.worker_crashes = self._counter("worker_crashes", "Crashes of a worker's job", "worker")
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        self._series.append(Series(f"{_PREFIX}_{name}_total", "counter", meaning, labels))
+        return Counter(f"{_PREFIX}_{name}", meaning, labels, registry=self._registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        self._series.append(Series(f"{_PREFIX}_{name}", "gauge", meaning, labels))
+        return Gauge(f"{_PREFIX}_{name}", meaning, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, meaning: str, buckets: Sequence[float], *labels: str
+    ) -> Histogram:
+        self._series.append(Series(f"{_PREFIX}_{name}", "histogram", meaning, labels))
+        return Histogram(
+            f"{_PREFIX}_{name}", meaning, labels, buckets=buckets, registry=self._registry
         )
-        self.link_up = Gauge(f"{p}_link_up", "1 while the hub client is connected", registry=r)
-        self.link_rebuilt = Counter(
-            f"{p}_link_rebuilt", "Times the hub client was built anew", ["cause"], registry=r
-        )
-        self.settings_revision = Gauge(
-            f"{p}_settings_revision", "Revision of the settings in use", registry=r
-        )
-        self.twin_patches = Counter(
-            f"{p}_twin_patches", "Desired properties, by result", ["result"], registry=r
-        )
-        self.worker_crashes = Counter(
-            f"{p}_worker_crashes", "Crashes of a worker's job", ["worker"], registry=r
-        )
+
+    def series(self) -> tuple[Series, ...]:
+        """What there is to watch, in the order of the page."""
+        return tuple(self._series)
 
     def page(self) -> bytes:
         """All series as Prometheus text."""
@@ -150,7 +170,11 @@ class Metrics:
 
 
 class _Identified(Collector):
-    """A registry whose samples all carry a few labels more."""
+    """A registry whose samples all carry a few labels more.
+
+    The library's `_created` samples are left out: nobody queries when a counter was made,
+    and they would double what the collector uploads.
+    """
 
     def __init__(self, registry: CollectorRegistry, identity: dict[str, str]) -> None:
         self._registry = registry
@@ -162,5 +186,6 @@ class _Identified(Collector):
             family.samples = [
                 sample._replace(labels={**self._identity, **sample.labels})
                 for sample in family.samples
+                if not sample.name.endswith("_created")
             ]
             yield family
