@@ -131,7 +131,7 @@ class _Designer:
         for _ in range(int(rng.integers(4, 9))):
             self._place_power()
         self._route_sides()
-        for _ in range(int(rng.integers(45, 75))):
+        for _ in range(int(rng.integers(90, 140))):
             self._place_bundle()
         for _ in range(int(rng.integers(20, 50))):
             self._place_passive()
@@ -282,8 +282,8 @@ class _Designer:
     ) -> bool:
         """Lay the longest legal beginning of a path; close its end (and free begin) with a via."""
         radius = max(self._via_px, width * 0.5 + 4.0)
-        length = self._clearance.legal_length(points, width, radius, own_pad=_as_box(own))
-        if length < shortest:
+        length = self._clearance.legal_length(points, width, radius, _as_box(own), shortest)
+        if length == 0:
             return False
         line = prefix(points, length)
         self._traces.append(Trace(line.astype(np.float32), width, net))
@@ -328,15 +328,16 @@ class _Designer:
     def _place_bundle(self) -> None:
         """Parallel traces from via to via in free space."""
         rng, pitch = self._rng, self._pitch
+        spot = self._clearance.free_point(rng)
+        if spot is None:
+            return
         count = int(rng.integers(1, 7))
-        x = float(rng.uniform(30, self._width - 30))
-        y = float(rng.uniform(30, self._height - 30))
         heading = int(rng.integers(0, 8))
         spine, _ = self._path(heading, (count - 1) * pitch * 0.5)
         stagger = float(rng.choice((0.0, 1.0, -1.0)))
         along = _HEADINGS[heading]
         for i in range(count):
-            line = offset_polyline(spine, (i - (count - 1) / 2) * pitch) + (x, y)
+            line = offset_polyline(spine, (i - (count - 1) / 2) * pitch) + spot
             line[0] += along * stagger * i * pitch * 0.5 if stagger > 0 else 0.0
             line[0] += along * (i % 2) * pitch * 0.9
             self._route(line, self._trace_px, self._next_net(), None, 48.0)

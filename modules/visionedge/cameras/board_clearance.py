@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 _STEP_PX = 2.0
 _BORDER_PX = 16
+_ANGLES = np.arange(12) * (np.pi / 6)
+_RING = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1)
 
 
 class Clearance:
@@ -47,6 +49,15 @@ class Clearance:
         cv2.polylines(self._scratch, fixed, False, 1, thick, cv2.LINE_8, 4)
         self._taken += self._scratch
 
+    def free_point(self, rng: np.random.Generator, tries: int = 8) -> tuple[float, float] | None:
+        """A random place that nothing has reserved, if one is soon found."""
+        height, width = self._taken.shape
+        for x, y in zip(rng.integers(width, size=tries), rng.integers(height, size=tries),
+                        strict=True):  # fmt: skip
+            if not self._taken[y, x]:
+                return float(x), float(y)
+        return None
+
     def is_box_free(self, x1: float, y1: float, x2: float, y2: float) -> bool:
         """Tell whether nothing reserved reaches into the rectangle, nor the rectangle out."""
         height, width = self._taken.shape
@@ -60,6 +71,7 @@ class Clearance:
         width: float,
         end_radius: float,
         own_pad: tuple[float, float, float, float] | None,
+        shortest: float,
     ) -> float:
         """How far a trace may follow `points`, with a via of `end_radius` at its end, in pixels.
 
@@ -68,18 +80,20 @@ class Clearance:
             width: Of the trace.
             end_radius: Of the via at the end (and at the beginning, without a pad of its own).
             own_pad: (x, y, width, height) of the pad where it begins; it may overlap that one.
+            shortest: The least length of use.
+
+        Returns:
+            The length, or 0 where it would be less than `shortest`.
         """
-        if own_pad is not None:
-            x, y, w, h = own_pad
-            box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            self._stamp_box(*box, -1)
-        free = self._free_along(points, width)
-        if own_pad is None and not self._is_via_free(points[0], end_radius):
-            length = 0.0
-        else:
-            length = self._back_off(points, _STEP_PX * free, end_radius)
-        if own_pad is not None:
-            self._stamp_box(*box, 1)
+        if own_pad is None:
+            if not self._is_via_free(points[0], end_radius):
+                return 0.0
+            return self._reach(points, width, end_radius, shortest)
+        x, y, w, h = own_pad
+        box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        self._stamp_box(*box, -1)
+        length = self._reach(points, width, end_radius, shortest)
+        self._stamp_box(*box, 1)
         return length
 
     def _stamp_box(self, x1: float, y1: float, x2: float, y2: float, sign: int) -> None:
@@ -115,14 +129,14 @@ class Clearance:
     def _is_via_free(self, centre: NDArray[np.float64], radius: float) -> bool:
         # A via may come nearer to a trace than a trace may, as on real boards: by two pixels.
         reach = max(0.0, radius - self._trace_px * 0.5 - 2.0)
-        angles = np.arange(12) * (np.pi / 6)
-        ring = centre + reach * np.stack((np.cos(angles), np.sin(angles)), axis=1)
-        return not bool(self._at(ring).any())
+        return not bool(self._at(centre + reach * _RING).any())
 
-    def _back_off(self, points: NDArray[np.float64], length: float, radius: float) -> float:
-        for _ in range(12):
-            if length <= 0:
-                return 0.0
+    def _reach(
+        self, points: NDArray[np.float64], width: float, radius: float, shortest: float
+    ) -> float:
+        """Go to the first thing in the way, then back until a via has room."""
+        length = _STEP_PX * self._free_along(points, width)
+        while length >= shortest:
             if self._is_via_free(prefix(points, length)[-1], radius):
                 return length
             length -= 5.0

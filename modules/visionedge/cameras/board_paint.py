@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visionedge.cameras.board_layers import BoardLayers, draw_text
+from visionedge.entities import Image
 
-Image = NDArray[np.uint8]
 Colour = tuple[float, float, float]
 
 # BGR of the mask over laminate and over copper, print, and how often the colour is met.

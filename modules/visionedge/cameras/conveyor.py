@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from visionedge.entities import Image
 
 _HEIGHT: Final = 720
 _PERIOD: Final = 1440

@@ -205,7 +205,7 @@ class _Finder:
 
     def _pin_hole(self) -> Points | None:
         """A small hole inside a wide trace or a pour."""
-        if self._pours and self._rng.random() < 0.5:
+        if self._pours and self._rng.random() < 0.35:
             pour = self._pours[int(self._rng.integers(len(self._pours)))]
             low, high = pour.polygon.min(axis=0), pour.polygon.max(axis=0)
             at, largest = self._rng.uniform(low + 12, high - 12), 4.8

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from visionedge.entities import Image
 
 _SPARE: Final = 96  # how far the window of noise may move
 _DRIFT_PERIODS_S: Final = (23.0, 61.0)

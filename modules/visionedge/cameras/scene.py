@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,13 +27,32 @@ from visionedge.cameras.board_paint import Finish, draw_finish, paint_board
 from visionedge.cameras.conveyor import Conveyor
 from visionedge.cameras.defects import DEFECT_LABELS, Defect, place_defects
 from visionedge.cameras.lighting import Lighting
-
-Image = NDArray[np.uint8]
+from visionedge.cameras.sprite import SHADOW_PX, Sprite, make_sprite
+from visionedge.entities import Image
+from visionedge.errors import SettingsError
 
 # The second word of every key, so that no two uses share a stream.
 _LAYOUT, _FINISH, _DEFECTS, _LOOKS, _POSE, _BELT, _LIGHT = range(7)
-_PAD_PX: Final = 28  # room around a board for its shadow and its tilted corners
 _VISIBLE: Final = 0.6
+_REACH_PX: Final = 400  # from the middle of the largest board to the end of its shadow, and more
+_FIRST_AT: Final = 0.28  # where the first board begins, as a share of the frame's width
+
+
+_BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "width_px": (160, 7680),
+    "height_px": (90, 4320),
+    "fps": (0.1, 1000.0),
+    "seed": (0, 2**63),
+    "defect_rate": (0.0, 30.0),
+    "lot_size": (1, 10**6),
+    "board_pitch_px": (710.0, 10_000.0),  # the largest board at the greatest tilt is 700 wide
+    "belt_speed_px_s": (0.0, 20_000.0),
+    "lighting_drift": (0.0, 0.5),
+    "blur_px": (0.0, 5.0),
+    "exposure_s": (0.0, 0.1),
+    "noise": (0.0, 40.0),
+    "tilt_deg": (0.0, 8.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,11 @@ class LineSpec:
         exposure_s: Sets the motion blur, with the speed.
         noise: Sensor noise, standard deviation in grey levels.
         tilt_deg: Greatest turn of a board on the belt.
+
+    Zero switches off what a field adds.
+
+    Raises:
+        SettingsError: a field is out of its range; `fields` names each, with the range.
     """
 
     width_px: int = 1280
@@ -93,19 +116,17 @@ class LineSpec:
     tilt_deg: float = 1.5
 
     def __post_init__(self) -> None:
-        least = {"width_px": 160, "height_px": 90, "lot_size": 1, "board_pitch_px": 700}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least {bound} is needed")
-        for name in ("defect_rate", "lighting_drift", "blur_px", "exposure_s", "noise", "tilt_deg",
-                     "seed"):  # fmt: skip
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
-        if self.fps <= 0:
-            raise ValueError(f"fps is {self.fps}; it must be greater than 0")
-        unknown = set(self.defect_classes) - set(DEFECT_LABELS)
+        wrong = {
+            name: f"is {getattr(self, name)}; choose from {low} to {high}"
+            for name, (low, high) in _BOUNDS.items()
+            if not low <= getattr(self, name) <= high
+        }
+        unknown = sorted(set(self.defect_classes) - set(DEFECT_LABELS))
         if unknown or not self.defect_classes:
-            raise ValueError(f"defect_classes has {sorted(unknown)}; choose from {DEFECT_LABELS}")
+            wrong["defect_classes"] = f"has {unknown}; choose from {', '.join(DEFECT_LABELS)}"
+        if wrong:
+            listed = "; ".join(f"{name} {why}" for name, why in wrong.items())
+            raise SettingsError(f"the virtual line cannot be built: {listed}", fields=wrong)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,16 +144,6 @@ class _Board:
     defects: tuple[Defect, ...]
     centre: tuple[float, float]  # frame pixels, on the belt when it has not moved
     turn: NDArray[np.float64]  # (2, 2): from upright board pixels to frame pixels
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sprite:
-    """One board's picture: light it sends, and the share of the belt that shows through."""
-
-    light: Image
-    through: Image
-    corner: tuple[int, int]  # frame pixels of its upper left, on the belt when it has not moved
-    inner: tuple[int, int, int, int]  # x1 y1 x2 y2 within, where nothing shows through
 
 
 class VirtualLine:
@@ -174,9 +185,12 @@ class VirtualLine:
             raise ValueError(f"out is {out.dtype} {out.shape}; uint8 {shape} is needed")
         shift = self._shift_px(index)
         conveyor, lighting = self._fixtures()
+        margin = SHADOW_PX * self._scale
         conveyor.draw(shift, out)
         for board_id in self._in_view(shift):
-            self._paste(self._sprite(board_id), shift, out, lighting)
+            extent = self._extent(self._board(board_id), shift)
+            if extent[2] + margin > 0 and extent[0] - margin < self.spec.width_px:
+                self._sprite(board_id).paste(shift, out, lighting.sheen)
         lighting.shine(index, out)
         return out
 
@@ -186,9 +200,10 @@ class VirtualLine:
         boards, ids, boxes, classes, bearers = [], [], [], [], []
         for board_id in self._in_view(shift):
             board = self._board(board_id)
-            layout = board.lot.layout
-            whole = (0.0, 0.0, float(layout.width_px), float(layout.height_px))
-            boards.append(self._to_frame(board, whole, shift))
+            extent = self._extent(board, shift)
+            if extent[2] <= 0 or extent[0] >= self.spec.width_px:
+                continue
+            boards.append(extent)
             ids.append(board_id)
             for defect in board.defects:
                 box = self._to_frame(board, defect.xyxy, shift)
@@ -212,21 +227,17 @@ class VirtualLine:
 
     def _in_view(self, shift: int) -> range:
         """Numbers of the boards that may touch the frame; the line begins with number 0."""
-        reach = 420 * self._scale
-        first = int(np.floor((shift - reach) / self._pitch_px)) - 1
-        last = int(np.ceil((shift + self.spec.width_px + reach) / self._pitch_px)) + 1
-        candidates = range(max(0, first), last)
-        visible = [b for b in candidates if self._is_in_view(b, shift)]
-        return range(visible[0], visible[-1] + 1) if visible else range(0)
+        # A little more than the largest board: so one is laid out some frames before it is painted.
+        reach = _REACH_PX * self._scale
+        start = shift - _FIRST_AT * self.spec.width_px
+        first = int(np.ceil((start - reach) / self._pitch_px))
+        last = int(np.floor((start + self.spec.width_px + reach) / self._pitch_px))
+        return range(max(0, first), last + 1)
 
-    def _is_in_view(self, board_id: int, shift: int) -> bool:
-        # By the board's own extent: the truth names a board exactly while a part of it shows.
-        board = self._board(board_id)
+    def _extent(self, board: _Board, shift: int) -> NDArray[np.float64]:
         layout = board.lot.layout
         whole = (0.0, 0.0, float(layout.width_px), float(layout.height_px))
-        box = self._to_frame(board, whole, shift)
-        margin = _PAD_PX * self._scale
-        return bool(box[2] + margin > 0 and box[0] - margin < self.spec.width_px)
+        return self._to_frame(board, whole, shift)
 
     def _to_frame(
         self, board: _Board, xyxy: tuple[float, float, float, float], shift: int
@@ -256,23 +267,28 @@ class VirtualLine:
         pose = self._rng(_POSE, board_id)
         angle = np.deg2rad(pose.uniform(-1.0, 1.0) * spec.tilt_deg)
         cos, sin = np.cos(angle) * self._scale, np.sin(angle) * self._scale
-        x = 0.28 * spec.width_px + board_id * self._pitch_px + pose.uniform(-12, 12) * self._scale
+        x = (
+            _FIRST_AT * spec.width_px
+            + board_id * self._pitch_px
+            + pose.uniform(-12, 12) * self._scale
+        )
         y = spec.height_px * 0.5 + pose.uniform(-14, 14) * self._scale
         return _Board(lot, defects, (float(x), float(y)), np.array(((cos, -sin), (sin, cos))))
 
-    def _make_sprite(self, board_id: int) -> _Sprite:
-        board = self._board(board_id)
+    def _make_sprite(self, board_id: int) -> Sprite:
+        spec, board = self.spec, self._board(board_id)
         lot = board.lot
         copper = with_polygons(
             lot.layers.copper, [(d.polygon, d.adds_copper) for d in board.defects]
         )
-        lot_id = board_id // self.spec.lot_size
+        lot_id = board_id // spec.lot_size
         serial = (f"VE-{2000 + lot_id % 7000} R{1 + lot_id % 4}", f"SN {board_id + 1:07d}")
         picture = paint_board(
             self._rng(_LOOKS, board_id), lot.layers, copper, lot.finish,
             (serial, lot.layout.serial_at),
         )  # fmt: skip
-        return _pose(board, picture, self._scale, self.spec)
+        smear_px = spec.belt_speed_px_s * spec.exposure_s
+        return make_sprite(picture, board.turn, board.centre, spec.blur_px, smear_px)
 
     def _fixtures(self) -> tuple[Conveyor, Lighting]:
         # Made with the first frame: whoever asks for the truth only does not pay for them.
@@ -285,98 +301,6 @@ class VirtualLine:
             )  # fmt: skip
         return self._conveyor, self._lighting
 
-    def _paste(self, sprite: _Sprite, shift: int, out: Image, lighting: Lighting) -> None:
-        """Lay a board over the belt; only its rim and shadow need blending."""
-        left, top = sprite.corner[0] - shift, sprite.corner[1]
-        height, width = sprite.light.shape[:2]
-        x1, y1, x2, y2 = sprite.inner
-        _blend(sprite, (0, 0, width, y1), left, top, out)
-        _blend(sprite, (0, y2, width, height), left, top, out)
-        _blend(sprite, (0, y1, x1, y2), left, top, out)
-        _blend(sprite, (x2, y1, width, y2), left, top, out)
-        clip = _clip(sprite.inner, left, top, out.shape)
-        if clip is None:
-            return
-        (a, b, c, d), target = clip, out
-        window = target[b + top : d + top, a + left : c + left]
-        cv2.add(sprite.light[b:d, a:c], lighting.sheen[b + top : d + top, a + left : c + left],
-                dst=window)  # fmt: skip
-
 
 def _area(box: NDArray[np.float64]) -> float:
     return float(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]))
-
-
-def _clip(
-    part: tuple[int, int, int, int], left: int, top: int, shape: tuple[int, ...]
-) -> tuple[int, int, int, int] | None:
-    """The piece of a sprite's rectangle that falls into the frame, in the sprite's pixels."""
-    x1, y1 = max(part[0], -left), max(part[1], -top)
-    x2, y2 = min(part[2], shape[1] - left), min(part[3], shape[0] - top)
-    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
-
-
-def _blend(
-    sprite: _Sprite, part: tuple[int, int, int, int], left: int, top: int, out: Image
-) -> None:
-    clip = _clip(part, left, top, out.shape)
-    if clip is None:
-        return
-    x1, y1, x2, y2 = clip
-    window = out[y1 + top : y2 + top, x1 + left : x2 + left]
-    under = cv2.multiply(window, sprite.through[y1:y2, x1:x2], scale=1 / 255)
-    cv2.add(under, sprite.light[y1:y2, x1:x2], dst=window)
-
-
-def _pose(board: _Board, picture: Image, scale: float, spec: LineSpec) -> _Sprite:
-    """Turn, scale and blur a board's picture, and give it its edge and its shadow."""
-    height, width = picture.shape[:2]
-    half = np.abs(board.turn) @ np.array((width, height)) * 0.5 + _PAD_PX * scale
-    corner = np.floor(np.array(board.centre) - half).astype(int)
-    size = (int(np.ceil(2 * half[0])) + 1, int(np.ceil(2 * half[1])) + 1)
-    offset = np.array(board.centre) - corner - board.turn @ (np.array((width, height)) * 0.5 - 0.5)
-    matrix = np.hstack((board.turn, offset[:, None] - 0.5))
-    alpha = cv2.warpAffine(np.full((height, width), 255, np.uint8), matrix, size)
-    flat = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC)
-    cover = alpha.astype(np.float32) / 255
-    drop = np.array(((1.0, 0.0, 0.0), (0.0, 1.0, 4.0 * scale)))
-    edge = cv2.warpAffine(cover, drop, size) * (1 - cover)
-    fall = np.array(((1.0, 0.0, 7.0 * scale), (0.0, 1.0, 11.0 * scale)))
-    shadow = cv2.GaussianBlur(cv2.warpAffine(cover, fall, size), (0, 0), 5.0 * scale) * 0.62
-    through = (1 - cover - edge) * (1 - shadow)
-    light = flat * cover[..., None] + edge[..., None] * np.array((58, 84, 92), dtype=np.float32)
-    layers = cv2.merge((*cv2.split(light), through * 255))
-    if spec.blur_px > 0:
-        layers = cv2.GaussianBlur(layers, (0, 0), spec.blur_px)
-    smear = spec.belt_speed_px_s * spec.exposure_s
-    if smear > 1:
-        layers = cv2.filter2D(layers, -1, _box_kernel(smear))
-    pixels = np.clip(np.rint(layers), 0, 255).astype(np.uint8)
-    belt = np.ascontiguousarray(np.repeat(pixels[..., 3:], 3, axis=2))
-    inner = _inner(board.turn, (width, height), size, 4.0 + smear)
-    return _Sprite(
-        np.ascontiguousarray(pixels[..., :3]), belt,
-        (int(corner[0]), int(corner[1])), inner,
-    )  # fmt: skip
-
-
-def _box_kernel(length: float) -> NDArray[np.float32]:
-    """A level box filter of any length, in whole pixels with fractional ends."""
-    reach = int(np.ceil((length - 1) / 2))
-    kernel = np.ones(2 * reach + 1, dtype=np.float32)
-    kernel[[0, -1]] = (length - (2 * reach - 1)) / 2
-    kernel /= kernel.sum()
-    return kernel[None, :]
-
-
-def _inner(
-    turn: NDArray[np.float64], board: tuple[int, int], size: tuple[int, int], rim: float
-) -> tuple[int, int, int, int]:
-    """The largest upright rectangle, centred in a sprite, that the turned board covers."""
-    width, height = board
-    corner = np.array((width, height)) * 0.5
-    lost = np.abs(turn - np.diag(np.diag(turn))) @ corner + rim
-    half = np.diag(turn) * corner - lost
-    x1, y1 = np.ceil(np.array(size) * 0.5 - half).astype(int) + 1
-    x2, y2 = np.floor(np.array(size) * 0.5 + half).astype(int) - 1
-    return int(x1), int(y1), max(int(x1), int(x2)), max(int(y1), int(y2))
