@@ -130,9 +130,10 @@ def test_every_class_of_defect_occurs() -> None:
     assert found == set(range(len(DEFECT_LABELS)))
 
 
+@pytest.mark.parametrize("rate", [2.0, 8.0])
 @pytest.mark.parametrize("label", DEFECT_LABELS)
-def test_only_the_asked_class_occurs_where_many_are_forced(label: str) -> None:
-    spec = dataclasses.replace(SMALL, defect_rate=8.0, defect_classes=(label,))
+def test_only_the_asked_class_occurs(label: str, rate: float) -> None:
+    spec = dataclasses.replace(SMALL, defect_rate=rate, defect_classes=(label,))
     line = VirtualLine(spec)
     found = [int(c) for index in range(0, 360, 45) for c in line.truth(index).class_id]
     assert set(found) == {DEFECT_LABELS.index(label)}

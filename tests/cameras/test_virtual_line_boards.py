@@ -22,8 +22,8 @@ def _design(number: int) -> tuple[BoardLayout, BoardLayers]:
 
 def _place(number: int, label: str) -> tuple[Defect, ...]:
     layout, layers = _design(number)
-    wished = np.full(6, DEFECT_LABELS.index(label))
-    return place_defects(np.random.default_rng(1000 + number), layout, layers, wished)
+    rng = np.random.default_rng(1000 + number)
+    return place_defects(rng, layout, layers, 6, (DEFECT_LABELS.index(label),))
 
 
 def _defects(label: str) -> list[tuple[BoardLayers, Defect]]:
@@ -114,8 +114,8 @@ def test_a_defect_shows_under_the_mask_and_free_of_print(label: str) -> None:
 @pytest.mark.parametrize("number", DESIGNS)
 def test_defects_of_one_board_lie_apart(number: int) -> None:
     layout, layers = _design(number)
-    wished = np.arange(12) % len(DEFECT_LABELS)
-    boxes = [d.xyxy for d in place_defects(np.random.default_rng(5), layout, layers, wished)]
+    classes = tuple(range(len(DEFECT_LABELS)))
+    boxes = [d.xyxy for d in place_defects(np.random.default_rng(5), layout, layers, 12, classes)]
     assert len(boxes) >= 8
     for i, a in enumerate(boxes):
         for b in boxes[:i]:

@@ -28,7 +28,7 @@ class Conveyor:
         moving = cv2.resize(_moving(rng), (self.period_px, height), interpolation=cv2.INTER_AREA)
         repeats = -(-(width + self.period_px) // self.period_px)
         self._moving = np.ascontiguousarray(np.tile(moving, (1, repeats, 1)))
-        rail = _rail(rng, max(width, 16), scale)
+        rail = _rail(rng, width, scale)
         self._rail, self._lower = rail, np.ascontiguousarray(rail[::-1])
         self._width = width
 
@@ -100,9 +100,10 @@ def _chain(rng: np.random.Generator) -> NDArray[np.float32]:
 def _rail(rng: np.random.Generator, width: int, scale: float) -> Image:
     """A brushed aluminium rail with bolts; it does not move."""
     profile = np.interp(np.arange(_RAIL), (0, 6, 22, 28, 31, 33), (96, 138, 150, 118, 62, 24))
-    streaks = cv2.blur(rng.normal(0, 26, (_RAIL, width)).astype(np.float32), (61, 1))
+    length = round(width / scale)
+    streaks = cv2.blur(rng.normal(0, 26, (_RAIL, length)).astype(np.float32), (61, 1))
     rail = profile[:, None].astype(np.float32) + streaks
-    for x in range(70, width, 190):
+    for x in range(70, length, 190):
         cv2.circle(rail, (x, 14), 8, 84.0, -1, cv2.LINE_AA)
         cv2.circle(rail, (x, 14), 6, 158.0, -1, cv2.LINE_AA)
         cv2.line(rail, (x - 4, 11), (x + 4, 17), 70.0, 2, cv2.LINE_AA)

@@ -51,18 +51,19 @@ def place_defects(
     rng: np.random.Generator,
     layout: BoardLayout,
     layers: BoardLayers,
-    class_ids: NDArray[np.int64],
+    count: int,
+    class_ids: tuple[int, ...],
 ) -> tuple[Defect, ...]:
-    """Place one defect for each of `class_ids`, apart from each other.
+    """Place up to `count` defects, each of one of `class_ids` by chance, apart from each other.
 
     A class that finds no place on this board (a board without wide copper has none for a
-    pin-hole) gives way to another; a full board takes fewer than asked.
+    pin-hole) gives way to another of them; a full board takes fewer than asked.
     """
     finder = _Finder(rng, layout, layers)
-    for class_id in class_ids:
-        others = rng.permutation(len(DEFECT_LABELS))
-        wished = int(class_id)
-        any(finder.place(int(c)) for c in (wished, *(others if len(class_ids) < 4 else ())))
+    for _ in range(count):
+        wished = rng.permutation(class_ids)
+        if not any(finder.place(int(class_id)) for class_id in wished):
+            break
     return tuple(finder.placed)
 
 

@@ -161,9 +161,10 @@ class VirtualLine:
         self._pitch_px = spec.board_pitch_px * self._scale
         self._conveyor: Conveyor | None = None
         self._lighting: Lighting | None = None
-        self._lot = lru_cache(maxsize=8)(self._make_lot)
-        self._board = lru_cache(maxsize=16)(self._make_board)
-        self._sprite = lru_cache(maxsize=6)(self._make_sprite)
+        in_view = 3 + int(spec.width_px / self._pitch_px)
+        self._lot = lru_cache(maxsize=in_view)(self._make_lot)
+        self._board = lru_cache(maxsize=2 * in_view)(self._make_board)
+        self._sprite = lru_cache(maxsize=in_view)(self._make_sprite)
 
     def render(self, index: int, out: Image | None = None) -> Image:
         """Render frame `index` (0 is the first) into `out`, or into a new array.
@@ -262,8 +263,8 @@ class VirtualLine:
         lot = self._lot(board_id // spec.lot_size)
         rng = self._rng(_DEFECTS, board_id)
         count = int(rng.poisson(spec.defect_rate))
-        classes = [DEFECT_LABELS.index(label) for label in spec.defect_classes]
-        defects = place_defects(rng, lot.layout, lot.layers, rng.choice(classes, count))
+        classes = tuple(DEFECT_LABELS.index(label) for label in spec.defect_classes)
+        defects = place_defects(rng, lot.layout, lot.layers, count, classes)
         pose = self._rng(_POSE, board_id)
         angle = np.deg2rad(pose.uniform(-1.0, 1.0) * spec.tilt_deg)
         cos, sin = np.cos(angle) * self._scale, np.sin(angle) * self._scale
