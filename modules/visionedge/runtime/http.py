@@ -1,17 +1,28 @@
 """A very small HTTP server for /metrics and /healthz, in one worker.
 
-Not a web server: GET only, one request at a time, fixed paths, a deadline a request, no
-files. It listens where the settings say, by default on loopback only.
+Not a web server: GET only, one request at a time, fixed paths, no files. It listens where
+the settings say, by default on loopback only. The whole request has one deadline: a client
+that sends a byte now and then must not make the health check time out.
 """
 
+import errno
 import http.server
+import io
 import logging
+import socket
+import socketserver
+import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from visionedge.errors import SettingsError
 from visionedge.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    # In collections.abc from Python 3.12 on only.
+    from typing_extensions import Buffer
 
 log: Final = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S: Final = 2.0
@@ -44,12 +55,15 @@ class HttpServer:
 
     def __init__(self, host: str, port: int, routes: Routes) -> None:
         try:
-            self._server = http.server.HTTPServer((host, port), _handler(routes))
+            self._server = _Server((host, port), _handler(routes))
         except OSError as error:
+            wrong_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
             raise SettingsError(
                 f"cannot listen on {host}:{port}: {error.strerror}",
-                fields={"http.port": str(error.strerror)},
-                hint="set http.port to a free port, or to 0 for none",
+                fields={"http.host" if wrong_host else "http.port": str(error.strerror)},
+                hint="set http.host to an address of this device"
+                if wrong_host
+                else "set http.port to a free port, or to 0 for none",
             ) from None
         self._server.timeout = _POLL_S
         self._worker = Worker("http", self._serve, stuck_after_s=30)
@@ -74,15 +88,48 @@ class HttpServer:
             self._server.handle_request()
 
 
+class _Server(http.server.HTTPServer):
+    def server_bind(self) -> None:
+        # HTTPServer would look its own name up, which hangs where DNS does not answer.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        log.warning("a request from %s failed", client_address, exc_info=sys.exception())
+
+
+class _Reader(io.RawIOBase):
+    """What a client sends, until one deadline for all of it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline_s = time.monotonic() + _REQUEST_TIMEOUT_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int:
+        left_s = self._deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the request took too long")
+        self._connection.settimeout(left_s)
+        return self._connection.recv_into(buffer)
+
+
 def _handler(routes: Routes) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         timeout = _REQUEST_TIMEOUT_S
         server_version = "visionedge"
         sys_version = ""
 
+        def setup(self) -> None:
+            super().setup()
+            self.rfile = io.BufferedReader(_Reader(self.connection))
+
         def do_GET(self) -> None:
             route = routes.get(self.path.partition("?")[0])
             response = route() if route else Response(b"not found\n", status=404)
+            self.connection.settimeout(_REQUEST_TIMEOUT_S)
             self.send_response(response.status)
             self.send_header("Content-Type", response.content_type)
             self.send_header("Content-Length", str(len(response.body)))

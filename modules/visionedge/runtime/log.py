@@ -2,7 +2,8 @@
 
 `<6> 2026-11-21 01:45:17.123 +00:00 [INF] [cameras.feed] - text`, one event a line, so that
 `iotedge logs`, UploadModuleLogs and its level filter work. The offset needs its colon, and
-line ends within a message or traceback are escaped, because edgeAgent reads lines.
+control characters within a message or traceback are escaped: edgeAgent reads lines, and a
+label or an address from outside must not be able to write one of its own.
 Source: edgeAgent's LogMessageParser.cs.
 """
 
@@ -17,6 +18,13 @@ _SEVERITY: Final = {
     logging.WARNING: (4, "WRN"),
     logging.INFO: (6, "INF"),
     logging.DEBUG: (7, "DBG"),
+}
+_ESCAPES: Final = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\t")},
+    ord("\n"): "\\n",
+    ord("\r"): "\\r",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
 }
 _NOISY: Final = ("azure", "paho", "urllib3")
 """Loggers kept at warning: at debug they write topics and whole twins."""
@@ -34,8 +42,7 @@ class EdgeFormatter(logging.Formatter):
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
-        text = text.replace("\r", "\\r").replace("\n", "\\n")
-        return f"<{priority}> {stamp} [{code}] [{name}] - {text}"
+        return f"<{priority}> {stamp} [{code}] [{name}] - {text.translate(_ESCAPES)}"
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:

@@ -101,15 +101,21 @@ class Worker:
 
     def _run(self) -> None:
         while not self.stopping:
+            started_ns = self._clock.ns()
             try:
                 self._job(self)
             except Exception as error:  # noqa: BLE001 - the one place that must outlive any job
+                if self._clock.ns() - started_ns > self._backoff.max_s * 1e9:
+                    # It ran well for long: this crash has nothing to do with the last one.
+                    self._backoff.reset()
                 self._crashed(error)
             else:
                 return
 
     def _crashed(self, error: Exception) -> None:
         pause_s = self._backoff.next_s()
+        # A pause is not being stuck: the next sign of life is due after it.
+        self._beat_ns = self._clock.ns() + round(pause_s * 1e9)
         log.error(
             "worker %s crashed and starts again in %.1f s: %r",
             self.name,
@@ -117,9 +123,13 @@ class Worker:
             error,
             exc_info=error,
         )
-        if self._on_crash:
-            self._on_crash(self, error)
+        try:
+            if self._on_crash:
+                self._on_crash(self, error)
+        except Exception:
+            log.exception("worker %s: on_crash failed", self.name)
         self.wait(pause_s)
+        self.beat()
 
 
 class _Call(Generic[T]):
@@ -161,6 +171,8 @@ class Caller:
             TimeoutError: it has not returned in time, and may still be running.
             Exception: whatever `function` raised.
         """
+        # A lock takes -1 for "wait for ever".
+        timeout_s = max(0.0, timeout_s)
         call = _Call(function)
         late = TimeoutError(f"{self.name}: no answer within {timeout_s:g} s")
         started_ns = time.monotonic_ns()

@@ -8,7 +8,8 @@ when it is imported: `resolve` takes the sources, later ones winning field by fi
     defaults  <  file  <  environment (VISIONEDGE__SECTION__FIELD)  <  twin
 
 Maps (`cameras`, `models`, `decision.classes`) are merged by key, and a null removes a
-key, as in a twin patch (RFC 7386, JSON Merge Patch). Names of map keys may hold no `.`,
+key, as in a twin patch (RFC 7386, JSON Merge Patch). The default camera is there only
+until a layer names another one. Names of map keys may hold no `.`,
 `$` or space, because a twin's may not; a label with a space is written with `_`.
 """
 

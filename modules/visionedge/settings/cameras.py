@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from visionedge.settings.section import Name, Section
+from visionedge.settings.section import Name, Section, Unit
+
+Polygon = Annotated[tuple[tuple[Unit, Unit], ...], Field(min_length=3, max_length=64)]
+"""Corners as (x, y), normalised 0..1 to the frame; the last is joined to the first."""
 
 
 class _Camera(Section):
@@ -17,11 +20,19 @@ class _Camera(Section):
     stale_after_s: float = Field(
         5,
         gt=0,
+        le=86_400,
         title="Stale after",
         description="Seconds without a new frame until the camera counts as lost.",
     )
     expect_objects: bool = Field(
         False, title="Expect objects", description="Doubt a frame in which nothing is seen."
+    )
+    masks: tuple[Polygon, ...] = Field(
+        (),
+        max_length=32,
+        title="Masks",
+        description="Zones that are blacked out in every picture that leaves the device: "
+        "polygons of [x, y], 0..1 of the frame.",
     )
 
 
@@ -32,7 +43,9 @@ class PatternCamera(_Camera):
     width_px: int = Field(1280, ge=160, le=7680, title="Width", description="Pixels.")
     height_px: int = Field(720, ge=120, le=4320, title="Height", description="Pixels.")
     fps: float = Field(30, gt=0, le=1000, title="Rate", description="Frames a second.")
-    seed: int = Field(7, ge=0, title="Seed", description="The same seed gives the same frames.")
+    seed: int = Field(
+        7, ge=0, le=2**32 - 1, title="Seed", description="The same seed gives the same frames."
+    )
     defect_rate: float = Field(
         0.6, ge=0, le=20, title="Defect rate", description="Mean number of defects a board."
     )
@@ -42,7 +55,9 @@ class FileCamera(_Camera):
     """A video file, or a folder of pictures."""
 
     kind: Literal["file"] = Field(title="Kind", description="A video file or folder of pictures.")
-    path: str = Field(title="Path", description="Video file, picture, or folder of pictures.")
+    path: str = Field(
+        min_length=1, title="Path", description="Video file, picture, or folder of pictures."
+    )
     loop: bool = Field(True, title="Loop", description="Start again at the end.")
     realtime: bool = Field(
         True, title="Real time", description="Keep the file's own pace; false is as fast as it can."
@@ -57,6 +72,7 @@ class StreamCamera(_Camera):
 
     kind: Literal["stream"] = Field(title="Kind", description="A camera in the network.")
     url: str = Field(
+        pattern=r"^(rtsps?|https?)://.",
         title="Address",
         description="rtsp://, rtsps://, http:// or https://. Never shown with its password.",
     )
@@ -83,7 +99,9 @@ class UsbCamera(_Camera):
     """A camera of the device itself (V4L2)."""
 
     kind: Literal["usb"] = Field(title="Kind", description="A camera at this device.")
-    device: str = Field("/dev/video0", title="Device", description="Path of the video device.")
+    device: str = Field(
+        "/dev/video0", min_length=1, title="Device", description="Path of the video device."
+    )
     width_px: int = Field(1280, ge=16, le=7680, title="Width", description="Wanted width.")
     height_px: int = Field(720, ge=16, le=4320, title="Height", description="Wanted height.")
     fps: float = Field(30, gt=0, le=1000, title="Rate", description="Wanted frames a second.")

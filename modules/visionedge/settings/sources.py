@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
@@ -14,45 +14,94 @@ ENV_PREFIX: Final = "VISIONEDGE__"
 Document = dict[str, Any]
 """A settings document as JSON gives it, before validation."""
 DEFAULTS: Final[Document] = Settings().model_dump(mode="json")
+_MAX_DEPTH: Final = 16
+_MAX_FILE_BYTES: Final = 1024**2
+_MAX_NAME: Final = 200
+_MAX_LISTED: Final = 20
 
 
 def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
-    """`base` with `patch` laid over it; null removes a key (RFC 7386).
+    """`base` with `patch` laid over it; null removes a key (RFC 7386), as the hub itself does.
 
-    One thing beyond the RFC: an entry whose `kind` changes begins anew, because the fields
-    of the old kind mean nothing to the new one.
+    Raises:
+        SettingsError: nested deeper than any setting is.
     """
-    merged = {} if _changes_kind(base, patch) else dict(base)
+    return _laid_over(base, patch, keep_null=False, depth=0)
+
+
+def _laid_over(
+    base: Mapping[str, Any], patch: Mapping[str, Any], *, keep_null: bool, depth: int
+) -> Document:
+    if depth > _MAX_DEPTH:
+        raise SettingsError(
+            f"settings are nested deeper than {_MAX_DEPTH} levels",
+            hint="docs/reference/settings.md shows where each field belongs",
+        )
+    merged = dict(base)
     for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             under = merged.get(key)
-            merged[key] = merge(under if isinstance(under, Mapping) else {}, value)
+            under = under if isinstance(under, Mapping) else {}
+            merged[key] = _laid_over(under, value, keep_null=keep_null, depth=depth + 1)
+        elif value is None and not keep_null:
+            merged.pop(key, None)
         else:
             merged[key] = value
     return merged
 
 
-def _changes_kind(base: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:
-    return "kind" in patch and "kind" in base and base["kind"] != patch["kind"]
-
-
 def resolve(layers: Iterable[Mapping[str, Any]]) -> Settings:
     """Validate the layers, laid over the defaults in their order.
+
+    Two things go beyond a plain merge. A camera whose `kind` changes from one layer to the
+    next begins anew, because the fields of the old kind mean nothing to the new one. And
+    the default camera is there only until another is named: a twin cannot remove it,
+    because the hub keeps no nulls.
 
     Raises:
         SettingsError: with a reason for each bad field; the settings in use stay.
     """
-    document: Document = DEFAULTS
-    for layer in layers:
-        document = merge(document, layer)
+    given = list(layers)
+    document: Document = _without_default_cameras(given)
+    for layer in given:
+        document = merge(_without_changed_cameras(document, layer), layer)
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
         raise _named(error) from None
     _check_references(settings)
     return settings
+
+
+def _without_default_cameras(layers: list[Mapping[str, Any]]) -> Document:
+    named = {
+        name for layer in layers for name, camera in _cameras(layer).items() if camera is not None
+    }
+    defaults = _cameras(DEFAULTS)
+    if not named or named & defaults.keys():
+        return DEFAULTS
+    return {**DEFAULTS, "cameras": {}}
+
+
+def _without_changed_cameras(document: Document, layer: Mapping[str, Any]) -> Document:
+    patches = _cameras(layer)
+    kept = {
+        name: camera
+        for name, camera in _cameras(document).items()
+        if not _changes_kind(camera, patches.get(name))
+    }
+    return {**document, "cameras": kept}
+
+
+def _changes_kind(camera: object, patch: object) -> bool:
+    if not isinstance(camera, Mapping) or not isinstance(patch, Mapping):
+        return False
+    return "kind" in patch and patch["kind"] not in (None, camera.get("kind"))
+
+
+def _cameras(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    cameras = document.get("cameras")
+    return cameras if isinstance(cameras, Mapping) else {}
 
 
 def _check_references(settings: Settings) -> None:
@@ -68,18 +117,23 @@ def _check_references(settings: Settings) -> None:
 def _named(error: ValidationError) -> SettingsError:
     fields: dict[str, str] = {}
     for item in error.errors(include_url=False, include_input=False):
-        # A discriminated union puts its tag into the path; people do not write it.
         path = [str(part) for part in item["loc"]]
+        # A discriminated union puts its tag into the path; people do not write it.
         if len(path) > 2 and path[0] == "cameras":
             del path[2]
-        fields.setdefault(".".join(path), item["msg"])
+        if path[-1:] == ["[key]"]:
+            del path[-1]
+        name = ".".join(path)
+        fields.setdefault(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}...", item["msg"])
     return _refused(fields)
 
 
 def _refused(fields: dict[str, str]) -> SettingsError:
-    listed = "; ".join(f"{path}: {reason}" for path, reason in fields.items())
+    listed = [f"{path or 'a name'}: {reason}" for path, reason in fields.items()]
+    if len(listed) > _MAX_LISTED:
+        listed[_MAX_LISTED:] = [f"and {len(listed) - _MAX_LISTED} more"]
     return SettingsError(
-        f"settings refused: {listed}",
+        f"settings refused: {'; '.join(listed)}",
         fields=fields,
         hint="docs/reference/settings.md lists every field with its range",
     )
@@ -89,14 +143,21 @@ def from_file(path: Path) -> Document:
     """Read a JSON settings file.
 
     Raises:
-        SettingsError: the file cannot be read or is not a JSON object.
+        SettingsError: the file cannot be read, is larger than 1 MiB, or is not a JSON object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SettingsError(
             f"cannot read {path}: {error.strerror}", hint="check --config"
         ) from None
+    if len(text) > _MAX_FILE_BYTES:
+        raise SettingsError(f"{path} is larger than 1 MiB", hint="check --config")
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise SettingsError(f"{path} is nested too deeply", hint="check --config") from None
     except ValueError as error:
         raise SettingsError(f"{path} is not JSON: {error}", hint="check it with `jq .`") from None
     if not isinstance(document, dict):
@@ -107,20 +168,33 @@ def from_file(path: Path) -> Document:
 def from_environment(environment: Mapping[str, str]) -> Document:
     """The settings among the environment variables, such as VISIONEDGE__DECISION__ACCEPT=0.6.
 
-    Values are read as JSON where they are JSON, else as text. Names of cameras and models
-    are case-sensitive in the settings and lower case here.
+    Values are read as JSON where they are JSON, else as text; `null` removes. Names of
+    cameras and models are case-sensitive in the settings and lower case here. Where a
+    section is given whole and in parts, the parts win.
+
+    Raises:
+        SettingsError: a variable's name has an empty part.
     """
     document: Document = {}
-    for name, text in environment.items():
-        if not name.startswith(ENV_PREFIX):
-            continue
-        *path, leaf = name.removeprefix(ENV_PREFIX).lower().split("__")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        patch: Document = {leaf: value}
-        for key in reversed(path):
-            patch = {key: patch}
-        document = merge(document, patch)
+    # By name, so that a section comes before its fields and the order is always the same.
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENV_PREFIX):
+            path = name.removeprefix(ENV_PREFIX).lower().split("__")
+            if not all(path):
+                raise SettingsError(
+                    f"the environment variable {name} names no setting",
+                    fields={name: "names no setting"},
+                    hint=f"write {ENV_PREFIX}SECTION__FIELD",
+                )
+            document = _laid_over(document, _nested(path, text), keep_null=True, depth=0)
     return document
+
+
+def _nested(path: list[str], text: str) -> Document:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    for key in reversed(path):
+        value = {key: value}
+    return cast("Document", value)

@@ -5,13 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from visionedge.settings.cameras import CameraSettings, PatternCamera
-from visionedge.settings.section import Name, Section, Unit
+from visionedge.settings.section import YEAR_S, Name, Section, Unit
 
 
 class ModelSettings(Section):
     """Where a model is, and how it is run."""
 
     path: str = Field(
+        min_length=1,
         title="Path",
         description="Bundle folder, ONNX file or Custom Vision export, absolute or relative to "
         "the module's working folder.",
@@ -67,7 +68,7 @@ class DecisionSettings(Section):
         description="A classification is doubted when its second class comes this close.",
     )
     classes: dict[Name, ClassRule] = Field(
-        {}, title="Classes", description="Rules of single classes, by label."
+        {}, max_length=1000, title="Classes", description="Rules of single classes, by label."
     )
 
 
@@ -99,17 +100,24 @@ class EscalationSettings(Section):
     min_interval_s: float = Field(
         1.0,
         ge=0,
+        le=86_400,
         title="Least interval",
         description="Seconds between two escalations of a camera; doubts between are suppressed.",
     )
     ttl_s: float = Field(
         7 * 86_400,
         gt=0,
+        le=YEAR_S,
         title="Time to live",
         description="Seconds until an unanswered escalation expires.",
     )
     queue: int = Field(
         16, ge=1, le=256, title="Queue", description="Doubtful frames waiting to be encoded."
+    )
+    match_iou: Unit = Field(
+        0.3,
+        title="Matching overlap",
+        description="A box of a verdict and one of ours are the same object from this IoU on.",
     )
     snapshot: SnapshotSettings = Field(
         SnapshotSettings(), title="Snapshot", description="How the picture is made."
@@ -120,16 +128,24 @@ class SpoolSettings(Section):
     """The durable store of what waits to be sent or answered."""
 
     path: str = Field(
-        "run/spool.db", title="Path", description="The file; takes effect at the next start."
+        "run/spool.db",
+        min_length=1,
+        title="Path",
+        description="The file; takes effect at the next start.",
     )
     max_bytes: int = Field(
         512 * 1024**2,
         ge=1024**2,
+        le=1024**4,
         title="Most bytes",
         description="Of all messages; the least valuable is given up first.",
     )
     max_age_s: float = Field(
-        14 * 86_400, gt=0, title="Most age", description="Seconds; older messages are given up."
+        14 * 86_400,
+        gt=0,
+        le=YEAR_S,
+        title="Most age",
+        description="Seconds; older messages are given up.",
     )
 
 
@@ -143,7 +159,10 @@ class UplinkSettings(Section):
         "messages to a folder.",
     )
     local_path: str = Field(
-        "run/outbox", title="Local folder", description="Where `local` writes JSON lines."
+        "run/outbox",
+        min_length=1,
+        title="Local folder",
+        description="Where `local` writes JSON lines.",
     )
     window: int = Field(
         8, ge=1, le=256, title="Window", description="Most escalations sent and not yet answered."
@@ -151,6 +170,7 @@ class UplinkSettings(Section):
     answer_timeout_s: float = Field(
         120,
         gt=0,
+        le=86_400,
         title="Answer timeout",
         description="Seconds until an unanswered escalation is sent again, with the same id.",
     )
@@ -160,6 +180,7 @@ class UplinkSettings(Section):
     max_failed_rebuilds: int = Field(
         0,
         ge=0,
+        le=1000,
         title="Most failed rebuilds",
         description="Then the module ends, so that edgeAgent restarts it; 0 is never.",
     )
@@ -178,6 +199,7 @@ class HttpSettings(Section):
 
     host: str = Field(
         "127.0.0.1",
+        min_length=1,
         title="Address",
         description="Where to listen; the container image sets 0.0.0.0 for the metrics collector.",
     )
@@ -196,10 +218,14 @@ class Settings(Section):
     """Everything that can be set."""
 
     cameras: dict[Name, CameraSettings] = Field(
-        {"line-1": PatternCamera()}, title="Cameras", description="By name; null removes one."
+        {"line-1": PatternCamera()},
+        max_length=64,
+        title="Cameras",
+        description="By name; null removes one.",
     )
     models: dict[Name, ModelSettings] = Field(
         {"default": ModelSettings(path="models/pcb-defects")},
+        max_length=64,
         title="Models",
         description="By name; null removes one.",
     )

@@ -1,0 +1,31 @@
+"""Take secrets out of text before it is logged, raised, reported or counted.
+
+Cameras carry their password in their address, and the address is what every error wants
+to name. The rule errs on the side of hiding: everything between `://` and the last `@`
+of an address goes, because real passwords hold `/`, `#` and `@` unescaped, and every
+value whose name sounds like a secret goes, wherever it stands: in a query, in a path
+(`/user=admin&password=...`, as some recorders want it) or in a connection string.
+
+Not promised: that a secret without a telling name or place is found.
+"""
+
+import re
+from typing import Final
+
+HIDDEN: Final = "***"
+_USERINFO: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)\S*@")
+_NAMED: Final = re.compile(
+    r"(?P<name>[\w.%-]*(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]*=)[^&;\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """`text` with `***` in the place of passwords, tokens, signatures and keys.
+
+    Example:
+        >>> redact("cannot open rtsp://admin:s3cret@10.0.0.5/live?token=abc")
+        'cannot open rtsp://***@10.0.0.5/live?token=***'
+    """
+    text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return _NAMED.sub(rf"\g<name>{HIDDEN}", text)
