@@ -27,12 +27,14 @@ class Sprite:
     Attributes:
         light: (h, w, 3) uint8 BGR, what it adds.
         through: (h, w, 3) uint8, 255 where the belt shows unchanged.
+        gloss: (h, w, 3) uint8, 255 where the board reflects the lamp.
         corner: Frame pixels of its upper left, while the belt has not moved.
         inner: x1, y1, x2, y2 within, where nothing shows through.
     """
 
     light: Image
     through: Image
+    gloss: Image
     corner: tuple[int, int]
     inner: Box
 
@@ -53,21 +55,23 @@ class Sprite:
             (0, y1, x1, y2),
             (x2, y1, width, y2),
         ):
-            self._blend(side, at, out)
+            self._blend(side, at, out, sheen)
         clip = _clip(self.inner, at, out.shape)
         if clip is not None:
             (a, b, c, d), (left, top) = clip, at
             window = slice(b + top, d + top), slice(a + left, c + left)
             cv2.add(self.light[b:d, a:c], sheen[window], dst=out[window])
 
-    def _blend(self, part: Box, at: tuple[int, int], out: Image) -> None:
+    def _blend(self, part: Box, at: tuple[int, int], out: Image, sheen: Image) -> None:
         clip = _clip(part, at, out.shape)
         if clip is None:
             return
         x1, y1, x2, y2 = clip
-        window = out[y1 + at[1] : y2 + at[1], x1 + at[0] : x2 + at[0]]
-        under = cv2.multiply(window, self.through[y1:y2, x1:x2], scale=1 / 255)
-        cv2.add(under, self.light[y1:y2, x1:x2], dst=window)
+        here = slice(y1, y2), slice(x1, x2)
+        there = slice(y1 + at[1], y2 + at[1]), slice(x1 + at[0], x2 + at[0])
+        under = cv2.multiply(out[there], self.through[here], scale=1 / 255)
+        glint = cv2.multiply(sheen[there], self.gloss[here], scale=1 / 255)
+        cv2.add(cv2.add(under, glint), self.light[here], dst=out[there])
 
 
 def _clip(part: Box, at: tuple[int, int], shape: tuple[int, ...]) -> Box | None:
@@ -106,15 +110,19 @@ def make_sprite(
     if scale < 0.75:
         picture = _blur(picture, 0.4 / scale, 0.0)
     flat = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC)
-    cover = cv2.warpAffine(np.full((height, width), 255, np.uint8), matrix, size)
-    edge, through = _surroundings(np.asarray(cover, dtype=np.uint8), scale)
+    full = np.full((height, width), 255, np.uint8)
+    cover = np.asarray(cv2.warpAffine(full, matrix, size), dtype=np.uint8)
+    edge, through = _surroundings(cover, scale)
     # Outside the board the turned picture is black, so that its rim is weighted already.
     light = _blur(np.asarray(cv2.add(flat, edge), dtype=np.uint8), blur_px, smear_px)
-    belt = _blur(through, blur_px, smear_px)
+    belt, gloss = (_blur(layer, blur_px, smear_px) for layer in (through, cover))
     inner = _inner(turn, middle, within, 4.0 + smear_px)
-    return Sprite(
-        light, np.repeat(belt[..., None], 3, axis=2), (int(corner[0]), int(corner[1])), inner
-    )
+    return Sprite(light, _grey(belt), _grey(gloss), (int(corner[0]), int(corner[1])), inner)
+
+
+def _grey(layer: Image) -> Image:
+    """One value for all three colours."""
+    return np.repeat(layer[..., None], 3, axis=2)
 
 
 def _surroundings(cover: Image, scale: float) -> tuple[Image, Image]:
