@@ -1,0 +1,204 @@
+"""From a doubtful frame to the envelope that asks about it.
+
+Redact, choose the part that matters, encode it to what the message has left, and write
+down what is needed to settle the answer. It runs in a worker of its own, after the frame
+loop has let go of the frame, and takes as long as an inference.
+
+The message fits by construction: everything but the picture is made and weighed first, and
+the picture gets the rest (base64 makes four bytes of three), at most the settings' budget.
+
+The spool's value of an escalation is the score of its doubt: both grow with the chance that
+the local word is wrong, which is what is lost with the message.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from urllib.parse import quote
+
+from visionedge.entities import Classification, Decision, Envelope, Frame, Kind, Prediction, new_id
+from visionedge.escalation.claims import Claims, make_claims
+from visionedge.escalation.jpeg import Area, Jpeg, encode
+from visionedge.escalation.redact import RedactedImage, Redactor
+from visionedge.escalation.resolution import make_note
+from visionedge.escalation.rules import doubted
+from visionedge.escalation.thresholds import Thresholds
+from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.settings import Settings
+from visionedge.wire import (
+    MAX_MESSAGE_BYTES,
+    DetectedObject,
+    Escalation,
+    FrameBody,
+    ImageBody,
+    ModelBody,
+    NamedClass,
+)
+
+_CROP_MARGIN: Final = 0.5
+"""Of the longer side, on every side: a defect is judged by what is around it."""
+_LEAST_CROP_PX: Final = 256
+"""Custom Vision scales up what is smaller; Image Analysis refuses what is below 50."""
+_SLACK_BYTES: Final = 64
+"""For digits that are known only when the picture is encoded."""
+_PROPERTY_CHARS: Final = 128
+
+
+class Snapshots:
+    """Makes envelopes by one revision of the settings. Safe for many threads."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings.escalation
+        self._ttl = timedelta(seconds=settings.escalation.ttl_s)
+        self._thresholds = Thresholds(settings.decision)
+        self._floors = {
+            name: settings.models[camera.model].floor for name, camera in settings.cameras.items()
+        }
+        self._redactor = Redactor(settings)
+        self._clock = clock or SystemClock()
+
+    def make(
+        self, frame: Frame, prediction: Prediction, decision: Decision, model: ModelBody
+    ) -> tuple[Envelope, Mapping[str, object]]:
+        """The envelope that asks about `frame`, and the note that settles its answer.
+
+        Args:
+            frame: the doubtful frame.
+            prediction: what the model saw in it.
+            decision: why it is asked.
+            model: which model it was.
+
+        Returns:
+            An envelope below `wire.MAX_MESSAGE_BYTES`; and a small object of JSON types, to
+            be kept with it, that `resolution.resolve` takes when the verdict comes.
+        """
+        image = self._redactor.redact(frame)
+        area = self._area(prediction, frame.width, frame.height)
+        claims = self._claims(frame, prediction, area)
+        draft = self._message(frame, decision, model, claims, area, image)
+        properties = _properties(draft, claims)
+        jpeg = self._encode(image, area, len(draft.encode()), properties)
+        message = draft.model_copy(update={"image": _image_body(jpeg, area, image.masked)})
+        envelope = Envelope(
+            id=message.id,
+            kind=Kind.ESCALATION,
+            value=message.score,
+            created_at=message.created_at,
+            expires_at=message.expires_at,
+            properties=properties,
+            body=message.encode(),
+        )
+        return envelope, make_note(claims, self._settings.match_iou)
+
+    def _area(self, prediction: Prediction, width: int, height: int) -> Area:
+        """What to send: all, or the doubtful boxes and what is around them."""
+        whole = (0, 0, width, height)
+        if not self._settings.snapshot.crop or isinstance(prediction, Classification):
+            return whole
+        boxes = prediction.xyxy[doubted(prediction, self._thresholds.accept(prediction))]
+        if len(boxes) == 0:
+            return whole
+        x1, y1 = boxes[:, :2].min(axis=0).tolist()
+        x2, y2 = boxes[:, 2:].max(axis=0).tolist()
+        margin = _CROP_MARGIN * max(x2 - x1, y2 - y1)
+        left, right = _span(x1 - margin, x2 + margin, width)
+        top, bottom = _span(y1 - margin, y2 + margin, height)
+        return left, top, right, bottom
+
+    def _claims(self, frame: Frame, prediction: Prediction, area: Area) -> Claims:
+        accept = self._thresholds.accept(prediction)
+        return make_claims(prediction, accept, self._floors.get(frame.camera_id, 0.0), area)
+
+    def _message(
+        self,
+        frame: Frame,
+        decision: Decision,
+        model: ModelBody,
+        claims: Claims,
+        area: Area,
+        image: RedactedImage,
+    ) -> Escalation:
+        """The message with an empty picture."""
+        now = self._clock.utc()
+        empty = Jpeg(b"", area[2] - area[0], area[3] - area[1], self._settings.snapshot.quality)
+        return Escalation(
+            id=new_id(),
+            created_at=now,
+            expires_at=now + self._ttl,
+            camera=frame.camera_id,
+            frame=FrameBody(
+                seq=frame.seq,
+                captured_at=frame.captured_at,
+                width=frame.width,
+                height=frame.height,
+            ),
+            model=model,
+            reason=decision.reason,
+            score=decision.score,
+            settings_revision=decision.settings_revision,
+            prediction=claims.body,
+            image=_image_body(empty, area, image.masked),
+        )
+
+    def _encode(
+        self, image: RedactedImage, area: Area, rest_bytes: int, properties: Mapping[str, str]
+    ) -> Jpeg:
+        snapshot = self._settings.snapshot
+        rest_bytes += sum(len(key) + len(value) for key, value in properties.items())
+        left_bytes = (MAX_MESSAGE_BYTES - rest_bytes - _SLACK_BYTES) // 4 * 3
+        return encode(
+            image,
+            area,
+            max_side_px=snapshot.max_side_px,
+            quality=snapshot.quality,
+            max_bytes=min(snapshot.max_image_bytes, left_bytes),
+        )
+
+
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    """Whole pixels around `low`..`high`, at least the smallest crop, inside 0..`size`."""
+    first, last = max(0, math.floor(low)), min(size, math.ceil(high))
+    length = min(size, max(last - first, _LEAST_CROP_PX))
+    start = min(max(0, (first + last - length) // 2), size - length)
+    return start, start + length
+
+
+def _image_body(jpeg: Jpeg, area: Area, masked: int) -> ImageBody:
+    return ImageBody(
+        width=jpeg.width,
+        height=jpeg.height,
+        crop=area,
+        quality=jpeg.quality,
+        masked=masked,
+        sha256=hashlib.sha256(jpeg.body).hexdigest(),
+        size_bytes=max(1, len(jpeg.body)),
+        data=base64.b64encode(jpeg.body).decode("ascii"),
+    )
+
+
+def _properties(message: Escalation, claims: Claims) -> dict[str, str]:
+    """What routes can filter by, without reading the body."""
+    properties = {
+        "schema": message.schema_name,
+        "camera": message.camera,
+        "reason": message.reason,
+        "model": message.model.name,
+        "label": _asked_label(claims),
+    }
+    return {key: _ascii(value) for key, value in properties.items() if value}
+
+
+def _asked_label(claims: Claims) -> str:
+    """The label of the best claim that is doubted, or of the best one; empty for none."""
+    claimed: Sequence[DetectedObject | NamedClass] = claims.body.detections or claims.body.classes
+    unsure = [claim for claim, doubt in zip(claimed, claims.doubted, strict=True) if doubt]
+    return max(unsure or claimed, key=lambda claim: claim.confidence).label if claimed else ""
+
+
+def _ascii(text: str) -> str:
+    """`text` as a message property may hold it; percent-encoded where it is not ASCII."""
+    text = text[:_PROPERTY_CHARS]
+    return text if text.isascii() and text.isprintable() else quote(text, errors="replace")
