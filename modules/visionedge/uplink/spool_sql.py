@@ -1,0 +1,194 @@
+"""Every statement that the spool runs, as a function of the open transaction.
+
+Values go in and come out as the module's own types; the meaning is in `spool`.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from visionedge.entities import Envelope, Kind, Outcome
+from visionedge.uplink.spool_rows import Backlog, Cause, Loss, Tally, Unsettled
+
+Connection = sqlite3.Connection
+Row = tuple[str, Kind, int]
+"""id, kind and size in bytes."""
+
+
+def insert(
+    db: Connection, envelope: Envelope, note: Mapping[str, Any], now_s: float, max_age_s: float
+) -> None:
+    """Add an envelope as ready; it dies after its own time to live or `max_age_s`."""
+    ttl_s = (envelope.expires_at - envelope.created_at).total_seconds()
+    columns = {
+        "id": envelope.id,
+        "kind": envelope.kind,
+        "value": envelope.value,
+        "size_bytes": envelope.size_bytes,
+        "put_s": now_s,
+        "dies_s": now_s + min(ttl_s, max_age_s),
+        "due_s": now_s,
+        "created_at": envelope.created_at.isoformat(),
+        "expires_at": envelope.expires_at.isoformat(),
+        "content_type": envelope.content_type,
+        "properties": json.dumps(dict(envelope.properties)),
+        "note": json.dumps(note),
+    }
+    names = ", ".join(columns)
+    places = ", ".join("?" * len(columns))
+    seq = db.execute(
+        f"INSERT INTO envelopes ({names}) VALUES ({places})", tuple(columns.values())
+    ).lastrowid
+    db.execute("INSERT INTO bodies VALUES (?, ?)", (seq, envelope.body))
+
+
+def best(db: Connection, kind: Kind, now_s: float) -> Envelope | None:
+    """The most valuable ready envelope of `kind` that is due, the oldest among equals."""
+    row = db.execute(
+        "SELECT id, value, created_at, expires_at, content_type, properties, body "
+        "FROM envelopes JOIN bodies USING (seq) "
+        "WHERE kind = ? AND state = 'ready' AND due_s <= ? ORDER BY value DESC, seq LIMIT 1",
+        (kind, now_s),
+    ).fetchone()
+    if row is None:
+        return None
+    id_, value, created_at, expires_at, content_type, properties, body = row
+    return Envelope(
+        id=id_,
+        kind=kind,
+        value=value,
+        created_at=datetime.fromisoformat(created_at),
+        expires_at=datetime.fromisoformat(expires_at),
+        body=body,
+        properties=json.loads(properties),
+        content_type=content_type,
+    )
+
+
+def least_valuable(db: Connection, kind: Kind, most_value: float) -> Iterator[Row]:
+    """Ready envelopes of `kind` worth at most `most_value`, the least and oldest first."""
+    rows = db.execute(
+        "SELECT id, size_bytes FROM envelopes "
+        "WHERE kind = ? AND state = 'ready' AND value <= ? ORDER BY value, seq",
+        (kind, most_value),
+    )
+    return ((id_, kind, size_bytes) for id_, size_bytes in rows)
+
+
+def outlived(db: Connection, now_s: float) -> list[Row]:
+    """Envelopes whose time is over."""
+    rows = db.execute("SELECT id, kind, size_bytes FROM envelopes WHERE dies_s <= ?", (now_s,))
+    return [(id_, Kind(kind), size_bytes) for id_, kind, size_bytes in rows]
+
+
+def kind_and_size(db: Connection, envelope_id: str) -> tuple[Kind, int] | None:
+    """Of an envelope that is there."""
+    row = db.execute(
+        "SELECT kind, size_bytes FROM envelopes WHERE id = ?", (envelope_id,)
+    ).fetchone()
+    return None if row is None else (Kind(row[0]), row[1])
+
+
+def unsettled(db: Connection, escalation_id: str, now_s: float) -> Unsettled | None:
+    """What is needed to settle an escalation."""
+    row = db.execute(
+        "SELECT created_at, put_s, attempts, size_bytes, note FROM envelopes "
+        "WHERE id = ? AND kind = ?",
+        (escalation_id, Kind.ESCALATION),
+    ).fetchone()
+    if row is None:
+        return None
+    created_at, put_s, attempts, size_bytes, note = row
+    return Unsettled(
+        id=escalation_id,
+        created_at=datetime.fromisoformat(created_at),
+        age_s=now_s - put_s,
+        attempts=attempts,
+        size_bytes=size_bytes,
+        note=json.loads(note),
+    )
+
+
+def mark_sent(db: Connection, escalation_id: str, now_s: float) -> None:
+    """From now on a verdict is awaited."""
+    db.execute(
+        "UPDATE envelopes SET state = 'sent', sent_s = ?, attempts = attempts + 1 WHERE id = ?",
+        (now_s, escalation_id),
+    )
+
+
+def postpone(db: Connection, envelope_id: str, due_s: float) -> None:
+    """Not to be sent before `due_s`."""
+    db.execute("UPDATE envelopes SET due_s = ? WHERE id = ?", (due_s, envelope_id))
+
+
+def make_ready(db: Connection, now_s: float, timeout_s: float, most_doublings: int) -> int:
+    """Return sent escalations to the ready ones; the timeout doubles with each attempt."""
+    return db.execute(
+        "UPDATE envelopes SET state = 'ready' WHERE kind = ? AND state = 'sent' "
+        "AND sent_s + ? * (1 << min(attempts - 1, ?)) <= ?",
+        (Kind.ESCALATION, timeout_s, most_doublings, now_s),
+    ).rowcount
+
+
+def remove(db: Connection, envelope_id: str) -> None:
+    """Take an envelope out, with its body."""
+    db.execute("DELETE FROM envelopes WHERE id = ?", (envelope_id,))
+
+
+def lose(db: Connection, envelope_id: str, kind: Kind, size_bytes: int, cause: Cause) -> Loss:
+    """Take an envelope out, if it was in, and enter it as lost."""
+    remove(db, envelope_id)
+    enter(db, kind, cause, size_bytes)
+    return Loss(envelope_id, kind, cause, size_bytes)
+
+
+def remember(db: Connection, escalation_id: str, outcome: Outcome, now_s: float) -> None:
+    """An escalation is settled."""
+    db.execute("INSERT OR REPLACE INTO settled VALUES (?, ?, ?)", (escalation_id, outcome, now_s))
+
+
+def was_settled(db: Connection, escalation_id: str) -> bool:
+    """True while a settlement is remembered."""
+    return bool(
+        db.execute("SELECT count(*) FROM settled WHERE id = ?", (escalation_id,)).fetchone()[0]
+    )
+
+
+def forget_settled(db: Connection, oldest_s: float) -> None:
+    """Forget settlements up to `oldest_s`."""
+    db.execute("DELETE FROM settled WHERE at_s <= ?", (oldest_s,))
+
+
+def enter(db: Connection, kind: Kind, entry: str, size_bytes: int) -> None:
+    """Add one message to the ledger."""
+    db.execute(
+        "INSERT INTO ledger VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE "
+        "SET messages = messages + 1, size_bytes = size_bytes + excluded.size_bytes",
+        (kind, entry, size_bytes),
+    )
+
+
+def ledger(db: Connection) -> dict[tuple[Kind, str], Tally]:
+    """The ledger."""
+    rows = db.execute("SELECT kind, entry, messages, size_bytes FROM ledger")
+    return {(Kind(kind), entry): Tally(m, size_bytes) for kind, entry, m, size_bytes in rows}
+
+
+def backlog(db: Connection) -> dict[Kind, Backlog]:
+    """What lies in the spool, of every kind."""
+    lying = {
+        (kind, state): Tally(messages, size_bytes)
+        for kind, state, messages, size_bytes in db.execute("SELECT * FROM totals")
+    }
+    return {
+        kind: Backlog(lying.get((kind, "ready"), Tally()), lying.get((kind, "sent"), Tally()))
+        for kind in Kind
+    }
+
+
+def unanswered(db: Connection) -> int:
+    """Escalations that await their verdict."""
+    return backlog(db)[Kind.ESCALATION].sent.messages
