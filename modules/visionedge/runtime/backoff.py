@@ -15,14 +15,14 @@ class Backoff:
 
     first_s: float = 1.0
     max_s: float = 300.0
-    random: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
     attempts: int = 0
 
     def next_s(self) -> float:
         """Seconds to pause before the next attempt."""
         step_s = min(self.max_s, self.first_s * 2.0 ** min(self.attempts, 60))
         self.attempts += 1
-        return step_s * (0.5 + 0.5 * self.random.random())
+        return step_s * (0.5 + 0.5 * self.rng.random())
 
     def reset(self) -> None:
         """Start anew after a success."""
