@@ -66,7 +66,8 @@ class Metrics:
         )
         self.frames_dropped = self._counter(
             "frames_dropped",
-            "Frames not decided on, by cause: replaced, rate, stale, model_error, stopped",
+            "Frames not decided on, by cause: replaced, rate, stale, undecoded, model_error, "
+            "stopped",
             "camera",
             "cause",
         )

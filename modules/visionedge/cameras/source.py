@@ -1,20 +1,41 @@
 """The seam between the camera feed and every kind of camera."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from visionedge.entities import Image, Prediction
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a feed must know of a source to judge its silence.
+
+    Attributes:
+        open_timeout_s: within this an `open` returns or raises.
+        read_timeout_s: within this a `grab` and a `retrieve` together do.
+        live: True for a camera that looks at the world, whose picture cannot stay the same
+            to the byte; False for files and the virtual line.
+    """
+
+    open_timeout_s: float
+    read_timeout_s: float
+    live: bool
+
+
 class CameraSource(Protocol):
     """One camera, used by one thread at a time.
 
-    `grab` and `retrieve` are two calls because decoding a frame costs as much as a small
+    `grab` and `retrieve` are two calls because converting a frame costs as much as a small
     model's run: the feed grabs every frame, to stay at the newest, and retrieves only
     those that somebody will look at.
 
-    Calls may block, but each ends within the timeouts that the source was made with;
-    the feed's watchdog gives up a source that does not.
+    Calls may block, but each ends within the timeouts in `traits`; the feed gives up a
+    source that does not keep them.
     """
+
+    @property
+    def traits(self) -> Traits:
+        """The same for the whole life of the source."""
 
     def open(self) -> None:
         """Connect, or open the file.
@@ -28,7 +49,7 @@ class CameraSource(Protocol):
 
         Raises:
             CameraUnavailable: no frame came in time, or the connection broke; reopen.
-            CameraEnded: there are no more frames.
+            CameraEnded: there are no more frames, and there will be none until `open`.
         """
 
     def retrieve(self) -> tuple[Image, Prediction | None]:
@@ -39,7 +60,8 @@ class CameraSource(Protocol):
             the ground truth, or None.
 
         Raises:
-            CameraUnavailable: the frame could not be decoded; grab the next.
+            CameraUnavailable: the frame could not be decoded, or none was grabbed; grab
+                the next.
         """
 
     def close(self) -> None:

@@ -74,10 +74,8 @@ class StreamCamera(_Camera):
     url: str = Field(
         pattern=r"^(rtsps?|https?)://.",
         title="Address",
-        description="rtsp://, rtsps://, http:// or https://. Never shown with its password.",
-    )
-    transport: Literal["tcp", "udp"] = Field(
-        "tcp", title="RTSP transport", description="TCP loses no packets."
+        description="rtsp://, rtsps://, http:// or https://. Never shown with its password. RTSP "
+        "goes over TCP, or over UDP where the camera refuses TCP.",
     )
     open_timeout_s: float = Field(
         10,

@@ -1,0 +1,89 @@
+"""What becomes of each grabbed frame: numbered, counted, judged, and offered to the slots."""
+
+from visionedge.cameras.guard import Shot
+from visionedge.cameras.judges import RateGate, StillWatch
+from visionedge.entities import Frame
+from visionedge.errors import CameraUnavailable
+from visionedge.metrics import Metrics
+from visionedge.runtime.slot import LatestSlots
+from visionedge.settings import CameraSettings
+
+
+class Intake:
+    """The frames of one camera, over all its reopenings. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        camera_id: str,
+        settings: CameraSettings,
+        slots: LatestSlots[Frame],
+        metrics: Metrics,
+    ) -> None:
+        self._camera_id = camera_id
+        self._stale_after_s = settings.stale_after_s
+        self._slots = slots
+        self._gate = RateGate(settings.max_fps)
+        self._still = StillWatch(settings.stale_after_s)
+        self._captured = metrics.frames_captured.labels(camera_id)
+        self._bytes = metrics.frame_bytes.labels(camera_id)
+        self._dropped = metrics.frames_dropped
+        self._seq = 0
+        self._frame_bytes = 0
+        self._damaged_ns: int | None = None
+
+    def wants(self, captured_ns: int) -> bool:
+        """False for a frame above the rate, which is then not worth retrieving."""
+        return self._gate.admits(captured_ns)
+
+    def frame(self, shot: Shot, live: bool) -> Frame | None:
+        """Count a shot, and make it a frame if there is anything to look at.
+
+        Raises:
+            CameraUnavailable: the camera stands still, or sends nothing but damage; reopen.
+        """
+        seq, self._seq = self._seq, self._seq + 1
+        if shot.image is not None:
+            self._frame_bytes = shot.image.nbytes
+        self._captured.inc()
+        self._bytes.inc(self._frame_bytes)
+        if shot.fault is not None:
+            self._drop("undecoded")
+            self._judge_damage(shot.fault, shot.captured_ns)
+            return None
+        if shot.image is None:
+            self._drop("rate")
+            return None
+        if live and self._still.frozen(shot.image, shot.captured_ns):
+            self._drop("stale")
+            raise CameraUnavailable(
+                f"its picture has not changed for {self._stale_after_s:g} s",
+                hint="restart the camera; for a still test picture raise `stale_after_s`",
+            )
+        self._damaged_ns = None
+        # Several threads will read it; none may draw on it.
+        shot.image.flags.writeable = False
+        return Frame(
+            shot.image, self._camera_id, seq, shot.captured_at, shot.captured_ns, shot.truth
+        )
+
+    def offer(self, frame: Frame) -> None:
+        """Put a frame where the workers take it from."""
+        left = self._slots.put(self._camera_id, frame)
+        if left is not None:
+            self._drop("stopped" if left is frame else "replaced")
+
+    def withdraw(self) -> None:
+        """Take back the frame that nobody took."""
+        if self._slots.discard(self._camera_id) is not None:
+            self._drop("stopped")
+
+    def _judge_damage(self, fault: CameraUnavailable, now_ns: int) -> None:
+        """One damaged frame is nothing; nothing but damaged frames is a lost camera."""
+        if self._damaged_ns is None:
+            self._damaged_ns = now_ns
+        elif now_ns - self._damaged_ns > self._stale_after_s * 1e9:
+            self._damaged_ns = None
+            raise fault
+
+    def _drop(self, cause: str) -> None:
+        self._dropped.labels(self._camera_id, cause).inc()

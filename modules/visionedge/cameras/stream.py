@@ -1,0 +1,136 @@
+"""A network camera: RTSP, or MJPEG and video over HTTP, through FFmpeg.
+
+RTSP goes over TCP, and over UDP where the camera refuses TCP (FFmpeg's `prefer_tcp`).
+OpenCV 5.0 takes FFmpeg options from the environment of the process only, so there is no
+setting a camera for it; a device whose cameras all need UDP sets
+`OPENCV_FFMPEG_CAPTURE_OPTIONS=rtsp_transport;udp` in its deployment.
+
+An address cannot lead to a file of the device. Its scheme is one of four, FFmpeg's HTTP
+follows redirects to HTTP only, and what a stream may open in turn (a playlist its parts)
+is held to network protocols by the `default_whitelist` of FFmpeg's protocols.
+
+Not promised: that a wrong password and a wrong path can be told apart. FFmpeg keeps the
+status that the camera answered to itself.
+"""
+
+import socket
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+import cv2
+
+from visionedge.cameras.capture import ONE_THREAD, Capture
+from visionedge.cameras.source import Traits
+from visionedge.entities import Image
+from visionedge.errors import CameraUnavailable
+from visionedge.runtime.redact import redact
+from visionedge.settings import StreamCamera
+
+_PORTS: Final = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_PROBE_TIMEOUT_S: Final = 2.0
+
+
+class StreamSource:
+    """A `CameraSource` of the network."""
+
+    def __init__(self, settings: StreamCamera) -> None:
+        self._settings = settings
+        self.traits = Traits(
+            open_timeout_s=settings.open_timeout_s + _PROBE_TIMEOUT_S,
+            read_timeout_s=settings.read_timeout_s,
+            live=True,
+        )
+        self._capture = Capture()
+        self._name = redact(settings.url)
+
+    def open(self) -> None:
+        """Connect and find the video.
+
+        Raises:
+            CameraUnavailable: with the likeliest reason, as far as it shows from here.
+        """
+        host, port = _host_and_port(self._settings.url)
+        params = (
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(self._settings.open_timeout_s * 1000),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(self._settings.read_timeout_s * 1000),
+            *ONE_THREAD,
+        )  # fmt: skip
+        started_s = time.monotonic()
+        if not self._capture.open(self._settings.url, cv2.CAP_FFMPEG, params):
+            raise self._refusal(host, port, time.monotonic() - started_s)
+
+    def grab(self) -> None:
+        """Wait for the next frame and decode it.
+
+        Raises:
+            CameraUnavailable: none came in time, or the stream ended; reopen.
+        """
+        started_s = time.monotonic()
+        if self._capture.grab():
+            return
+        if time.monotonic() - started_s >= self._settings.read_timeout_s:
+            raise CameraUnavailable(
+                f"{self._name} sent no frame for {self._settings.read_timeout_s:g} s",
+                hint="check the camera and the network between",
+            )
+        raise CameraUnavailable(
+            f"{self._name} ended its stream", hint="check the camera; it may be restarting"
+        )
+
+    def retrieve(self) -> tuple[Image, None]:
+        """Convert the frame to BGR."""
+        return self._capture.retrieve(), None
+
+    def close(self) -> None:
+        """End the session."""
+        self._capture.close()
+
+    def _refusal(self, host: str, port: int, took_s: float) -> CameraUnavailable:
+        """Why it would not open: FFmpeg does not say, so the address is tried once."""
+        try:
+            socket.create_connection((host, port), _PROBE_TIMEOUT_S).close()
+        except OSError as error:
+            return _unreachable(f"{host}:{port}", error)
+        if took_s >= self._settings.open_timeout_s:
+            return CameraUnavailable(
+                f"{self._name} took the connection and gave no video within "
+                f"{self._settings.open_timeout_s:g} s",
+                hint="check that it is a camera's address; restart the camera",
+            )
+        return CameraUnavailable(
+            f"{self._name} answers, but gives no video",
+            hint="check user, password and path; try it with `ffplay`",
+        )
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme.lower()]
+    except (ValueError, KeyError):
+        port = 0
+    if not port or not parts.hostname:
+        raise CameraUnavailable(
+            f"{redact(url)} is no address of a camera",
+            hint="write it as rtsp://user:password@host:port/path, or with rtsps, http, https",
+        )
+    return parts.hostname, port
+
+
+def _unreachable(where: str, error: OSError) -> CameraUnavailable:
+    if isinstance(error, socket.gaierror):
+        return CameraUnavailable(
+            f"the name in {where} does not resolve", hint="check the name and the device's DNS"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return CameraUnavailable(
+            f"{where} refuses connections", hint="check the port; the camera may be starting"
+        )
+    if isinstance(error, TimeoutError):
+        return CameraUnavailable(
+            f"{where} does not answer", hint="check that the camera has power and network"
+        )
+    return CameraUnavailable(
+        f"{where} cannot be reached: {error.strerror}", hint="check the device's network"
+    )
