@@ -29,9 +29,12 @@ MAX_MESSAGE_BYTES: Final = 240 * 1024
 
 
 class Message(BaseModel):
-    """Base of all messages: frozen, and tolerant of fields that a newer side may add."""
+    """Base of all messages: frozen, and tolerant of fields that a newer side may add.
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+    Numbers are finite: JSON has no other ones, and a consumer would find a null instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     def encode(self) -> bytes:
         """The message as compact JSON, UTF-8."""
@@ -91,7 +94,7 @@ class ImageBody(Message):
     masked: int = Field(default=0, ge=0, description="number of areas that were redacted")
     sha256: Hex256 = Field(description="of the JPEG bytes")
     size_bytes: int = Field(gt=0, description="of the JPEG")
-    data: str = Field(description="base64 of the JPEG")
+    data: str = Field(max_length=MAX_MESSAGE_BYTES, description="base64 of the JPEG")
 
 
 class Escalation(Message):

@@ -1,0 +1,115 @@
+"""Blocking calls under a deadline of ours, whatever they do."""
+
+import threading
+import time
+
+import pytest
+
+from visionedge.runtime.worker import Caller
+
+DEADLINE_S = 10
+NOW_S = 0.05
+
+
+@pytest.fixture
+def parked() -> threading.Event:
+    """Set it to let parked calls go."""
+    return threading.Event()
+
+
+def test_the_answer_of_a_call_is_returned() -> None:
+    caller = Caller("sdk")
+    assert caller.call(lambda: 42, DEADLINE_S) == 42
+    assert caller.call(lambda: None, DEADLINE_S) is None
+    caller.close()
+
+
+def test_what_a_call_raises_is_raised() -> None:
+    caller = Caller("sdk")
+
+    def fail() -> None:
+        raise KeyError("no such twin")
+
+    with pytest.raises(KeyError, match="no such twin"):
+        caller.call(fail, DEADLINE_S)
+    assert caller.abandoned == 0
+    caller.close()
+
+
+def test_calls_run_one_after_another_in_one_thread_of_the_callers_name() -> None:
+    caller = Caller("sdk")
+    threads = {caller.call(threading.current_thread, DEADLINE_S) for _ in range(3)}
+    assert [(thread.name, thread.daemon) for thread in threads] == [("sdk", True)]
+    caller.close()
+
+
+def test_a_call_that_misses_its_deadline_is_abandoned_and_the_next_one_runs(
+    parked: threading.Event,
+) -> None:
+    caller = Caller("sdk")
+    with pytest.raises(TimeoutError, match=r"sdk: no answer within 0\.05 s"):
+        caller.call(lambda: parked.wait(DEADLINE_S), NOW_S)
+    assert caller.abandoned == 1
+    assert caller.call(lambda: "well", DEADLINE_S) == "well"
+    parked.set()
+    caller.close()
+
+
+def test_the_thread_of_an_abandoned_call_ends_when_the_call_comes_back(
+    parked: threading.Event,
+) -> None:
+    caller = Caller("sdk")
+    threads: list[threading.Thread] = []
+
+    def park() -> None:
+        threads.append(threading.current_thread())
+        parked.wait(DEADLINE_S)
+
+    with pytest.raises(TimeoutError):
+        caller.call(park, NOW_S)
+    parked.set()
+    threads[0].join(DEADLINE_S)
+    assert not threads[0].is_alive()
+    caller.close()
+
+
+def test_waiting_for_an_earlier_call_counts_against_the_deadline(parked: threading.Event) -> None:
+    caller, other = Caller("sdk"), Caller("other")
+    running = threading.Event()
+
+    def park() -> bool:
+        running.set()
+        return parked.wait(DEADLINE_S)
+
+    def first() -> bool:
+        return caller.call(park, DEADLINE_S)
+
+    with pytest.raises(TimeoutError):
+        other.call(first, NOW_S)
+    assert running.wait(DEADLINE_S)
+    started_ns = time.monotonic_ns()
+    with pytest.raises(TimeoutError):
+        caller.call(lambda: "late", NOW_S)
+    assert time.monotonic_ns() - started_ns < DEADLINE_S * 1e9
+    parked.set()
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0])
+def test_a_deadline_that_is_over_never_waits_for_ever(
+    parked: threading.Event, timeout_s: float
+) -> None:
+    caller = Caller("sdk")
+    with pytest.raises(TimeoutError):
+        caller.call(lambda: parked.wait(DEADLINE_S), timeout_s)
+    parked.set()
+
+
+def test_a_closed_caller_ends_its_thread_and_can_be_used_again() -> None:
+    caller = Caller("sdk")
+    thread = caller.call(threading.current_thread, DEADLINE_S)
+    caller.close()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    assert caller.call(lambda: 1, DEADLINE_S) == 1
+    caller.close()
+    caller.close()

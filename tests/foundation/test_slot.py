@@ -1,0 +1,85 @@
+"""The hand-over of frames: the newest wins, cameras take turns, nothing waits for nobody."""
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visionedge.runtime.slot import LatestSlots
+from visionedge.runtime.worker import Worker
+
+
+def test_the_newest_item_replaces_the_one_that_waits() -> None:
+    slots: LatestSlots[int] = LatestSlots()
+    assert slots.put("a", 1) is None
+    assert slots.put("a", 2) == 1
+    assert slots.take(0) == 2
+    assert slots.take(0) is None
+
+
+def test_a_fast_camera_does_not_starve_the_others() -> None:
+    slots: LatestSlots[str] = LatestSlots()
+    slots.put("slow", "slow")
+    for n in range(100):
+        slots.put("fast", f"fast-{n}")
+    assert slots.take(0) == "slow"
+    slots.put("slow", "slow again")
+    assert slots.take(0) == "fast-99"
+    assert slots.take(0) == "slow again"
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers()) | st.none(), max_size=60))
+def test_nothing_is_lost_unseen_and_no_camera_waits_for_more_than_the_others(
+    steps: list[tuple[str, int] | None],
+) -> None:
+    slots: LatestSlots[tuple[int, str]] = LatestSlots()
+    put, seen, replaced = 0, 0, 0
+    waited: dict[str, int] = {}
+    for number, step in enumerate(steps):
+        if step is None:
+            taken = slots.take(0)
+            if taken is not None:
+                seen += 1
+                assert waited.pop(taken[1]) <= 2
+                waited = {key: turns + 1 for key, turns in waited.items()}
+        else:
+            put += 1
+            replaced += slots.put(step[0], (number, step[0])) is not None
+            waited.setdefault(step[0], 0)
+    assert put == seen + replaced + len(waited)
+
+
+def test_what_waits_for_a_removed_camera_can_be_discarded() -> None:
+    slots: LatestSlots[int] = LatestSlots()
+    slots.put("a", 1)
+    assert slots.is_waiting("a")
+    assert slots.discard("a") == 1
+    assert slots.discard("a") is None
+    assert not slots.is_waiting("a")
+
+
+def test_a_closed_slot_gives_back_what_is_offered_and_gives_out_what_waited() -> None:
+    slots: LatestSlots[int] = LatestSlots()
+    slots.put("a", 1)
+    slots.close()
+    assert slots.put("b", 2) == 2
+    assert slots.take(0) == 1
+    assert slots.take(60) is None
+
+
+def test_a_waiting_consumer_wakes_for_an_item_and_for_the_end() -> None:
+    slots: LatestSlots[int] = LatestSlots()
+    taken: list[int | None] = []
+    got_first = threading.Event()
+
+    def consume(_: Worker) -> None:
+        taken.append(slots.take(60))
+        got_first.set()
+        taken.append(slots.take(60))
+
+    consumer = Worker("consumer", consume).start()
+    slots.put("a", 1)
+    assert got_first.wait(10)
+    slots.close()
+    assert consumer.stop(10)
+    assert taken == [1, None]
