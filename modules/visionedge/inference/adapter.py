@@ -8,11 +8,11 @@ its decode can be tested with arrays alone.
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from visionedge.entities import Image, Prediction
-from visionedge.inference.image import Geometry
+from visionedge.inference.geometry import Geometry
+from visionedge.inference.tensors import Outputs
 
 Inputs = Mapping[str, NDArray[Any]]
 """Tensors by input name, ready for the session."""
@@ -30,9 +30,12 @@ class ModelAdapter(Protocol):
         Returns:
             Tensors that stay valid until the next call of `preprocess`, because they are
             views of a buffer that is used again; and how the picture was fitted in.
+
+        Raises:
+            ModelRunError: it is no such picture.
         """
 
-    def decode(self, outputs: list[NDArray[np.generic]], geometry: Geometry) -> Prediction:
+    def decode(self, outputs: Outputs, geometry: Geometry) -> Prediction:
         """Read the model's outputs, in the order of the session.
 
         Returns:

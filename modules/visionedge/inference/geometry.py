@@ -1,0 +1,133 @@
+"""How a picture is fitted into a model's input, and the way back for its boxes.
+
+Everything is in edge coordinates: a picture spans from 0 to its width, and a pixel's
+centre lies at one half. In these, OpenCV's resize maps `x` to exactly `x * new / old`, so
+the scale is taken from the whole pixel counts and not from the ratio they were rounded
+from; each axis has its own, since rounding differs by up to half a pixel.
+
+The fits, and who uses them:
+    letterbox           centred, the rest is padding: Ultralytics YOLOv5, v8, 11, 26
+    letterbox_top_left  padding right and below: YOLOX (Megvii)
+    stretch             no aspect ratio kept: Custom Vision, most classifiers on devices
+    crop                shorter side scaled, centre cut out: torchvision, Ultralytics classify
+"""
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+Fit = Literal["letterbox", "letterbox_top_left", "stretch", "crop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How one picture was fitted in: `input = frame * scale + offset`.
+
+    Attributes:
+        scale_x, scale_y: input pixels a frame pixel.
+        offset_x, offset_y: where the frame's top left corner lies in the input; negative
+            where the frame was cropped.
+        width, height: of the frame, pixels.
+    """
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+    width: int
+    height: int
+
+    def to_frame(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map boxes back.
+
+        Args:
+            xyxy: (n, 4) float32, pixels of the input.
+
+        Returns:
+            (n, 4) float32, pixels of the frame, xyxy, cut at its borders.
+        """
+        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
+        scale = np.array([1 / self.scale_x, 1 / self.scale_y] * 2, np.float32)
+        border = np.array([self.width, self.height] * 2, np.float32)
+        frame: NDArray[np.float32] = np.clip((xyxy - offset) * scale, 0, border)
+        return frame
+
+    def to_input(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map boxes of the frame, (n, 4) float32 xyxy, into pixels of the input; not cut."""
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
+        return xyxy * scale + offset
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What to cut from the frame, and where in the input to put it, scaled.
+
+    Attributes:
+        cut: x1, y1, x2, y2 in pixels of the frame.
+        left, top, width, height: pixels of the input.
+        geometry: the same as a mapping.
+    """
+
+    cut: tuple[int, int, int, int]
+    left: int
+    top: int
+    width: int
+    height: int
+    geometry: Geometry
+
+
+def place(
+    fit: Fit, frame_size: tuple[int, int], input_size: tuple[int, int], resize_px: int | None = None
+) -> Placement:
+    """Plan how a frame is fitted in.
+
+    Args:
+        fit: see the module.
+        frame_size: width, height.
+        input_size: width, height.
+        resize_px: for `crop`: length to which the shorter side is scaled before the cut, at
+            least that of the input; None is the input's own.
+    """
+    if fit == "stretch":
+        return _placed(frame_size, (0, 0, *frame_size), (0, 0, *input_size))
+    if fit == "crop":
+        return _placed(
+            frame_size, _centre_cut(frame_size, input_size, resize_px), (0, 0, *input_size)
+        )
+    scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
+    width, height = (max(1, round(side * scale)) for side in frame_size)
+    if fit == "letterbox":
+        left, top = (input_size[0] - width) // 2, (input_size[1] - height) // 2
+    elif fit == "letterbox_top_left":
+        left, top = 0, 0
+    else:
+        assert_never(fit)
+    return _placed(frame_size, (0, 0, *frame_size), (left, top, width, height))
+
+
+def _centre_cut(
+    frame_size: tuple[int, int], input_size: tuple[int, int], resize_px: int | None
+) -> tuple[int, int, int, int]:
+    # Cutting first and scaling once gives the same pixels as scaling all and cutting then.
+    shorter = min(input_size)
+    scale = max(i / f for i, f in zip(input_size, frame_size, strict=True))
+    scale *= max(resize_px or shorter, shorter) / shorter
+    width, height = (
+        min(f, max(1, round(i / scale))) for i, f in zip(input_size, frame_size, strict=True)
+    )
+    left, top = (frame_size[0] - width) // 2, (frame_size[1] - height) // 2
+    return left, top, left + width, top + height
+
+
+def _placed(
+    frame_size: tuple[int, int], cut: tuple[int, int, int, int], put: tuple[int, int, int, int]
+) -> Placement:
+    left, top, width, height = put
+    scale_x, scale_y = width / (cut[2] - cut[0]), height / (cut[3] - cut[1])
+    geometry = Geometry(
+        scale_x, scale_y, left - cut[0] * scale_x, top - cut[1] * scale_y, *frame_size
+    )
+    return Placement(cut, left, top, width, height, geometry)

@@ -1,0 +1,136 @@
+"""A model, loaded, proven on one frame, and ready to be run by any number of workers.
+
+Loading happens on the control thread and may take seconds; the model in use goes on
+meanwhile, and is replaced by the new one only when that has answered a first frame. The
+session is shared; what belongs to one worker (input buffer, adapter) is its `Runner`.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from visionedge.entities import Image, Prediction
+from visionedge.inference.boxes import Limits
+from visionedge.inference.bundle import Bundle, checked_sha256, find_bundle
+from visionedge.inference.card import Document, ModelCard
+from visionedge.inference.describe import describe
+from visionedge.inference.image import use_one_thread
+from visionedge.inference.registry import build_adapter
+from visionedge.inference.session import Session
+from visionedge.settings import ModelSettings, merge
+
+log: Final = logging.getLogger(__name__)
+_FIRST_FRAME: Final = (480, 640)
+_GRAY: Final = 114
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long the stages of one frame took, seconds."""
+
+    preprocess_s: float = 0.0
+    run_s: float = 0.0
+    decode_s: float = 0.0
+
+
+class Runner:
+    """Runs one model in one thread, with buffers of its own."""
+
+    def __init__(self, session: Session, card: ModelCard, limits: Limits) -> None:
+        self._session = session
+        self._adapter = build_adapter(card, session.signature, limits)
+        self.timings = Timings()
+        """Of the latest frame."""
+
+    def infer(self, image: Image) -> Prediction:
+        """What the model sees in a frame.
+
+        Args:
+            image: (H, W, 3) uint8 BGR, any size; not changed.
+
+        Raises:
+            ModelRunError: the model failed on this frame; the next one may be fine.
+        """
+        began = time.perf_counter()
+        inputs, geometry = self._adapter.preprocess(image)
+        prepared = time.perf_counter()
+        outputs = self._session.run(inputs)
+        ran = time.perf_counter()
+        prediction = self._adapter.decode(outputs, geometry)
+        self.timings = Timings(prepared - began, ran - prepared, time.perf_counter() - ran)
+        return prediction
+
+
+class LoadedModel:
+    """One model in memory. Compared by identity: a reload is another model.
+
+    Attributes:
+        card: all that is known of it.
+        origins: where each field is from that the bundle's own card left open.
+        bundle: its files.
+        session: the runtime's side of it.
+        limits: which boxes are kept, unless a runner is told otherwise.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        card: ModelCard,
+        *,
+        origins: Mapping[str, str],
+        bundle: Bundle,
+        limits: Limits,
+    ) -> None:
+        self.session: Final = session
+        self.card: Final = card
+        self.origins: Final = origins
+        self.bundle: Final = bundle
+        self.limits: Final = limits
+
+    def runner(self, limits: Limits | None = None) -> Runner:
+        """A runner for one more worker; `limits` where they have changed since the load."""
+        return Runner(self.session, self.card, limits or self.limits)
+
+
+def limits_of(settings: ModelSettings) -> Limits:
+    """The part of the settings that a change of needs no reload."""
+    return Limits(settings.floor, settings.nms_iou, settings.max_detections)
+
+
+def load_model(path: Path, settings: ModelSettings, hints: Document | None = None) -> LoadedModel:
+    """Load a model and run it once.
+
+    Args:
+        path: bundle folder, or ONNX file.
+        settings: how to run it; its own `path` is not looked at.
+        hints: fields of a card that win over the bundle's, as `--card` gives them.
+
+    Raises:
+        ModelLoadError: it is no model that runs here.
+        ModelCardError: its card is wrong, or it has none and cannot be read without.
+        ModelRunError: it failed on the first frame.
+    """
+    use_one_thread()
+    bundle = find_bundle(path)
+    given = merge(bundle.document(), hints or {})
+    session = Session(bundle.model, settings.providers, settings.intra_op_threads)
+    sha256 = checked_sha256(bundle.model, given.get("sha256"))
+    described = describe(session, {**given, "sha256": sha256}, str(bundle.card or bundle.model))
+    model = LoadedModel(
+        session,
+        described.card,
+        origins=described.origins,
+        bundle=bundle,
+        limits=limits_of(settings),
+    )
+    # The first run of a session plans its memory, and shows shapes that were free until now.
+    model.runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
+    for field, origin in described.origins.items():
+        log.debug("%s: %s is %s", bundle.model, field, origin)
+    log.info("%s is ready: head %s on %s", bundle.model, model.card.head, session.providers[0])
+    return model

@@ -1,0 +1,190 @@
+"""What an ONNX file says of itself, read from its protobuf without loading the model.
+
+Two questions need it. Why a file is refused: the runtime says "protobuf parsing failed"
+for a web page, a half download and a Git LFS pointer alike, and names no opset. And what
+the runtime does not tell: the order of the labels in a ZipMap. Only field headers are
+walked; weights are skipped by their length, so a large file costs nothing.
+
+What this does not promise: a check of the graph. That is the runtime's.
+Source: onnx/onnx.proto (field numbers), protobuf encoding (wire types).
+"""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from visionedge.errors import ModelLoadError
+
+MAX_BYTES: Final = 1024**3
+"""A model for a device is far smaller; what is larger is a mistake, or meant to fill the disk."""
+_MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 2, 7, 8
+_GRAPH_NODE, _NODE_OP, _NODE_ATTRIBUTE = 1, 4, 5
+_ATTRIBUTE_NAME, _ATTRIBUTE_STRINGS = 1, 9
+_VARINT: Final = 0
+_BYTES: Final = 2
+_FIXED: Final = {1: 8, 5: 4}
+"""Wire types of fixed length, and their bytes."""
+
+
+@dataclass(slots=True)
+class OnnxFile:
+    """The header of a model.
+
+    Attributes:
+        producer: the program that wrote it.
+        opset: of the standard operators; 0 where none is named.
+        zipmap_labels: class names of a ZipMap at the end, in the order of the classes.
+    """
+
+    producer: str = ""
+    opset: int = 0
+    zipmap_labels: tuple[str, ...] = field(default_factory=tuple)
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """Read the header of a model file.
+
+    Raises:
+        ModelLoadError: the file is missing, empty, too large, cut off, or no ONNX model;
+            the hint says how to get a good one.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        _check_size(path, size_bytes)
+        with path.open("rb") as file:
+            _check_kind(path, file.read(512))
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                return _read(path, mapped)
+    except OSError as error:
+        raise ModelLoadError(
+            f"cannot read {path}: {error.strerror}", hint="check the path and its permissions"
+        ) from None
+
+
+def _check_size(path: Path, size_bytes: int) -> None:
+    if size_bytes == 0:
+        raise ModelLoadError(f"{path} is empty", hint="copy or download it again")
+    if size_bytes > MAX_BYTES:
+        raise ModelLoadError(
+            f"{path} has {size_bytes} bytes, more than {MAX_BYTES}",
+            hint="use a smaller model; this one is not meant for a device",
+        )
+
+
+def _check_kind(path: Path, head: bytes) -> None:
+    start = head.lstrip().lower()
+    kinds = {
+        b"<": ("a web page", "download the raw file, not the page that shows it"),
+        b"version https://git-lfs": ("a Git LFS pointer", "run `git lfs pull`"),
+        b"pk\x03\x04": ("a zip archive", "unpack it and name the .onnx file or its folder"),
+        b"{": ("a JSON text", "name the .onnx file"),
+    }
+    for prefix, (what, mend) in kinds.items():
+        if start.startswith(prefix):
+            raise ModelLoadError(f"{path} is {what}, not an ONNX model", hint=mend)
+
+
+def _read(path: Path, mapped: mmap.mmap) -> OnnxFile:
+    found, has_graph = OnnxFile(), False
+    try:
+        for number, value in _fields(mapped, slice(0, len(mapped))):
+            if isinstance(value, int):
+                continue
+            if number == _MODEL_PRODUCER:
+                found.producer = _text(mapped, value)
+            elif number == _MODEL_OPSET:
+                found.opset = _default_opset(mapped, value) or found.opset
+            elif number == _MODEL_GRAPH:
+                has_graph = True
+                found.zipmap_labels = _zipmap_labels(mapped, value)
+    except ValueError as error:
+        raise ModelLoadError(
+            f"{path} is no ONNX model, or only a part of one: {error}",
+            hint="download or export it again, and compare its size",
+        ) from None
+    if not has_graph:
+        raise ModelLoadError(f"{path} is no ONNX model", hint="name the .onnx file")
+    return found
+
+
+def _default_opset(mapped: mmap.mmap, within: slice) -> int:
+    """The version of an opset entry, 0 where it is of another domain than the standard one."""
+    domain, version = "", 0
+    for number, value in _fields(mapped, within):
+        if isinstance(value, int):
+            version = value
+        elif number == 1:
+            domain = _text(mapped, value)
+    return version if domain in ("", "ai.onnx") else 0
+
+
+def _zipmap_labels(mapped: mmap.mmap, graph: slice) -> tuple[str, ...]:
+    for number, node in _fields(mapped, graph):
+        if number == _GRAPH_NODE and isinstance(node, slice):
+            operator, attributes = "", []
+            for part, value in _fields(mapped, node):
+                if part == _NODE_OP and isinstance(value, slice):
+                    operator = _text(mapped, value)
+                elif part == _NODE_ATTRIBUTE and isinstance(value, slice):
+                    attributes.append(value)
+            if operator == "ZipMap":
+                return _strings(mapped, attributes)
+    return ()
+
+
+def _strings(mapped: mmap.mmap, attributes: list[slice]) -> tuple[str, ...]:
+    for attribute in attributes:
+        parts = [
+            (number, _text(mapped, value))
+            for number, value in _fields(mapped, attribute)
+            if isinstance(value, slice)
+        ]
+        if (_ATTRIBUTE_NAME, "classlabels_strings") in parts:
+            return tuple(text for number, text in parts if number == _ATTRIBUTE_STRINGS)
+    return ()
+
+
+def _fields(mapped: mmap.mmap, within: slice) -> Iterator[tuple[int, int | slice]]:
+    """Field numbers of a message, with the value of an integer or the place of anything else.
+
+    Raises:
+        ValueError: these bytes are no protobuf message.
+    """
+    at, end = within.start, within.stop
+    while at < end:
+        key, at = _varint(mapped, at, end)
+        number, wire = key >> 3, key & 7
+        if number == 0:
+            raise ValueError(f"no field at byte {at}")
+        if wire == _VARINT:
+            value, at = _varint(mapped, at, end)
+            yield number, value
+            continue
+        if wire == _BYTES:
+            size, at = _varint(mapped, at, end)
+        elif wire in _FIXED:
+            size = _FIXED[wire]
+        else:
+            raise ValueError(f"no field at byte {at}")
+        if at + size > end:
+            raise ValueError(f"it ends {at + size - end} bytes too early")
+        yield number, slice(at, at + size)
+        at += size
+
+
+def _varint(mapped: mmap.mmap, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = mapped[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError(f"no number at byte {at}")
+
+
+def _text(mapped: mmap.mmap, place: slice) -> str:
+    return mapped[place].decode("utf-8", "replace")

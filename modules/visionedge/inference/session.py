@@ -1,0 +1,198 @@
+"""The one home of ONNX Runtime: load a model, run it, and name what goes wrong.
+
+A session is shared by all workers: runs are thread-safe, and one thread a run with as
+many workers as cores gives more frames a second than any other division (measured; see
+`docs/explanation`). Threads of the runtime never spin, because spinning costs a core
+even while the line stands still. Anything below full graph optimisation costs half.
+
+A model is loaded by its path and not as bytes, so that weights beside it are found and
+the file is not twice in memory. Loading releases the GIL from onnxruntime 1.31 on.
+
+What this does not promise: a deadline for a run. A graph that never ends parks its
+thread, and the worker's watchdog says so.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.errors import ModelLoadError, ModelRunError
+from visionedge.inference.onnx_file import OnnxFile, read_onnx
+from visionedge.inference.tensors import Outputs, Signature, TensorSpec
+from visionedge.settings.vendors import silence_onnxruntime
+
+silence_onnxruntime()
+
+import onnxruntime as ort  # noqa: E402 - it reads its environment when it is imported
+from onnxruntime.capi import onnxruntime_pybind11_state as _native  # noqa: E402 - as above
+
+log: Final = logging.getLogger(__name__)
+
+VENDOR_ERRORS: Final[tuple[type[Exception], ...]] = (
+    _native.DeviceReset,
+    _native.EPFail,
+    _native.EngineError,
+    _native.Fail,
+    _native.InvalidArgument,
+    _native.InvalidGraph,
+    _native.InvalidProtobuf,
+    _native.ModelLoadCanceled,
+    _native.ModelLoaded,
+    _native.ModelRequiresCompilation,
+    _native.NoModel,
+    _native.NoSuchFile,
+    _native.NotFound,
+    _native.NotImplemented,
+    _native.RuntimeException,
+)
+"""Everything the runtime raises; its classes have no common base. A test looks for new ones."""
+_ANY_ERROR: Final[tuple[type[Exception], ...]] = (
+    *VENDOR_ERRORS,
+    # What its Python layer raises besides: wrong input names, types that do not convert.
+    ValueError,
+    TypeError,
+    RuntimeError,
+)
+_LOAD_HINTS: Final[Mapping[type[Exception], str]] = {
+    _native.InvalidProtobuf: "the file is damaged: download or export it again",
+    _native.InvalidGraph: "the graph breaks the rules of its operator set: export it again, with "
+    "opset 12 or later",
+    _native.NotImplemented: "an operator or type has no implementation here: export with another "
+    "opset, or choose another execution provider",
+    _native.NoSuchFile: "weights beside the model are missing: copy all files of the export",
+}
+_DEFAULT_LOAD_HINT: Final = (
+    f"export it for onnxruntime {ort.__version__} or older, and load it once where it was made"
+)
+_OLDEST_OPSET: Final = 7
+"""The oldest that ONNX Runtime promises to run (its compatibility page); some older ones do."""
+_ERROR_ONLY: Final = 3
+_passed_over: Final[set[str]] = set()
+
+
+class Session:
+    """One loaded model. `run` may be called by any number of threads at once.
+
+    Args:
+        path: the ONNX file.
+        providers: execution providers, best first; those not installed are passed over.
+        intra_op_threads: threads of one run.
+
+    Attributes:
+        path: the ONNX file.
+        signature: inputs and outputs.
+        metadata: the exporter's own keys and values.
+        header: what the file says of itself.
+        providers: those in use, best first.
+
+    Raises:
+        ModelLoadError: the file is not a model that runs here; the hint says what to do.
+    """
+
+    def __init__(self, path: Path, providers: tuple[str, ...], intra_op_threads: int = 1) -> None:
+        self.path: Final = path
+        self.header: Final[OnnxFile] = read_onnx(path)
+        wanted = _installed(providers)
+        try:
+            self._session = ort.InferenceSession(path, _options(intra_op_threads), wanted)
+        except _ANY_ERROR as error:
+            raise ModelLoadError(
+                f"cannot load {path}: {_reason(error)}",
+                hint=_load_hint(error, self.header),
+            ) from error
+        self._session.disable_fallback()
+        self.providers: Final = tuple(self._session.get_providers())
+        if self.providers[0] != wanted[0]:
+            log.warning("%s runs on %s, because %s failed", path, self.providers[0], wanted[0])
+        self.signature: Final = Signature(
+            tuple(_spec(node) for node in self._session.get_inputs()),
+            tuple(_spec(node) for node in self._session.get_outputs()),
+        )
+        self.metadata: Final[Mapping[str, str]] = dict(
+            self._session.get_modelmeta().custom_metadata_map
+        )
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Outputs:
+        """Run the model once.
+
+        Args:
+            inputs: a tensor for each input, by name; not changed.
+
+        Returns:
+            A fresh array for each output, in the order of the signature.
+
+        Raises:
+            ModelRunError: the runtime failed on this input.
+        """
+        try:
+            outputs: Outputs = self._session.run(None, inputs)
+        except _ANY_ERROR as error:
+            raise ModelRunError(
+                f"{self.path} failed: {_reason(error)}",
+                hint="check the card's input against the model's: `visionedge predict` on one "
+                "picture shows it",
+            ) from error
+        return outputs
+
+
+def _options(intra_op_threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = intra_op_threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Old exports list their weights as inputs, and it warns of each of them.
+    options.log_severity_level = _ERROR_ONLY
+    return options
+
+
+def _installed(providers: tuple[str, ...]) -> list[str]:
+    available = ort.get_available_providers()
+    for name in providers:
+        if name not in available and name not in _passed_over:
+            _passed_over.add(name)
+            log.info("execution provider %s is not installed and passed over", name)
+    wanted = [name for name in providers if name in available]
+    if not wanted:
+        raise ModelLoadError(
+            f"none of the execution providers {', '.join(providers)} is installed",
+            hint=f"installed are {', '.join(available)}; set `providers` of the model",
+        )
+    return wanted
+
+
+def _spec(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime.NodeArg has no type of its own
+    shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
+    return TensorSpec(node.name, shape, _DTYPES.get(node.type))
+
+
+_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
+    f"tensor({onnx})": np.dtype(numpy)
+    for onnx, numpy in {
+        "float": "float32",
+        "float16": "float16",
+        "double": "float64",
+        "bool": "bool",
+        **{name: name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64")},
+    }.items()
+}
+
+
+def _load_hint(error: Exception, header: OnnxFile) -> str:
+    if 0 < header.opset < _OLDEST_OPSET:
+        return (
+            f"it uses operator set {header.opset}, and the oldest that surely runs is "
+            f"{_OLDEST_OPSET}: export it again with opset 12 or later"
+        )
+    return _LOAD_HINTS.get(type(error), _DEFAULT_LOAD_HINT)
+
+
+def _reason(error: Exception) -> str:
+    """The vendor's message on one line, without its prefix and the path that we name ourselves."""
+    text = " ".join(str(error).split())
+    return text.rpartition("failed:")[2][:300] or text[:300]
