@@ -1,1 +1,36 @@
-"""A loopback IoT Hub and workload API for the real device SDK, with faults on demand."""
+"""A loopback IoT Hub and workload API for the real device SDK, with faults on demand.
+
+    with DevHub() as hub:
+        os.environ.update(hub.environment())
+        client = IoTHubModuleClient.create_from_edge_environment()
+
+See `devhub.hub.DevHub` for what it can do and `devhub.verifier.Verifier` for the cloud that
+answers escalations.
+"""
+
+from devhub.errors import (
+    AddressUnavailable,
+    DevHubError,
+    MethodTimeout,
+    ModuleNotConnected,
+    WaitTimeout,
+)
+from devhub.events import HubEvent
+from devhub.faults import Faults
+from devhub.hub import DevHub
+from devhub.identity import MethodResponse
+from devhub.ledger import DeviceMessage, Tally
+
+__all__ = [
+    "AddressUnavailable",
+    "DevHub",
+    "DevHubError",
+    "DeviceMessage",
+    "Faults",
+    "HubEvent",
+    "MethodResponse",
+    "MethodTimeout",
+    "ModuleNotConnected",
+    "Tally",
+    "WaitTimeout",
+]
