@@ -1,15 +1,16 @@
 """How a picture is fitted into a model's input, and the way back for its boxes.
 
 Everything is in edge coordinates: a picture spans from 0 to its width, and a pixel's
-centre lies at one half. In these, OpenCV's resize maps `x` to exactly `x * new / old`, so
-the scale is taken from the whole pixel counts and not from the ratio they were rounded
-from; each axis has its own, since rounding differs by up to half a pixel.
+centre lies at one half. The fits, and whose arithmetic they follow to the pixel:
 
-The fits, and who uses them:
-    letterbox           centred, the rest is padding: Ultralytics YOLOv5, v8, 11, 26
-    letterbox_top_left  padding right and below: YOLOX (Megvii)
+    letterbox           centred, sizes rounded: Ultralytics YOLOv5, v8, 11, 26
+    letterbox_top_left  padding right and below, sizes cut: YOLOX (Megvii)
     stretch             no aspect ratio kept: Custom Vision, most classifiers on devices
     crop                shorter side scaled, centre cut out: torchvision, Ultralytics classify
+
+A letterbox maps back by the one ratio it was computed from, as the exporters do, and not
+by the whole pixels that this was rounded to. The other way is truer by up to a pixel of
+the input, and gives other boxes than everybody else's for the same model.
 """
 
 from dataclasses import dataclass
@@ -91,21 +92,22 @@ def place(
         resize_px: for `crop`: length to which the shorter side is scaled before the cut, at
             least that of the input; None is the input's own.
     """
+    everything = (0, 0, *frame_size)
     if fit == "stretch":
-        return _placed(frame_size, (0, 0, *frame_size), (0, 0, *input_size))
+        return _scaled(frame_size, everything, input_size)
     if fit == "crop":
-        return _placed(
-            frame_size, _centre_cut(frame_size, input_size, resize_px), (0, 0, *input_size)
-        )
+        return _scaled(frame_size, _centre_cut(frame_size, input_size, resize_px), input_size)
     scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
-    width, height = (max(1, round(side * scale)) for side in frame_size)
     if fit == "letterbox":
+        width, height = (max(1, round(side * scale)) for side in frame_size)
         left, top = (input_size[0] - width) // 2, (input_size[1] - height) // 2
     elif fit == "letterbox_top_left":
+        width, height = (max(1, int(side * scale)) for side in frame_size)
         left, top = 0, 0
     else:
         assert_never(fit)
-    return _placed(frame_size, (0, 0, *frame_size), (left, top, width, height))
+    geometry = Geometry(scale, scale, left, top, *frame_size)
+    return Placement(everything, left, top, width, height, geometry)
 
 
 def _centre_cut(
@@ -122,12 +124,11 @@ def _centre_cut(
     return left, top, left + width, top + height
 
 
-def _placed(
-    frame_size: tuple[int, int], cut: tuple[int, int, int, int], put: tuple[int, int, int, int]
+def _scaled(
+    frame_size: tuple[int, int], cut: tuple[int, int, int, int], input_size: tuple[int, int]
 ) -> Placement:
-    left, top, width, height = put
-    scale_x, scale_y = width / (cut[2] - cut[0]), height / (cut[3] - cut[1])
-    geometry = Geometry(
-        scale_x, scale_y, left - cut[0] * scale_x, top - cut[1] * scale_y, *frame_size
-    )
-    return Placement(cut, left, top, width, height, geometry)
+    """The cut, scaled to fill the input."""
+    scale_x = input_size[0] / (cut[2] - cut[0])
+    scale_y = input_size[1] / (cut[3] - cut[1])
+    geometry = Geometry(scale_x, scale_y, -cut[0] * scale_x, -cut[1] * scale_y, *frame_size)
+    return Placement(cut, 0, 0, *input_size, geometry)
