@@ -36,12 +36,13 @@ def work(folder: Path, number: int) -> None:
             say("put", id_)
         for loss in losses:
             say("lost", loss.id)
+        if chance.random() < 0.2:
+            spool.overdue(0, patient=False)
         message = spool.next_to_send(8)
-        if message is None or chance.random() < 0.3:
+        if message is None or chance.random() < 0.2:
             continue
         spool.mark_sent(message.id)
-        spool.overdue(0, patient=False) if chance.random() < 0.2 else None
-        if chance.random() < 0.5:
+        if chance.random() < 0.8:
             settled.append(message.id)
         for settle_id in settled[-2:]:
             if spool.settle(resolution(settle_id)) is Settled.FIRST:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.envelopes import OpenSpool, envelope, resolution
 
+from tests.support.envelopes import OpenSpool, envelope, resolution
 from visionedge.entities import Envelope, Kind, Outcome
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock
@@ -267,12 +267,11 @@ def test_no_message_outlives_the_spools_own_limit(open_spool: OpenSpool, clock: 
     assert len(spool.expire()) == 1
 
 
-def test_postponed_messages_let_others_go_first(spool: Spool, clock: FakeClock) -> None:
+def test_what_is_to_be_skipped_lets_others_go_first(spool: Spool) -> None:
     put_all(spool, envelope(id="first", value=0.9), envelope(id="second", value=0.1))
-    spool.postpone("first", 30)
-    assert drain(spool) == ["second"]
-    clock.advance(30)
-    assert drain(spool) == ["first"]
+    assert (message := spool.next_to_send(WINDOW, skip={"first"}))
+    assert message.id == "second"
+    assert spool.next_to_send(WINDOW, skip={"first", "second"}) is None
 
 
 def test_a_rejected_message_is_gone_and_counted(spool: Spool, metrics: Metrics) -> None:

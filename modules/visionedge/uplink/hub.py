@@ -90,5 +90,11 @@ class HubClient(Protocol):
             UplinkRejected: the patch breaks a limit of the twin.
         """
 
+    def refresh_twin(self) -> None:
+        """Ask for a new `DesiredDocument`, because a patch was missed; returns at once.
+
+        While the hub is away the wish is kept: connecting reads the document anyway.
+        """
+
     def close(self, timeout_s: float) -> None:
         """End everything within `timeout_s`; what did not end is left to daemon threads."""

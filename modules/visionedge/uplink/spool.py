@@ -16,7 +16,7 @@ Only the snapshot, sender and control threads may call it: each call can wait fo
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -108,22 +108,22 @@ class Spool:
 
         return self._losing(work)
 
-    def next_to_send(self, window: int) -> Envelope | None:
+    def next_to_send(self, window: int, skip: Collection[str] = ()) -> Envelope | None:
         """The message to send now: health, then escalations by value and age, then telemetry.
 
         Args:
             window: escalations are held back while this many are unanswered.
+            skip: ids to pass over this time; a few dozen at most.
 
         Raises:
             SpoolUnavailable: ask again later.
         """
 
         def work(db: sql.Connection) -> Envelope | None:
-            now_s = self._file.time.now_s()
             for kind in PRIORITY:
                 if kind is Kind.ESCALATION and sql.unanswered(db) >= window:
                     continue
-                if envelope := sql.best(db, kind, now_s):
+                if envelope := sql.best(db, kind, skip):
                     return envelope
             return None
 
@@ -145,14 +145,6 @@ class Spool:
                 sql.enter(db, kind, "delivered", size_bytes)
 
         self._write(work)
-
-    def postpone(self, envelope_id: str, pause_s: float) -> None:
-        """Let others go first for `pause_s`, without calling it sent.
-
-        Raises:
-            SpoolUnavailable: it stays first in line.
-        """
-        self._write(lambda db: sql.postpone(db, envelope_id, self._file.time.now_s() + pause_s))
 
     def reject(self, envelope_id: str) -> tuple[Loss, ...]:
         """Give up a message that the hub will never take.

@@ -28,7 +28,6 @@ CREATE TABLE envelopes (
     attempts INTEGER NOT NULL DEFAULT 0,
     put_s REAL NOT NULL,
     dies_s REAL NOT NULL,
-    due_s REAL NOT NULL,
     sent_s REAL,
     created_at TEXT NOT NULL,
     expires_at TEXT NOT NULL,

@@ -5,7 +5,7 @@ Values go in and come out as the module's own types; the meaning is in `spool`.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,6 @@ def insert(
         "size_bytes": envelope.size_bytes,
         "put_s": now_s,
         "dies_s": now_s + min(ttl_s, max_age_s),
-        "due_s": now_s,
         "created_at": envelope.created_at.isoformat(),
         "expires_at": envelope.expires_at.isoformat(),
         "content_type": envelope.content_type,
@@ -44,13 +43,15 @@ def insert(
     db.execute("INSERT INTO bodies VALUES (?, ?)", (seq, envelope.body))
 
 
-def best(db: Connection, kind: Kind, now_s: float) -> Envelope | None:
-    """The most valuable ready envelope of `kind` that is due, the oldest among equals."""
+def best(db: Connection, kind: Kind, skip: Collection[str]) -> Envelope | None:
+    """The most valuable ready envelope of `kind` but those in `skip`, the oldest among equals."""
+    places = ", ".join("?" * len(skip))
     row = db.execute(
         "SELECT id, value, created_at, expires_at, content_type, properties, body "
         "FROM envelopes JOIN bodies USING (seq) "
-        "WHERE kind = ? AND state = 'ready' AND due_s <= ? ORDER BY value DESC, seq LIMIT 1",
-        (kind, now_s),
+        f"WHERE kind = ? AND state = 'ready' AND id NOT IN ({places}) "
+        "ORDER BY value DESC, seq LIMIT 1",
+        (kind, *skip),
     ).fetchone()
     if row is None:
         return None
@@ -117,11 +118,6 @@ def mark_sent(db: Connection, escalation_id: str, now_s: float) -> None:
         "UPDATE envelopes SET state = 'sent', sent_s = ?, attempts = attempts + 1 WHERE id = ?",
         (now_s, escalation_id),
     )
-
-
-def postpone(db: Connection, envelope_id: str, due_s: float) -> None:
-    """Not to be sent before `due_s`."""
-    db.execute("UPDATE envelopes SET due_s = ? WHERE id = ?", (due_s, envelope_id))
 
 
 def make_ready(db: Connection, now_s: float, timeout_s: float, most_doublings: int) -> int:

@@ -1,0 +1,219 @@
+"""The sender: hands the spool's messages to the hub, one by one, and never loses one.
+
+A message leaves the spool only for a receipt: the hub's acknowledgement for telemetry and
+health, the cloud's verdict for an escalation. Of escalations at most `window` are out
+unanswered, like the window of TCP: while the cloud is silent the rest stays in our spool,
+which is bounded and knows what is worth most, and does not fill edgeHub's store, which does
+neither.
+
+A send that failed may have arrived all the same, so it is repeated under the same id after
+a pause, and meanwhile another message is tried: one that always fails must not block the
+rest, and if the rest gets through it is given up as poison (`suspects`).
+
+One thread, one message at a time: the pace is set by the hub's acknowledgements.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from visionedge.entities import Envelope, Kind
+from visionedge.errors import SpoolUnavailable, UplinkError, UplinkRejected
+from visionedge.metrics import Metrics
+from visionedge.runtime.backoff import Backoff
+from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.runtime.worker import Worker
+from visionedge.uplink.hub import HubClient
+from visionedge.uplink.link import Link
+from visionedge.uplink.spool import Spool
+from visionedge.uplink.suspects import Suspects
+
+log: Final = logging.getLogger(__name__)
+_ROUND_S: Final = 15.0
+"""Most seconds between two looks at what is overdue or expired."""
+_LONG_AGO_NS: Final = round(_ROUND_S * 1e9)
+_STUCK_AFTER_S: Final = 400.0
+"""More than the longest send timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """What a twin may change while the sender runs."""
+
+    window: int
+    answer_timeout_s: float
+
+
+class Sender:
+    """Sends until stopped.
+
+    Args:
+        spool: where messages wait.
+        hub: where they go.
+        link: told how it went.
+        metrics: sends by result, bytes, seconds.
+        pacing: the window, and how long a verdict may take.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        hub: HubClient,
+        link: Link,
+        metrics: Metrics,
+        pacing: Pacing,
+        *,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.pacing = pacing
+        self._spool = spool
+        self._hub = hub
+        self._link = link
+        self._metrics = metrics
+        self._clock = clock or SystemClock()
+        self._backoff = backoff or Backoff(first_s=1.0, max_s=60.0)
+        self._suspects = Suspects()
+        self._wake = threading.Event()
+        self._retry = threading.Event()
+        self._failing = False
+        self._silence_ended = threading.Event()
+        self._looked_ns = self._clock.ns() - _LONG_AGO_NS
+        self._drain_until_ns: int | None = None
+        spool.wake_on_change(self._wake)
+        self.worker = Worker(
+            "sender",
+            self._run,
+            stuck_after_s=_STUCK_AFTER_S,
+            on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
+            clock=clock,
+        )
+
+    def start(self) -> None:
+        """Begin to send."""
+        self.worker.start()
+
+    def connected(self) -> None:
+        """The hub is there again: try at once."""
+        self._retry.set()
+
+    def receipt(self) -> None:
+        """The cloud said something: a verdict, a method, a change of the twin.
+
+        After a silence, everything that was sent into it is sent again.
+        """
+        if self._link.receipt():
+            self._silence_ended.set()
+            self._wake.set()
+        self._retry.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Send what may be sent until nothing is left, a send fails, or time is up.
+
+        Returns:
+            False where the last send had not come back in time; what it sent stays in the
+            spool and is sent again after the next start.
+        """
+        self._drain_until_ns = time.monotonic_ns() + round(timeout_s * 1e9)
+        self.worker.request_stop()
+        self._wake.set()
+        self._retry.set()
+        return self.worker.stop(timeout_s)
+
+    def _run(self, worker: Worker) -> None:
+        while not worker.stopping:
+            worker.beat()
+            # Cleared before looking: what comes after the look sets it again.
+            self._wake.clear()
+            self._retry.clear()
+            pause_s = self._round()
+            # New messages do not cut a back-off short: they would fail like the last one.
+            self._clock.wait(self._retry if self._failing else self._wake, pause_s)
+        self._drain()
+
+    def _round(self) -> float:
+        """Send one message, or find that there is none; returns how long to pause."""
+        try:
+            self._look_after()
+            envelope = self._next()
+            if envelope is not None:
+                return self._send(envelope)
+        except SpoolUnavailable as error:
+            if not self._failing:
+                log.error("the spool cannot be used, sending waits for it: %s", error)
+            self._failing = True
+            return self._backoff.next_s()
+        self._failing = False
+        return self._look_every_s()
+
+    def _next(self) -> Envelope | None:
+        window, failed_ids = self.pacing.window, self._suspects.failed_ids
+        envelope = self._spool.next_to_send(window, failed_ids)
+        if envelope is None and failed_ids:
+            self._suspects.forgive()
+            envelope = self._spool.next_to_send(window)
+        return envelope
+
+    def _drain(self) -> None:
+        """The same without pauses, as long as it goes well and there is time."""
+        while self._drain_until_ns is not None and time.monotonic_ns() < self._drain_until_ns:
+            if self._round() > 0:
+                return
+
+    def _look_after(self) -> None:
+        """Now and then: expire, resend what is overdue, judge the link."""
+        now_ns = self._clock.ns()
+        resend_all = self._silence_ended.is_set()
+        due_ns = self._looked_ns + round(self._look_every_s() * 1e9)
+        if now_ns < due_ns and not resend_all:
+            return
+        self._looked_ns = now_ns
+        self._silence_ended.clear()
+        self._spool.expire()
+        escalations = self._spool.backlog()[Kind.ESCALATION]
+        self._link.observe(escalations.sent.messages, escalations.ready.messages)
+        again = self._spool.overdue(self.pacing.answer_timeout_s, patient=not resend_all)
+        if again:
+            log.info("%d escalations are unanswered for too long and are sent again", again)
+
+    def _look_every_s(self) -> float:
+        return min(_ROUND_S, self.pacing.answer_timeout_s / 2)
+
+    def _send(self, envelope: Envelope) -> float:
+        started_ns = self._clock.ns()
+        try:
+            self._hub.send(envelope)
+        except UplinkRejected as error:
+            self._give_up(envelope, error)
+            return 0.0
+        except UplinkError as error:
+            return self._failed(envelope, error)
+        self._metrics.stage.labels("send").observe((self._clock.ns() - started_ns) / 1e9)
+        self._metrics.sent_bytes.labels(envelope.kind).inc(envelope.size_bytes)
+        self._metrics.sent.labels(envelope.kind, "ok").inc()
+        self._link.acknowledged()
+        self._suspects.passed(envelope)
+        self._spool.mark_sent(envelope.id)
+        if self._failing:
+            log.info("messages are being sent again")
+        self._failing = False
+        self._backoff.reset()
+        return 0.0
+
+    def _failed(self, envelope: Envelope, error: UplinkError) -> float:
+        self._metrics.sent.labels(envelope.kind, "unavailable").inc()
+        self._link.failed()
+        if self._suspects.failed(envelope):
+            self._give_up(envelope, error)
+            return 0.0
+        if not self._failing:
+            log.warning("messages cannot be sent and are kept: %s", error)
+        self._failing = True
+        return self._backoff.next_s()
+
+    def _give_up(self, envelope: Envelope, error: UplinkError) -> None:
+        log.error("%s %s will never be taken, given up: %s", envelope.kind, envelope.id, error)
+        self._metrics.sent.labels(envelope.kind, "rejected").inc()
+        self._spool.reject(envelope.id)

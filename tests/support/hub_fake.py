@@ -1,0 +1,124 @@
+"""A hub in memory: a whole `HubClient`, with the cloud's side of it beside.
+
+It keeps the contract of `visionedge.uplink.hub` and nothing of a wire, so it is what tests of
+the sender, the control thread and the app run against; the conformance suite holds it to
+the same behaviour as the others.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from visionedge.entities import Envelope
+from visionedge.errors import UplinkRejected, UplinkUnavailable
+from visionedge.uplink.hub import (
+    DesiredDocument,
+    DesiredPatch,
+    LinkChanged,
+    MethodAnswer,
+    MethodCall,
+    OnEvent,
+)
+from visionedge.wire import MAX_MESSAGE_BYTES
+
+
+class FakeHub:
+    """Takes everything, unless told not to. Safe for all threads."""
+
+    def __init__(self) -> None:
+        self.received: list[Envelope] = []
+        self.reported: dict[str, Any] = {}
+        self.desired: dict[str, Any] = {}
+        self.version = 1
+        self.poison: set[str] = set()
+        self.refused: set[str] = set()
+        self.on_send: Callable[[Envelope], None] | None = None
+        self._on_event: OnEvent | None = None
+        self._up = True
+        self._changed = threading.Condition()
+
+    # The module's side.
+
+    def start(self, on_event: OnEvent) -> None:
+        self._on_event = on_event
+        if self._up:
+            self._connected()
+
+    def send(self, envelope: Envelope) -> None:
+        if self.on_send is not None:
+            self.on_send(envelope)
+        if envelope.id in self.refused or envelope.size_bytes > MAX_MESSAGE_BYTES:
+            raise UplinkRejected("the hub does not take this")
+        if not self._up or self._on_event is None or envelope.id in self.poison:
+            raise UplinkUnavailable("the hub is away")
+        with self._changed:
+            self.received.append(envelope)
+            self._changed.notify_all()
+
+    def report(self, patch: Mapping[str, Any]) -> None:
+        if not self._up or self._on_event is None:
+            raise UplinkUnavailable("the hub is away")
+        if len(repr(patch)) > 32 * 1024:
+            raise UplinkRejected("reported properties hold 32 KiB at most")
+        with self._changed:
+            self.reported = _merged(self.reported, patch)
+            self._changed.notify_all()
+
+    def refresh_twin(self) -> None:
+        if self._up and self._on_event is not None:
+            self._on_event(DesiredDocument(dict(self.desired), self.version))
+
+    def close(self, timeout_s: float) -> None:
+        self._on_event = None
+
+    # The cloud's side.
+
+    def cut(self) -> None:
+        self._up = False
+        if self._on_event is not None:
+            self._on_event(LinkChanged(connected=False))
+
+    def restore(self) -> None:
+        self._up = True
+        if self._on_event is not None:
+            self._connected()
+
+    def patch_desired(self, changes: Mapping[str, Any]) -> None:
+        self.desired = _merged(self.desired, changes)
+        self.version += 1
+        if self._up and self._on_event is not None:
+            self._on_event(DesiredPatch(dict(changes), self.version))
+
+    def invoke(self, name: str, payload: object, timeout_s: float = 10) -> MethodAnswer:
+        if not self._up or self._on_event is None:
+            return MethodAnswer(404, {"error": "the module is not connected"})
+        call = MethodCall(name, payload)
+        self._on_event(call)
+        return call.wait(timeout_s)
+
+    def ids(self) -> list[str]:
+        with self._changed:
+            return [envelope.id for envelope in self.received]
+
+    def wait(self, predicate: Callable[[], bool], timeout_s: float = 10) -> bool:
+        """True once `predicate` holds; looked at after every message and report."""
+        with self._changed:
+            return self._changed.wait_for(predicate, timeout_s)
+
+    def _connected(self) -> None:
+        assert self._on_event is not None
+        self._on_event(LinkChanged(connected=True))
+        self._on_event(DesiredDocument(dict(self.desired), self.version))
+
+
+def _merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in patch.items():
+        under = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            merged[key] = _merged(under if isinstance(under, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
