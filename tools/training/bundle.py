@@ -20,6 +20,7 @@ def write_card(folder: Path, version: str) -> None:
     """Write `model.json` and `labels.txt` beside the `model.onnx` that is in `folder`."""
     checksum = hashlib.sha256((folder / MODEL_NAME).read_bytes()).hexdigest()
     card = ModelCard(
+        card="model-card/1",
         name=folder.name,
         version=version,
         task="detection",
