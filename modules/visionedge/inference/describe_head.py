@@ -22,7 +22,7 @@ from visionedge.inference.custom_vision import named_scores
 from visionedge.inference.tensors import Outputs, Signature, squeezed
 from visionedge.inference.yolox import grid
 
-_STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64))
+_STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (4,))
 _ANCHORS: Final = 3
 """Of YOLOv5, a cell."""
 _MOST_FINISHED_ROWS: Final = 1000
