@@ -13,11 +13,12 @@ import re
 from typing import Final
 
 HIDDEN: Final = "***"
-# Neither begins with an open repetition: on a long word that would take quadratic time.
-_USERINFO: Final = re.compile(r"://\S*@")
-_NAMED: Final = re.compile(
-    r"(?P<name>(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]{0,128}=)[^&;\s'\"]+",
-    re.IGNORECASE,
+_SECRETS: Final = (
+    re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<secret>\S*)@"),
+    re.compile(
+        r"(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]*=(?P<secret>[^&;\s'\"]+)",
+        re.IGNORECASE,
+    ),
 )
 
 
@@ -28,5 +29,11 @@ def redact(text: str) -> str:
         >>> redact("cannot open rtsp://admin:s3cret@10.0.0.5/live?token=abc")
         'cannot open rtsp://***@10.0.0.5/live?token=***'
     """
-    text = _USERINFO.sub(f"://{HIDDEN}@", text)
-    return _NAMED.sub(rf"\g<name>{HIDDEN}", text)
+    # All are found in the text as it came, because hiding one could cover the sign of another.
+    spans = sorted(found.span("secret") for rule in _SECRETS for found in rule.finditer(text))
+    safe, end = "", 0
+    for start, stop in spans:
+        if start > end:
+            safe += text[end:start] + HIDDEN
+        end = max(end, stop)
+    return safe + text[end:]
