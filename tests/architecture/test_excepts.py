@@ -1,4 +1,7 @@
-"""Broad excepts only where something must outlive anything: elsewhere they hide bugs."""
+"""Broad excepts only where something must outlive anything: elsewhere they hide bugs.
+
+One that ends in a bare `raise` cleans up and hides nothing, so it may stand anywhere.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -26,7 +29,9 @@ def broad_excepts(source: Source) -> Iterator[Fault]:
 
 def _catches_all(node: ast.ExceptHandler | ast.Call) -> bool:
     if isinstance(node, ast.ExceptHandler):
-        return node.type is None or _is_broad(node.type)
+        last = node.body[-1]
+        raised_again = isinstance(last, ast.Raise) and last.exc is None
+        return (node.type is None or _is_broad(node.type)) and not raised_again
     return dotted(node.func).endswith("suppress") and any(map(_is_broad, node.args))
 
 
@@ -47,12 +52,19 @@ def test_nothing_catches_everything() -> None:
         "try: f()\nexcept Exception as error: print(error)",
         "try: f()\nexcept (OSError, BaseException): pass",
         "try: f()\nexcept* Exception: pass",
+        "try: f()\nexcept Exception:\n    if g(): raise",
+        "try: f()\nexcept Exception as error: raise ValueError from error",
         "import contextlib\nwith contextlib.suppress(Exception): f()",
     ],
 )
 def test_a_broad_except_is_found(text: str) -> None:
     assert list(broad_excepts(snippet("visionedge.cameras.bad", text)))
     assert not list(broad_excepts(snippet("visionedge.runtime.worker", text)))
+
+
+def test_a_broad_except_that_cleans_up_and_raises_again_is_fine() -> None:
+    text = "try: f()\nexcept BaseException:\n    g()\n    raise"
+    assert not list(broad_excepts(snippet("visionedge.uplink.good", text)))
 
 
 def test_a_named_except_is_fine() -> None:
