@@ -37,6 +37,7 @@ from devhub.twin import DesiredPatch, JsonObject, to_json
 MAX_METHOD_BYTES = 128 * 1024
 _ACCEPTED, _BAD_PROTOCOL, _BAD_CLIENT_ID, _BAD_USERNAME, _NOT_AUTHORIZED = 0, 1, 2, 4, 5
 _MQTT_3_1_1 = ("MQTT", 4)
+_TAKEN_OVER = "another client connected with the same id"
 _NEVER_SYNCED: JsonObject = {"desired": {}, "reported": {}}
 
 
@@ -70,12 +71,14 @@ class EdgeHub:
             return Connack(code)
         identity = self.identities[packet.client_id]
         if identity.link:
-            identity.link.drop("another client connected with the same id")
+            identity.link.drop(_TAKEN_OVER)
         if packet.clean_session or self._panel.take("lose_session"):
             identity.session = Session()
         identity.link = link
         self._by_link[link] = identity
         self.connect_count += 1
+        if rival_s := self._panel.now.rival_s:
+            link.drop_later(rival_s, _TAKEN_OVER)
         resumed = bool(identity.session.subscriptions)
         kind = "session resumed" if resumed else "new session"
         self._feed.emit("connected", identity.module_id, f"{kind}, {packet.keep_alive_s} s")
@@ -213,7 +216,7 @@ class EdgeHub:
             sas.verify(token, identity.key, resource, time.time())
         except sas.SasRefused as error:
             return _NOT_AUTHORIZED, str(error)
-        link.expire_at(token.expires_at)
+        link.drop_later(token.expires_at - time.time(), "the shared access signature expired")
         return _ACCEPTED, ""
 
     def _telemetry(self, identity: Identity, packet: Publish, bag: dict[str, str]) -> None:

@@ -8,10 +8,11 @@ A `Times` fault is False (never), True (every time, until cleared) or a number (
 times, counted down as they happen).
 
 Things that happen at one moment are calls of the hub, not attributes: `drop_links`, `cut`,
-`restore`, `rotate_authority`, `lose_sessions`. SAS expiry and two clients with one identity need
-no switch: the hub keeps to the token's `se`, and a second client takes the session over.
+`restore`, `rotate_authority`, `lose_sessions`. SAS expiry needs no switch: the hub keeps to
+the token's `se`.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
@@ -28,6 +29,8 @@ class Faults:
     Attributes:
         refuse_tcp: Nothing listens; a connection is refused at once.
         no_tls: TCP is accepted, then nothing is ever read or said.
+        freeze: Nothing is read or said, on open links and new ones, as when a cable is pulled; what
+            piled up goes on afterwards.
         mute_connack: TLS and CONNECT are taken, the answer never comes.
         connack_code: The code of every CONNACK (3 unavailable, 4 bad credentials, 5 not
             authorized); 0 lets the hub judge.
@@ -36,6 +39,8 @@ class Faults:
         drop_at_publish: The so-many-th next message is taken, not acknowledged, and the link
             dropped.
         poison_output: A message to this output closes the link and is not taken, each time.
+        rival_s: A second client with the same identity takes every session over after so many
+            seconds; 0 is no rival.
         lose_suback: The subscription is made, its acknowledgement is not sent.
         lose_session: A connecting client finds its stored session gone, as after edgeHub was
             re-created without its volume.
@@ -55,12 +60,14 @@ class Faults:
 
     refuse_tcp: bool = False
     no_tls: bool = False
+    freeze: bool = False
     mute_connack: bool = False
     connack_code: int = 0
     lose_puback: Times = False
     puback_delay_s: float = 0.0
     drop_at_publish: int = 0
     poison_output: str = ""
+    rival_s: float = 0.0
     lose_suback: Times = False
     lose_session: Times = False
     lose_twin_answer: Times = False
@@ -93,6 +100,7 @@ class FaultPanel:
 
     def __init__(self) -> None:
         self._faults = Faults()
+        self._changed = asyncio.Event()
         self._watchers: list[Callable[[Faults, Faults], None]] = []
 
     @property
@@ -103,6 +111,11 @@ class FaultPanel:
     def watch(self, watcher: Callable[[Faults, Faults], None]) -> None:
         """Calls `watcher(before, after)` on every `set`."""
         self._watchers.append(watcher)
+
+    async def until(self, condition: Callable[[Faults], bool]) -> None:
+        """Returns when the faults are as the condition wants them."""
+        while not condition(self._faults):
+            await self._changed.wait()
 
     def set(self, changes: Mapping[str, FaultValue], *, clear: bool = False) -> Faults:
         """Changes attributes; with `clear`, all others go back to rest.
@@ -115,6 +128,8 @@ class FaultPanel:
         # The names and types were checked just above.
         after = replace(Faults() if clear else before, **changes)  # type: ignore[arg-type]
         self._faults = after
+        self._changed.set()
+        self._changed = asyncio.Event()
         for watcher in self._watchers:
             watcher(before, after)
         return after

@@ -8,14 +8,12 @@ Source: OASIS MQTT 3.1.1; edgeHub drops a link when its token expires.
 """
 
 import asyncio
-import ssl
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from devhub.events import Feed
-from devhub.faults import FaultPanel
+from devhub.faults import FaultPanel, Faults
 from devhub.packets import (
     Connack,
     Connect,
@@ -38,6 +36,7 @@ CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_SLACK = 1.5
 GOODBYE_S = 2.0
 _READ_BYTES = 65536
+_FROZEN_LOOK_S = 0.05
 
 
 class LinkRefused(Exception):
@@ -67,6 +66,10 @@ class Edge(Protocol):
 
     def gone(self, link: "Link", reason: str) -> None:
         """The link ended."""
+
+
+def _thawed(faults: Faults) -> bool:
+    return not faults.freeze
 
 
 class Link:
@@ -101,7 +104,7 @@ class Link:
             reason = str(error)
         except TimeoutError:
             reason = f"silent for {self._read_limit_s} s"
-        except (ConnectionError, ssl.SSLError) as error:
+        except OSError as error:  # ConnectionError and ssl.SSLError are OSErrors
             reason = f"the connection broke: {error}"
         finally:
             self.drop(reason)
@@ -111,17 +114,16 @@ class Link:
         self._end(reason)
         self._writer.transport.abort()
 
-    def expire_at(self, epoch_s: float) -> None:
-        """Drops the link when its token ends."""
-        left_s = max(0.0, epoch_s - time.time())
-        self._later(left_s, lambda: self.drop("the shared access signature expired"))
+    def drop_later(self, delay_s: float, reason: str) -> None:
+        """Drops the link after a delay, if it lives so long."""
+        self._later(max(0.0, delay_s), lambda: self.drop(reason))
 
     def send(self, packet: Packet) -> None:
         """Writes a packet, late if the link is slow now, and always in order."""
         if self._ended:
             return
         latency_s = self._panel.now.latency_s
-        if not latency_s and not self._late:
+        if not latency_s and not self._late and not self._panel.now.freeze:
             self._writer.write(encode(packet))
             return
         due = self._loop.time() + latency_s
@@ -130,6 +132,9 @@ class Link:
             self._later(latency_s, self._send_late)
 
     def _send_late(self) -> None:
+        if self._panel.now.freeze:
+            self._later(_FROZEN_LOOK_S, self._send_late)
+            return
         now = self._loop.time()
         while self._late and self._late[0][0] <= now:
             self._writer.write(self._late.popleft()[1])
@@ -192,10 +197,12 @@ class Link:
 
     async def _next(self) -> Packet:
         while (packet := self._decoder.next()) is None:
+            await self._panel.until(_thawed)
             async with asyncio.timeout(self._read_limit_s):
                 chunk = await self._reader.read(_READ_BYTES)
             if not chunk:
                 raise ConnectionResetError("the client closed it")
+            await self._panel.until(_thawed)
             self._decoder.feed(chunk)
             if rate := self._panel.now.uplink_bytes_per_s:
                 await asyncio.sleep(len(chunk) / rate)

@@ -161,6 +161,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        await self._panel.until(lambda faults: not faults.freeze)
         try:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,

@@ -327,14 +327,20 @@ _DECODERS: dict[PacketType, tuple[int | None, Callable[[_Fields, int], Packet]]]
 }
 
 
-def _decode(first: int, body: bytes) -> Packet:
+def _kind(first: int) -> PacketType:
+    """The type that a packet's first byte announces, its flags checked."""
     try:
         kind = PacketType(first >> 4)
     except ValueError:
         raise MalformedPacket(f"packet type {first >> 4}") from None
-    allowed, read = _DECODERS[kind]
+    allowed, _read = _DECODERS[kind]
     if allowed is not None and first & 0x0F != allowed:
         raise MalformedPacket(f"flags {first & 0x0F:#x} in a {kind.name}")
+    return kind
+
+
+def _decode(first: int, body: bytes) -> Packet:
+    _allowed, read = _DECODERS[_kind(first)]
     fields = _Fields(body)
     packet = read(fields, first & 0x0F)
     fields.end()
@@ -377,6 +383,8 @@ class PacketDecoder:
 
     def _header(self) -> tuple[int, int] | None:
         """The index where the body starts and its length, or None while the header is cut."""
+        if self._buffer:
+            _kind(self._buffer[0])
         count = 0
         for place, byte in enumerate(self._buffer[1 : 1 + _MAX_LENGTH_BYTES]):
             count |= (byte & 0x7F) << 7 * place

@@ -57,7 +57,6 @@ class WorkloadApi:
         self._feed = feed
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._healed = asyncio.Event()
         self._moves: asyncio.Task[None] | None = None
         panel.watch(self._faults_changed)
 
@@ -83,9 +82,6 @@ class WorkloadApi:
         if before.workload_gone != after.workload_gone:
             move = self.close() if after.workload_gone else self.open()
             self._moves = asyncio.get_running_loop().create_task(move)
-        if before.workload_hung and not after.workload_hung:
-            self._healed.set()
-            self._healed = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -108,13 +104,13 @@ class WorkloadApi:
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in header_lines)
         }
-        length = int(headers.get("content-length", "0"))
-        if length > _MAX_BODY_BYTES:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > _MAX_BODY_BYTES:
             return False
-        body = await reader.readexactly(length)
+        body = await reader.readexactly(int(length))
         if self._panel.now.workload_hung:
             self._feed.emit("workload", "", f"hung: {request_line}")
-            await self._healed.wait()
+            await self._panel.until(lambda faults: not faults.workload_hung)
         status, answer = self._judge(request_line, body)
         raw = to_json(answer)
         lines = (
