@@ -9,17 +9,15 @@ from typing import Final
 import cv2
 import numpy as np
 import pytest
+from tests.cameras.videos import pictures, write_video
 from tests.support.cameras import FakeCamera, picture
 from tests.support.http_camera import HttpCamera
 from tests.support.rtsp import RtspServer
 
 from visionedge.cameras.registry import make_source
 from visionedge.cameras.source import CameraSource
-from visionedge.entities import Image
 from visionedge.errors import CameraEnded, CameraUnavailable
 from visionedge.settings import FileCamera, PatternCamera, StreamCamera
-
-_SIDES: Final = (160, 120)
 
 
 @dataclass(frozen=True)
@@ -30,28 +28,6 @@ class Subject:
     broken: CameraSource | None = None
     frames: int | None = None
     """How many it has before it ends; None is without end."""
-
-
-def pictures(count: int = 3) -> list[Image]:
-    """Grey ramps that survive compression as different pictures."""
-    width, height = _SIDES
-    ramp = np.linspace(0, 100, width, dtype=np.uint8)[None, :, None]
-    return [
-        np.broadcast_to(ramp + 50 * number, (height, width, 3)).astype(np.uint8)
-        for number in range(count)
-    ]
-
-
-def write_video(path: Path, codec: str = "MJPG", count: int = 3) -> Path:
-    """A video of `pictures` at 25 frames a second."""
-    writer = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 25.0, _SIDES
-    )
-    assert writer.isOpened()
-    for image in pictures(count):
-        writer.write(image)
-    writer.release()
-    return path
 
 
 def _file(path: Path) -> CameraSource:
@@ -87,7 +63,7 @@ def _http(folder: Path, stack: ExitStack) -> Subject:
 
 
 def _rtsp(folder: Path, stack: ExitStack) -> Subject:
-    server = stack.enter_context(RtspServer([image[:112] for image in pictures()]))
+    server = stack.enter_context(RtspServer(pictures()))
     return Subject(_stream(server.url()), _stream("rtsp://127.0.0.1:1/line"))
 
 

@@ -131,6 +131,10 @@ class SilentPort:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Reset the connections that wait."""
         self._socket.close()
 
     @property

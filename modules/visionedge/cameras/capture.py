@@ -18,7 +18,8 @@ from visionedge.entities import Image
 from visionedge.errors import CameraUnavailable
 from visionedge.settings.vendors import tame_opencv
 
-tame_opencv()
+if tame_opencv():
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 ONE_THREAD: Final = (cv2.CAP_PROP_N_THREADS, 1)
 

@@ -42,7 +42,7 @@ class PatternCamera(_Camera):
     kind: Literal["pattern"] = Field("pattern", title="Kind", description="The virtual line.")
     width_px: int = Field(1280, ge=160, le=7680, title="Width", description="Pixels.")
     height_px: int = Field(720, ge=120, le=4320, title="Height", description="Pixels.")
-    fps: float = Field(30, gt=0, le=1000, title="Rate", description="Frames a second.")
+    fps: float = Field(30, ge=0.1, le=1000, title="Rate", description="Frames a second.")
     seed: int = Field(
         7, ge=0, le=2**32 - 1, title="Seed", description="The same seed gives the same frames."
     )
