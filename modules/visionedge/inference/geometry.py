@@ -13,12 +13,13 @@ by the whole pixels that this was rounded to. The other way is truer by up to a 
 the input, and gives other boxes than everybody else's for the same model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
 Fit = Literal["letterbox", "letterbox_top_left", "stretch", "crop"]
 
 
@@ -39,8 +40,20 @@ class Geometry:
     offset_y: float
     width: int
     height: int
+    _offset: Floats = field(init=False, repr=False, compare=False)
+    _scale: Floats = field(init=False, repr=False, compare=False)
+    _border: Floats = field(init=False, repr=False, compare=False)
 
-    def to_frame(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __post_init__(self) -> None:
+        # Made once a placement and not once a frame.
+        for name, x, y in (
+            ("_offset", self.offset_x, self.offset_y),
+            ("_scale", self.scale_x, self.scale_y),
+            ("_border", self.width, self.height),
+        ):
+            object.__setattr__(self, name, np.array([x, y, x, y], np.float32))
+
+    def to_frame(self, xyxy: Floats) -> Floats:
         """Map boxes back.
 
         Args:
@@ -49,17 +62,14 @@ class Geometry:
         Returns:
             (n, 4) float32, pixels of the frame, xyxy, cut at its borders.
         """
-        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
-        scale = np.array([1 / self.scale_x, 1 / self.scale_y] * 2, np.float32)
-        border = np.array([self.width, self.height] * 2, np.float32)
-        frame: NDArray[np.float32] = np.clip((xyxy - offset) * scale, 0, border)
+        frame = (xyxy - self._offset) / self._scale
+        np.maximum(frame, 0, out=frame)
+        np.minimum(frame, self._border, out=frame)
         return frame
 
-    def to_input(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_input(self, xyxy: Floats) -> Floats:
         """Map boxes of the frame, (n, 4) float32 xyxy, into pixels of the input; not cut."""
-        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
-        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
-        return xyxy * scale + offset
+        return xyxy * self._scale + self._offset
 
 
 @dataclass(frozen=True, slots=True)

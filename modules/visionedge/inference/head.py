@@ -68,13 +68,14 @@ class Head:
 
     def _array(self, outputs: Outputs, index: int, rank: int) -> NDArray[np.float32]:
         """The output as float32 of the given rank, without batch dimension; a view if it can be."""
-        array = squeezed(np.asarray(outputs[index]), rank)
-        if array is None or array.dtype.kind not in "fiu":
+        output = outputs[index]
+        array = squeezed(output, rank) if isinstance(output, np.ndarray) else None
+        if array is None or array.dtype.kind not in "fiu" or not array.size:
             raise ModelRunError(
                 f"output {self._signature.outputs[index].name} came as {np.shape(outputs[index])}",
                 hint=f"head {self._card.head} reads {rank} dimensions beside a batch of 1",
             )
-        return array.astype(np.float32, copy=False)
+        return array if array.dtype == np.float32 else array.astype(np.float32)
 
     def _check_labels(self, classes: int | None) -> None:
         """Refuse a card whose labels are not as many as the model's classes."""

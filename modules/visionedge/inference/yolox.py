@@ -9,6 +9,8 @@ Source: Megvii-BaseDetection/YOLOX, `tools/export_onnx.py` and
 `yolox/utils/demo_utils.py` (demo_postprocess).
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ from visionedge.inference.boxes import Floats, Limits, xywh_to_xyxy
 from visionedge.inference.card import ModelCard
 from visionedge.inference.tensors import Signature
 from visionedge.inference.yolo_v5 import YoloV5
+
+_MOST_EXPONENT: Final = 80
 
 
 class YoloX(YoloV5):
@@ -33,10 +37,12 @@ class YoloX(YoloV5):
                 f"{len(self._cells)} cells",
                 hint="set `output.strides` in the card, or another `head`",
             )
-        raw, stride = table[rows, :4], self._strides[rows, None]
-        with np.errstate(over="ignore"):
-            size = np.exp(raw[:, 2:]) * stride
-        return xywh_to_xyxy(np.hstack([(raw[:, :2] + self._cells[rows]) * stride, size]))
+        xywh, stride = table[rows, :4], self._strides[rows, None]
+        xywh[:, :2] += self._cells[rows]
+        # Beyond this, the exponential would overflow; what is near it is refused as a box.
+        np.exp(np.minimum(xywh[:, 2:], _MOST_EXPONENT), out=xywh[:, 2:])
+        xywh *= stride
+        return xywh_to_xyxy(xywh)
 
 
 def grid(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Floats, Floats]:
