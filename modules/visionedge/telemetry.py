@@ -51,6 +51,7 @@ _BUCKETS: Final = 20 * _STEPS_AN_OCTAVE
 _LABELS_KEPT: Final = (64, 16, 4, 0)
 """Labels a camera may name; the next fewer where the message would not fit."""
 _LABEL_CHARS: Final = 64
+_PROPERTIES_BYTES: Final = 256
 _OTHER: Final = "(other)"
 _DETAIL_CHARS: Final = 1024
 _NAME_CHARS: Final = 256
@@ -139,6 +140,8 @@ class Telemetry:
         self._start = now
         self._cameras: dict[str, _Camera] = {}
         self._resolutions: Counter[str] = Counter()
+        self._recent = Latencies()
+        self._total = Latencies()
 
     def captured(self, camera_id: str, count: int = 1) -> None:
         """Count frames that a camera gave."""
@@ -170,6 +173,19 @@ class Telemetry:
                 camera.reasons[decision.reason] += 1
             camera.classes.setdefault(prediction.labels, Counter()).update(seen)
             camera.latencies.add(latency_s)
+            self._recent.add(latency_s)
+            self._total.add(latency_s)
+
+    def recent_latency(self) -> LatencyBody | None:
+        """Of all cameras since the last call of this; None where there was no frame."""
+        with self._lock:
+            recent, self._recent = self._recent, Latencies()
+        return recent.percentiles()
+
+    def total_latency(self) -> LatencyBody | None:
+        """Of all cameras since the start; None where there was no frame."""
+        with self._lock:
+            return self._total.percentiles()
 
     def resolved(self, outcome: Outcome) -> None:
         """Count one settled escalation."""
@@ -241,7 +257,7 @@ def health_envelope(part: str, state: str, detail: str, now: datetime) -> Envelo
         at=now,
         part=part[:_NAME_CHARS],
         state=state[:_NAME_CHARS],
-        detail=redact(detail)[:_DETAIL_CHARS],
+        detail=redact(detail[: 8 * _DETAIL_CHARS])[:_DETAIL_CHARS],
     )
     properties = {"schema": message.schema_name, "part": message.part, "state": message.state}
     return _envelope(message, now, _HEALTH_VALUE, properties)
@@ -277,6 +293,6 @@ def _fitting(message: Message, cameras: dict[str, _Camera]) -> Message:
     for kept in _LABELS_KEPT:
         named = {name: camera.message(kept) for name, camera in sorted(cameras.items())}
         message = message.model_copy(update={"cameras": named})
-        if len(message.encode()) <= MAX_MESSAGE_BYTES - _DETAIL_CHARS:
+        if len(message.encode()) <= MAX_MESSAGE_BYTES - _PROPERTIES_BYTES:
             break
     return message

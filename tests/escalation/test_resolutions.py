@@ -90,7 +90,9 @@ def test_an_empty_scene_that_is_called_empty_is_confirmed() -> None:
     assert (settled.outcome, counts(settled)) == (Outcome.CONFIRMED, (0, 0, 0, 0))
 
 
-@pytest.mark.parametrize("spelling", ["missing_hole", "MISSING HOLE", " Missing  Hole "])
+@pytest.mark.parametrize(
+    "spelling", ["missing_hole", "missing-hole", "MISSING HOLE", " Missing  Hole "]
+)
 def test_case_and_separators_are_no_disagreement(spelling: str) -> None:
     ours = boxes(0.4, labels=LABELS, class_id=[1], xyxy=[HERE])
     assert resolve(note(ours), verdict(seen(spelling, HERE))).outcome is Outcome.CONFIRMED

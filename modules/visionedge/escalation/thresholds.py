@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from visionedge.entities import Detections, Prediction
 from visionedge.settings import DecisionSettings
 
-_SEPARATORS: Final = re.compile(r"[\s_.$#]+")
+_SEPARATORS: Final = re.compile(r"[\s_.$#-]+")
 
 
 def label_key(label: str) -> str:
-    """`label` as it is compared: case, spaces, `_` and what a twin forbids do not count."""
+    """`label` as it is compared: case, and what separates words, do not count."""
     return _SEPARATORS.sub("_", label.strip().casefold())
 
 

@@ -13,10 +13,11 @@ import re
 from typing import Final
 
 HIDDEN: Final = "***"
+# Neither begins with an open repetition: on a long word that takes quadratic time.
 _SECRETS: Final = (
-    re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<secret>\S*)@"),
+    re.compile(r"[A-Za-z0-9+.-]://(?P<secret>\S*)@"),
     re.compile(
-        r"(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]*=(?P<secret>[^&;\s'\"]+)",
+        r"(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]{0,128}=(?P<secret>[^&;\s'\"]+)",
         re.IGNORECASE,
     ),
 )
