@@ -7,6 +7,7 @@ from training.evaluate import (
     match_class,
     mean_average_precision,
     overlaps,
+    pooled,
     score_class,
 )
 
@@ -73,3 +74,10 @@ def test_no_detections_at_all_score_nothing() -> None:
     assert score.average_precision == 0.0
     assert score.recall == 0.0
     assert np.isnan(score.precision)
+
+
+def test_pooled_classes_are_counted_box_by_box() -> None:
+    truth = boxes((0, 0, 10, 10, 0, 1), (20, 0, 30, 10, 1, 1), (40, 0, 50, 10, 1, 1))
+    found = boxes((0, 0, 10, 10, 0, 0.6), (20, 0, 30, 10, 1, 0.9), (70, 0, 80, 10, 1, 0.7))
+    score = score_class(pooled([match_class(c, [truth], [found]) for c in range(2)]))
+    assert (score.precision, score.recall, score.truth_count) == pytest.approx((2 / 3, 2 / 3, 3))

@@ -122,6 +122,14 @@ def score_class(matches: Matches, threshold: float = 0.5) -> ClassScore:
     )
 
 
+def pooled(matches: Sequence[Matches]) -> Matches:
+    """The matches of several classes as if they were of one."""
+    confidence = np.concatenate([m.confidence for m in matches])
+    order = np.argsort(-confidence, kind="stable")
+    is_true = np.concatenate([m.is_true for m in matches])[order]
+    return Matches(confidence[order], is_true, sum(m.truth_count for m in matches))
+
+
 def mean_average_precision(scores: Sequence[ClassScore]) -> float:
     """The mean over the classes that occur."""
     return float(np.mean([s.average_precision for s in scores if s.truth_count]))

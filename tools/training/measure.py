@@ -12,6 +12,7 @@ at one threshold of confidence.
 import argparse
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,14 @@ import cv2
 import numpy as np
 
 from training.calibrate import reliability
-from training.evaluate import Boxes, match_class, mean_average_precision, score_class
+from training.evaluate import (
+    Boxes,
+    ClassScore,
+    match_class,
+    mean_average_precision,
+    pooled,
+    score_class,
+)
 from training.lines import Sample, Split, crowded_line, frames_of, natural_line
 from training.runtime import Detector
 from visionedge.cameras.defects import DEFECT_LABELS
@@ -68,18 +76,18 @@ def measure(
     matches = [match_class(c, truths, found, iou) for c in range(len(DEFECT_LABELS))]
     scores = [score_class(m, threshold) for m in matches]
     mean = mean_average_precision(scores)
-    print(f"{'class':16} {'true':>5} {'AP':>6} {'precision':>9} {'recall':>6}")
-    for label, score in zip(DEFECT_LABELS, scores, strict=True):
-        print(f"{label:16} {score.truth_count:5} {score.average_precision:6.3f} "
-              f"{score.precision:9.3f} {score.recall:6.3f}")  # fmt: skip
-    precision, recall = (float(np.nanmean([getattr(s, n) for s in scores]))
-                         for n in ("precision", "recall"))  # fmt: skip
-    total = sum(score.truth_count for score in scores)
-    print(f"{'mean':16} {total:5} {mean:6.3f} {precision:9.3f} {recall:6.3f}")
+    _print_scores(scores, replace(score_class(pooled(matches), threshold), average_precision=mean))
     print(f"{len(truths)} frames, {1000 * spent_s / max(1, len(truths)):.1f} ms each, one thread")
     for claimed, right, count in reliability(truths, found, _BANDS):
         print(f"confidence {claimed:.2f}: {right:.2f} right of {count}")
     return mean
+
+
+def _print_scores(scores: list[ClassScore], all_of_them: ClassScore) -> None:
+    print(f"{'class':16} {'true':>5} {'AP':>6} {'precision':>9} {'recall':>6}")
+    for label, score in zip((*DEFECT_LABELS, "all"), (*scores, all_of_them), strict=True):
+        print(f"{label:16} {score.truth_count:5} {score.average_precision:6.3f} "
+              f"{score.precision:9.3f} {score.recall:6.3f}")  # fmt: skip
 
 
 def held_out(line: Callable[[int], LineSpec], frames: int) -> Iterator[Sample]:
