@@ -1,0 +1,136 @@
+"""Both Dockerfiles are one Dockerfile, and the image is as hard as the manifest asks."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.deployment.dockerfile import (
+    ARCHITECTURES,
+    ROOT,
+    Instruction,
+    environment,
+    exec_form,
+    final,
+    read,
+    stages,
+)
+
+from visionedge.runtime.http import HttpServer, Response
+from visionedge.settings import from_environment, resolve
+
+OWN_TO_AN_ARCHITECTURE = {
+    "amd64": ("BASE_IMAGE=python:", "x86_64", "linux/amd64"),
+    "arm64v8": ("BASE_IMAGE=arm64v8/python:", "aarch64", "linux/arm64"),
+}
+
+
+def neutral(architecture: str) -> list[Instruction]:
+    """The instructions without what the architecture alone decides."""
+    own = OWN_TO_AN_ARCHITECTURE[architecture]
+    found = []
+    for instruction in read(architecture):
+        text = instruction.text
+        for word, stand_in in zip(own, ("BASE_IMAGE=", "WHEELS", "PLATFORM"), strict=True):
+            text = text.replace(word, stand_in)
+        found.append(Instruction(instruction.keyword, text))
+    return found
+
+
+def test_both_files_have_the_same_stages() -> None:
+    assert neutral("amd64") == neutral("arm64v8")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_last_stage_runs_nothing_so_that_it_builds_without_emulation(architecture: str) -> None:
+    build, last = stages(read(architecture))
+    assert "RUN" in {i.keyword for i in build}
+    assert "RUN" not in {i.keyword for i in last}
+    assert build[0].text.startswith("--platform=$BUILDPLATFORM ")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_base_can_be_pinned_by_the_releaser(architecture: str) -> None:
+    first, second = read(architecture)[:2]
+    assert [first.keyword, second.keyword] == ["ARG", "ARG"]
+    assert first.text.startswith("BASE_IMAGE=")
+    assert first.text.endswith("python:3.13-slim-trixie")
+    assert stages(read(architecture))[-1][0].text.endswith(" ${BASE_IMAGE}")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_it_runs_as_a_number_that_is_not_root(architecture: str) -> None:
+    assert final(architecture)["USER"] == "10001:10001"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_module_gets_the_signals_itself(architecture: str) -> None:
+    assert exec_form(final(architecture)["ENTRYPOINT"]) == ["python", "-m", "visionedge"]
+    assert "CMD" not in final(architecture)
+    assert final(architecture)["STOPSIGNAL"] == "SIGTERM"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_nothing_reports_home(architecture: str) -> None:
+    assert environment(architecture)["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_settings_of_the_image_are_settings_and_write_to_data_only(architecture: str) -> None:
+    settings = resolve([from_environment(environment(architecture))])
+    assert settings.http.host == "0.0.0.0"  # noqa: S104 - within the container's own network
+    assert Path(settings.spool.path).parent == Path("/data")
+    assert Path(settings.uplink.local_path).parent == Path("/data")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_requirement_is_pinned_by_hash(architecture: str) -> None:
+    installs = [
+        step
+        for i in read(architecture)
+        for step in i.text.split(" && ")
+        if i.keyword == "RUN" and re.search(r"pip (install|wheel) ", step)
+    ]
+    assert len(installs) == 6
+    for step in installs:
+        local = "--no-index" in step or step.endswith(" .")
+        assert local or "--require-hashes" in step, step
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_default_model_is_where_the_settings_look_for_it(architecture: str) -> None:
+    copies = [i.text for i in stages(read(architecture))[-1] if i.keyword == "COPY"]
+    assert "models /app/models" in copies
+    assert final(architecture)["WORKDIR"] == "/app"
+    assert resolve([]).models["default"].path.startswith("models/")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_is_copied_is_not_ignored(architecture: str) -> None:
+    kept = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    sources = {
+        source
+        for i in read(architecture)
+        if i.keyword == "COPY" and not i.text.startswith("--from")
+        for source in i.text.split()[:-1]
+    }
+    assert sources == kept
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_health_check_asks_the_module_and_believes_it(status: int) -> None:
+    check = exec_form(final("amd64")["HEALTHCHECK"].partition("CMD ")[2])
+    assert check[:2] == ["python", "-c"]
+    server = HttpServer("127.0.0.1", 0, {"/healthz": lambda: Response(b"", status=status)})
+    server.start()
+    script = check[2].replace(":9600/", f":{server.port}/")
+    assert script != check[2]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=dict(os.environ), capture_output=True, timeout=60
+        )
+    finally:
+        server.stop(10)
+    assert (done.returncode == 0) == (status == 200)
