@@ -137,11 +137,6 @@ class EdgeHub:
 
     # What the hub's user asks.
 
-    def drop_links(self, reason: str) -> None:
-        """Ends every link now."""
-        for link in list(self._by_link):
-            link.drop(reason)
-
     def sync_desired(self, identity: Identity) -> None:
         """Brings desired changes to the edge and pushes them, unless the cloud is silent."""
         if self._panel.now.silent_cloud:

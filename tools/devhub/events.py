@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from devhub.ledger import DeviceMessage
 
 _LOG = logging.getLogger("devhub")
-_REMEMBERED = 50
+_REMEMBERED = 20
 _CALLBACK_BACKLOG = 256
 
 

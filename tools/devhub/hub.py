@@ -226,6 +226,10 @@ class DevHub:
         if not self._feed.bell.wait_for(predicate, timeout_s, _LOOK_AGAIN_S):
             raise WaitTimeout(self._wait_report(what or _name_of(predicate), timeout_s))
 
+    def last_events(self) -> str:
+        """The newest events, one a line, as the command prints them."""
+        return "\n".join(map(str, list(self._feed.last_events)))
+
     def status(self) -> dict[str, Any]:
         """The hub's state in a form for printing."""
         return {

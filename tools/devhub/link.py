@@ -165,6 +165,7 @@ class Link:
             raise LinkRefused("the first packet is no CONNECT")
         if self._panel.now.mute_connack:
             self._read_limit_s = None
+            self._feed.emit("muted", first.client_id, "no CONNACK will come")
             while True:
                 await self._next()
         answer = self._edge.connect(self, first)

@@ -47,6 +47,7 @@ class Server:
         self.feed = Feed()
         self.panel = FaultPanel()
         self.edge = EdgeHub(iothub_hostname, self.panel, self.feed, ledger)
+        self._links: set[Link] = set()
         self._opened = False
         self._undo = ExitStack()
 
@@ -117,7 +118,7 @@ class Server:
         """Drops every link once."""
 
         def drop() -> None:
-            self.edge.drop_links("the hub dropped the link")
+            self._drop("the hub dropped the link")
             self._listener.drop_mute()
 
         self.call(drop)
@@ -126,7 +127,7 @@ class Server:
         """Forgets every session and drops the links."""
 
         def lose() -> None:
-            self.edge.drop_links("the hub was re-created")
+            self._drop("the hub was re-created")
             for identity in self.edge.identities.values():
                 identity.session = Session()
 
@@ -138,7 +139,7 @@ class Server:
         def rotate() -> None:
             self._issue()
             self._listener.tls = self._tls
-            self.edge.drop_links("the authority was rotated")
+            self._drop("the authority was rotated")
 
         self.call(rotate)
 
@@ -161,14 +162,23 @@ class Server:
 
     def _close(self) -> None:
         async def shut() -> None:
-            self.edge.drop_links("the hub is closing")
+            self._drop("the hub is closing")
             await self._listener.close()
             await self._workload.close()
 
         self._wait(shut())
 
     async def _serve_link(self, reader: StreamReader, writer: StreamWriter) -> None:
-        await Link(self.edge, self.panel, self.feed, reader, writer).run()
+        link = Link(self.edge, self.panel, self.feed, reader, writer)
+        self._links.add(link)
+        try:
+            await link.run()
+        finally:
+            self._links.discard(link)
+
+    def _drop(self, reason: str) -> None:
+        for link in list(self._links):
+            link.drop(reason)
 
     def _issue(self) -> None:
         self._authority = Authority()

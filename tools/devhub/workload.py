@@ -62,7 +62,7 @@ class WorkloadApi:
 
     async def open(self) -> None:
         """Makes the socket."""
-        self._server = await asyncio.start_unix_server(self._serve, self._path)
+        self._server = await asyncio.start_unix_server(self._connected, self._path)
 
     async def close(self) -> None:
         """Removes the socket and ends every request."""
@@ -83,17 +83,18 @@ class WorkloadApi:
             move = self.close() if after.workload_gone else self.open()
             self._moves = asyncio.get_running_loop().create_task(move)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await self._exchange(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # The client went, or does not speak HTTP; there is no one to tell.
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
