@@ -71,6 +71,13 @@ class FeedBench:
 def started(bench: FeedBench) -> Iterator[FeedBench]:
     """The bench with its feed running, stopped at the end."""
     bench.feed.start()
+    with stopped_after(bench):
+        yield bench
+
+
+@contextmanager
+def stopped_after(bench: FeedBench) -> Iterator[FeedBench]:
+    """The bench, whose feed is stopped at the end."""
     try:
         yield bench
     finally:

@@ -24,6 +24,7 @@ class HttpCamera:
         redirect: answer every request with this Location.
         body: answer every request with these bytes instead.
         credentials: `user:password` that must come as Basic authentication.
+        port: 0 takes any free one.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class HttpCamera:
         body: bytes = b"",
         content_type: str = "application/octet-stream",
         credentials: str = "",
+        port: int = 0,
     ) -> None:
         self.requests: list[str] = []
         self.stop = threading.Event()
@@ -46,7 +48,7 @@ class HttpCamera:
         self.silent, self.redirect = silent, redirect
         self.body, self.content_type = body, content_type
         self.basic = base64.b64encode(credentials.encode()).decode() if credentials else ""
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
