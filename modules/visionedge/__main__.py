@@ -1,0 +1,62 @@
+"""`python -m visionedge` and `visionedge`: arguments, environment, exit codes.
+
+Without a command it runs the module, as the container does. Errors of ours end as one
+line that says what to do, with the exit code of their kind; anything else is a bug and
+ends with a traceback and 1.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from importlib.metadata import version
+from typing import Final
+
+# Before anything imports onnxruntime: its Linux wheels report to Microsoft unless told not
+# to before they initialise (onnxruntime 1.29 and later, Privacy.md).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+from visionedge.commands import run
+from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
+
+COMMANDS: Final = {"run": run}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or (arguments[0].startswith("--") and arguments[0] not in _OWN):
+        arguments = ["run", *arguments]
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(COMMANDS[parsed.command].run(parsed))
+    except VisionEdgeError as error:
+        sys.stderr.write(f"visionedge: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNEXPECTED
+    except Exception:
+        logging.getLogger("visionedge").critical("unexpected error", exc_info=True)
+        return EXIT_UNEXPECTED
+
+
+_OWN: Final = ("--help", "--version")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="visionedge",
+        description="On-device vision that sends upstream only what it doubts. "
+        "Without a command it runs the module.",
+    )
+    parser.add_argument("--version", action="version", version=version("visionedge"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS.values():
+        module.add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Delivers reported properties, in a thread of its own.
+
+A hub that does not answer a twin patch keeps the caller for up to a minute; verdicts and
+further patches must not wait behind that. So the control thread only leaves the newest
+patch here, and asks later whether it has arrived. A newer patch replaces one that waits:
+each is made to be right on top of whatever the hub may have.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from visionedge.errors import UplinkError, UplinkRejected
+from visionedge.metrics import Metrics
+from visionedge.runtime.backoff import Backoff
+from visionedge.runtime.worker import Worker
+from visionedge.uplink.hub import HubClient
+
+log: Final = logging.getLogger(__name__)
+_IDLE_S: Final = 1.0
+_STUCK_AFTER_S: Final = 200.0
+Patch = Mapping[str, Any]
+
+
+class Acknowledger:
+    """Delivers the newest patch until the hub has it. Safe for all threads.
+
+    Args:
+        hub: where patches go.
+        first: delivered once before everything else, such as what takes away the words of
+            an earlier process.
+    """
+
+    def __init__(self, hub: HubClient, metrics: Metrics, first: Patch) -> None:
+        self._hub = hub
+        self._first: Patch | None = first
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._waiting: Patch | None = None
+        self._delivered: Patch | None = None
+        self._backoff = Backoff(first_s=1.0, max_s=60.0)
+        self.worker = Worker(
+            "acknowledger",
+            self._run,
+            stuck_after_s=_STUCK_AFTER_S,
+            on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
+        )
+
+    def put(self, patch: Patch) -> None:
+        """Deliver `patch`, and nothing older."""
+        with self._lock:
+            self._waiting = patch
+        self._wake.set()
+
+    def connected(self) -> None:
+        """The hub is there again: try at once."""
+        self._wake.set()
+
+    def has_delivered(self, patch: Patch) -> bool:
+        """True once the hub has this very patch."""
+        return self._delivered is patch
+
+    def stop(self, timeout_s: float) -> None:
+        """End; what waits is made anew after the next start."""
+        self.worker.request_stop()
+        self._wake.set()
+        self.worker.stop(timeout_s)
+
+    def _run(self, worker: Worker) -> None:
+        pause_s = _IDLE_S
+        while not worker.stopping:
+            worker.beat()
+            self._wake.wait(pause_s)
+            self._wake.clear()
+            pause_s = self._deliver()
+
+    def _deliver(self) -> float:
+        """Try once; returns how long to wait before the next try."""
+        with self._lock:
+            patch = self._waiting
+        if patch is None:
+            return _IDLE_S
+        try:
+            if self._first is not None:
+                self._hub.report(self._first)
+                self._first = None
+            self._hub.report(patch)
+        except UplinkRejected as error:
+            log.error("the hub refuses an acknowledgement, given up: %s", error)
+        except UplinkError as error:
+            pause_s = self._backoff.next_s()
+            log.warning("acknowledgement not delivered, again in %.0f s: %s", pause_s, error)
+            return pause_s
+        else:
+            self._delivered = patch
+        self._backoff.reset()
+        with self._lock:
+            if self._waiting is patch:
+                self._waiting = None
+        return 0.0

@@ -1,0 +1,235 @@
+"""The composition root: everything is made here, started in order, and stopped in order.
+
+Up: settings, models, pipeline, cameras, so that the first frame is decided before the
+heavy imports of the link; then telemetry, link, control and the page. Down the other way
+round: cameras first, then frames in flight, then doubts into the spool, the last telemetry
+window, and with what is left of the grace time the sender empties what it may. What was
+not sent stays in the spool for the next start.
+
+`wait` watches over all threads. One that is stuck in a native call cannot be helped from
+inside; the process then ends with EXIT_STUCK, and edgeAgent starts a new one.
+"""
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from visionedge import settings as sources
+from visionedge.cameras.feed import CameraState
+from visionedge.entities import Frame
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SpoolCorrupt
+from visionedge.lineup import Lineup
+from visionedge.linkup import Linkup
+from visionedge.metrics import Metrics
+from visionedge.page import page_routes
+from visionedge.pipeline import Pipeline
+from visionedge.reporting import Reporter
+from visionedge.runtime import log as edge_log
+from visionedge.runtime.clock import SystemClock
+from visionedge.runtime.http import HttpServer
+from visionedge.runtime.slot import LatestSlots
+from visionedge.settings import Settings
+from visionedge.telemetry import Telemetry
+from visionedge.uplink.link import Link
+from visionedge.uplink.spool import Spool
+
+log: Final = logging.getLogger(__name__)
+_CAMERA_STOP_S: Final = 1.5
+_PIPELINE_SHARE: Final = 0.4
+"""Of the grace time that is left once the cameras have stopped."""
+
+
+class App:
+    """The module, from `start` to `stop`.
+
+    Args:
+        layers: settings documents, later ones winning; the twin comes on top of them.
+        environment: of the process; IoT Edge's variables name the hub and label the metrics.
+
+    Raises:
+        SettingsError: the layers are not valid settings.
+    """
+
+    def __init__(self, layers: Iterable[sources.Document], environment: Mapping[str, str]) -> None:
+        self._layers = list(layers)
+        self._clock = SystemClock()
+        self._started_ns = self._clock.ns()
+        self._fatal: int | None = None
+        self.settings = sources.resolve(self._layers)
+        self.revision = 1
+        self.metrics = Metrics(_identity(environment))
+        self.telemetry = Telemetry(self._clock.utc())
+        self._slots = LatestSlots[Frame]()
+        self.lineup = Lineup(self._slots, self.metrics, self._on_camera)
+        self.link = Link(self.settings.uplink.answer_timeout_s)
+        self._spool = Spool(
+            Path(self.settings.spool.path),
+            max_bytes=self.settings.spool.max_bytes,
+            max_age_s=self.settings.spool.max_age_s,
+            metrics=self.metrics,
+            on_corrupt=self._on_corrupt,
+        )
+        self.reporter = Reporter(
+            self.telemetry,
+            self.metrics,
+            self._spool,
+            self.link,
+            cameras=lambda: self.settings.cameras,
+            revision=lambda: self.revision,
+            interval_s=self.settings.telemetry.interval_s,
+        )
+        self._linkup = Linkup(self, self._layers, self._spool, environment)
+        self._pipeline: Pipeline | None = None
+        self._page: HttpServer | None = None
+
+    def start(self) -> None:
+        """Bring everything up.
+
+        Raises:
+            SettingsError: a model cannot be used, or the page's port is taken.
+        """
+        edge_log.configure(self.settings.log.level)
+        log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
+        prepared = self.lineup.prepare(self.settings, self.revision)
+        self.metrics.settings_revision.set(self.revision)
+        self._pipeline = Pipeline(
+            prepared.wiring,
+            self._slots,
+            self._spool,
+            self.telemetry,
+            self.metrics,
+            workers=self.settings.inference.workers or os.cpu_count() or 1,
+            queue=self.settings.escalation.queue,
+        )
+        self._pipeline.start()
+        self.lineup.swap(prepared)
+        self.reporter.worker.start()
+        self._linkup.start()
+        if self.settings.http.port:
+            http = self.settings.http
+            self._page = HttpServer(http.host, http.port, page_routes(self))
+            self._page.start()
+
+    def wait(
+        self,
+        stop: threading.Event,
+        *,
+        seconds: float | None = None,
+        every_s: float = 1.0,
+        tick: Callable[[], None] | None = None,
+    ) -> int:
+        """Watch over the threads until told to stop, or for `seconds`.
+
+        Args:
+            stop: set by a signal.
+            seconds: None for ever.
+            every_s: between two looks, and two calls of `tick`.
+
+        Returns:
+            The exit code: EXIT_OK, or EXIT_STUCK where only a new process helps.
+        """
+        while not stop.wait(every_s):
+            if tick:
+                tick()
+            if seconds is not None and self.uptime_s >= seconds:
+                return EXIT_OK
+            if self._fatal is not None:
+                return self._fatal
+            stuck = self.stuck_parts()
+            if stuck:
+                log.critical("stuck, the process ends to be restarted: %s", ", ".join(stuck))
+                return EXIT_STUCK
+        return EXIT_OK
+
+    def apply(self, settings: Settings) -> None:
+        """Use `settings` from now on, whole.
+
+        Raises:
+            SettingsError: they cannot be used; those in use stay.
+        """
+        prepared = self.lineup.prepare(settings, self.revision + 1)
+        self.revision += 1
+        self.settings = settings
+        if self._pipeline:
+            self._pipeline.rewire(prepared.wiring)
+        self.lineup.swap(prepared)
+        self._spool.limit(max_bytes=settings.spool.max_bytes, max_age_s=settings.spool.max_age_s)
+        self._linkup.pace(settings.uplink)
+        self.reporter.interval_s = settings.telemetry.interval_s
+        edge_log.configure(settings.log.level)
+        self.metrics.settings_revision.set(self.revision)
+        log.info("settings revision %d is in use", self.revision)
+
+    def stop(self, grace_s: float) -> None:
+        """Bring everything down within `grace_s`; what is late is left to daemon threads."""
+        deadline_ns = self._clock.ns() + round(grace_s * 1e9)
+
+        def left_s() -> float:
+            return max(0.0, (deadline_ns - self._clock.ns()) / 1e9)
+
+        log.info("visionedge stops")
+        self.lineup.stop(min(_CAMERA_STOP_S, left_s()))
+        if self._pipeline:
+            self._pipeline.stop(left_s() * _PIPELINE_SHARE)
+        self.reporter.stop(1.0)
+        self._linkup.stop(left_s())
+        self._spool.close()
+        if self._page:
+            self._page.stop(1.0)
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since this object was made."""
+        return (self._clock.ns() - self._started_ns) / 1e9
+
+    def stuck_parts(self) -> list[str]:
+        """Names of the threads that give no sign of life, and of cameras beyond help."""
+        workers = [self.reporter.worker, *self._linkup.workers]
+        if self._pipeline:
+            workers += self._pipeline.workers
+        stuck = [worker.name for worker in workers if worker.stuck]
+        return stuck + [f"camera {name}" for name, feed in self.lineup.feeds.items() if feed.stuck]
+
+    def status(self) -> dict[str, Any]:
+        """What `status` and /healthz tell: small, and without secrets."""
+        spool = self.reporter.spool_stats()
+        return {
+            "uptime_s": round(self.uptime_s, 1),
+            "settings_revision": self.revision,
+            "link": self.link.state,
+            "cameras": {
+                name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()
+            },
+            "models": {
+                name: {"name": model.card.name, "version": model.card.version}
+                for name, model in self.lineup.models.items()
+            },
+            "spool": spool.model_dump(),
+            "stuck": self.stuck_parts(),
+        }
+
+    def give_up(self, reason: str) -> None:
+        """End the process: something cannot be mended from inside. Safe for all threads."""
+        log.critical("the process ends to be restarted: %s", reason)
+        self._fatal = EXIT_STUCK
+
+    def _on_camera(self, camera_id: str, state: CameraState, detail: str) -> None:
+        if state in (CameraState.LOST, CameraState.RUNNING, CameraState.ENDED):
+            self.reporter.health(f"camera/{camera_id}", state, detail)
+
+    def _on_corrupt(self, error: SpoolCorrupt) -> None:
+        self.reporter.health("spool", "corrupt", str(error))
+
+
+def _identity(environment: Mapping[str, str]) -> dict[str, str]:
+    """The labels that IoT Edge asks of every series."""
+    return {
+        "iothub": environment.get("IOTEDGE_IOTHUBHOSTNAME", ""),
+        "edge_device": environment.get("IOTEDGE_DEVICEID", ""),
+        "module_name": environment.get("IOTEDGE_MODULEID", "visionedge"),
+        "instance_number": uuid.uuid4().hex,
+    }

@@ -1,0 +1,1 @@
+"""One file a command of the `visionedge` program: `add_parser` and `run`."""

@@ -1,0 +1,104 @@
+"""`visionedge run`: the module itself.
+
+In a container it finds its settings in the environment and the twin; anywhere else
+`--config`, `--source` and `--model` are enough. `--status` is for a person who watches: a
+line a second on stdout and a summary at the end. The log goes to stderr.
+"""
+
+import argparse
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from visionedge import settings
+from visionedge.app import App
+from visionedge.commands.summary import StatusLine, Summary
+from visionedge.runtime import log
+from visionedge.settings.shorthand import camera_document
+
+_STATUS_INTERVAL_S: Final = 1.0
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command and its arguments."""
+    parser = commands.add_parser(
+        "run",
+        help="run the module",
+        description="Run the module until SIGTERM or Ctrl-C. Settings come from the defaults, "
+        "--config, VISIONEDGE__SECTION__FIELD in the environment, the options below, and the "
+        "module twin, later ones winning.",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON")
+    parser.add_argument(
+        "--source",
+        metavar="SOURCE",
+        help="one camera instead of those in the settings: `pattern` (the virtual line), a video "
+        "file, a folder of pictures, an rtsp:// or http:// address, or /dev/videoN",
+    )
+    parser.add_argument(
+        "--model", metavar="PATH", help="bundle folder or ONNX file instead of the default model"
+    )
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help="end after N seconds (default: never)"
+    )
+    parser.add_argument(
+        "--grace", type=float, default=8.0, metavar="N", help="seconds to end in (default: 8)"
+    )
+    parser.add_argument("--status", action="store_true", help="print a line a second on stdout")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the summary as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the module; returns the exit code."""
+    stop = _stop_on_signals()
+    layers = [
+        settings.from_file(args.config) if args.config else {},
+        settings.from_environment(os.environ),
+        _from_arguments(args),
+    ]
+    # Errors in the settings must be readable before the settings name a log level.
+    log.configure("INFO")
+    app = App(layers, environment=os.environ)
+    summary = Summary(app)
+    try:
+        app.start()
+        code = app.wait(
+            stop,
+            seconds=args.seconds,
+            every_s=_STATUS_INTERVAL_S,
+            tick=StatusLine(app) if args.status else None,
+        )
+    finally:
+        app.stop(args.grace)
+    if args.status:
+        print(summary.text(), flush=True)
+    if args.summary:
+        args.summary.write_text(json.dumps(summary.document(), indent=2), encoding="utf-8")
+    return code
+
+
+def _from_arguments(args: argparse.Namespace) -> settings.Document:
+    document: settings.Document = {}
+    if args.source:
+        document["cameras"] = camera_document(args.source)
+    if args.model:
+        document["models"] = {"default": {"path": args.model}}
+    return document
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            # A second Ctrl-C: the first is taking too long for the person who pressed it.
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop

@@ -1,0 +1,119 @@
+"""What a person wants to know of a run: a line a second, and a table at the end.
+
+All of it is read from the metrics and the telemetry's totals, so that the terminal, the
+metrics page and the messages can never tell different stories.
+"""
+
+import time
+from typing import Any
+
+from visionedge.app import App
+
+
+class StatusLine:
+    """One line a second: rate, latency, doubt, and what waits."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._before = (time.monotonic(), 0)
+
+    def __call__(self) -> None:
+        """Print the line."""
+        app, counts = self._app, self._app.metrics.counts
+        captured = sum(counts("visionedge_frames_captured_total", "camera").values())
+        processed = sum(counts("visionedge_frames_processed_total", "camera").values())
+        escalated = counts("visionedge_decisions_total", "action").get("escalate", 0)
+        settled = sum(counts("visionedge_resolutions_total", "outcome").values())
+        latency = app.telemetry.recent_latency()
+        timing = f"p50 {latency.p50_ms:5.1f}  p99 {latency.p99_ms:5.1f} ms" if latency else "-"
+        print(
+            f"{app.uptime_s:5.0f} s  {self._rate(processed):5.1f} fps  {timing:>25}  "
+            f"captured {captured}  processed {processed}  escalated {escalated}  "
+            f"settled {settled}  waiting {app.reporter.spool_stats().messages}  {app.link.state}",
+            flush=True,
+        )
+
+    def _rate(self, processed: int) -> float:
+        now_s = time.monotonic()
+        then_s, before = self._before
+        self._before = (now_s, processed)
+        return (processed - before) / max(now_s - then_s, 1e-9)
+
+
+class Summary:
+    """The figures of a whole run, from its start."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._began = time.monotonic()
+
+    def document(self) -> dict[str, Any]:
+        """The figures as JSON."""
+        app, counts = self._app, self._app.metrics.counts
+        captured = sum(counts("visionedge_frames_captured_total", "camera").values())
+        processed = sum(counts("visionedge_frames_processed_total", "camera").values())
+        actions = counts("visionedge_decisions_total", "action")
+        latency = app.telemetry.total_latency()
+        spool = app.reporter.spool_stats()
+        lost = counts("visionedge_spool_lost_total", "cause")
+        return {
+            "seconds": round(time.monotonic() - self._began, 1),
+            "frames": {
+                "captured": captured,
+                "processed": processed,
+                "dropped": counts("visionedge_frames_dropped_total", "cause"),
+                "per_second": round(processed / max(app.uptime_s, 1e-9), 1),
+            },
+            "latency_ms": latency.model_dump() if latency else None,
+            "escalations": {
+                "decided": actions.get("escalate", 0),
+                "share": round(actions.get("escalate", 0) / max(processed, 1), 4),
+                "suppressed": actions.get("suppress", 0),
+                "dropped_before_spool": counts("visionedge_escalations_dropped_total", "cause"),
+                "lost": {cause: n for cause, n in lost.items() if n},
+                "unanswered": spool.unanswered,
+            },
+            "resolutions": counts("visionedge_resolutions_total", "outcome"),
+            "bytes": {
+                "sent": sum(counts("visionedge_sent_bytes_total", "kind").values()),
+                "frames": sum(counts("visionedge_frame_bytes_total", "camera").values()),
+            },
+            "spool_messages": spool.messages,
+        }
+
+    def text(self) -> str:
+        """The figures as a table."""
+        d = self.document()
+        latency, escalations, sizes = d["latency_ms"], d["escalations"], d["bytes"]
+        lost = sum(escalations["lost"].values()) + sum(escalations["dropped_before_spool"].values())
+        rows = [
+            ("ran", f"{d['seconds']} s, {d['frames']['per_second']} frames/s"),
+            ("frames captured", str(d["frames"]["captured"])),
+            ("frames processed", str(d["frames"]["processed"])),
+            ("frames dropped", _listed(d["frames"]["dropped"])),
+            ("capture to decision", _latency(latency)),
+            (
+                "escalated",
+                f"{escalations['decided']} ({escalations['share']:.2%} of processed), "
+                f"suppressed {escalations['suppressed']}",
+            ),
+            ("verdicts", _listed(d["resolutions"])),
+            ("unanswered yet", f"{escalations['unanswered']} (kept in the spool)"),
+            (
+                "bytes sent",
+                f"{sizes['sent']:,} of {sizes['frames']:,} captured "
+                f"({sizes['sent'] / max(sizes['frames'], 1):.4%})",
+            ),
+            ("escalations lost", str(lost)),
+        ]
+        return "\n".join(f"{name:>20}  {value}" for name, value in rows)
+
+
+def _latency(latency: dict[str, float] | None) -> str:
+    if latency is None:
+        return "no frame was processed"
+    return "  ".join(f"{name.removesuffix('_ms')} {ms:.1f} ms" for name, ms in latency.items())
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "none"

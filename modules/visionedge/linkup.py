@@ -1,0 +1,112 @@
+"""The way up and down, put together: hub, inbox, sender, acknowledger, control.
+
+Started after the first frame can be decided, because the device SDK is half of all
+imports; stopped last, because what the others leave behind goes out through it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from visionedge.acknowledge import Acknowledger
+from visionedge.control import Applies, Control
+from visionedge.methods import Methods
+from visionedge.metrics import Metrics
+from visionedge.runtime.worker import Worker
+from visionedge.settings import Document, UplinkSettings
+from visionedge.telemetry import Telemetry
+from visionedge.twin import FORGET
+from visionedge.uplink.inbox import Inbox
+from visionedge.uplink.link import Link
+from visionedge.uplink.registry import choose
+from visionedge.uplink.sender import Pacing, Sender
+from visionedge.uplink.spool import Spool
+
+_STOP_S: Final = 1.0
+"""For each part that only has to notice."""
+
+
+class Owner(Applies, Protocol):
+    """What the link needs of the app."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """All series."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Told of resolutions."""
+
+    @property
+    def link(self) -> Link:
+        """The measured state."""
+
+    def status(self) -> Mapping[str, Any]:
+        """What the method `status` answers."""
+
+    def give_up(self, reason: str) -> None:
+        """End the process, to be restarted."""
+
+
+class Linkup:
+    """Everything between the spool and the hub.
+
+    Args:
+        owner: the app.
+        layers: sources of settings below the twin.
+        spool: what goes up.
+        environment: of the process, to choose the hub by.
+
+    Raises:
+        SettingsError: the settings ask for a hub that this environment does not name.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        layers: list[Document],
+        spool: Spool,
+        environment: Mapping[str, str],
+    ) -> None:
+        metrics, uplink = owner.metrics, owner.settings.uplink
+        self._hub = choose(uplink, environment, metrics, owner.give_up)
+        self._inbox = Inbox(self._hub.refresh_twin)
+        self._sender = Sender(spool, self._hub, owner.link, metrics, _pacing(uplink))
+        self._acknowledger = Acknowledger(self._hub, metrics, FORGET)
+        self._control = Control(
+            layers,
+            owner,
+            self._inbox,
+            self._hub,
+            self._sender,
+            self._acknowledger,
+            Methods(spool, owner.telemetry, owner.status),
+            metrics,
+        )
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The threads, for the health check."""
+        return [self._sender.worker, self._acknowledger.worker, self._control.worker]
+
+    def start(self) -> None:
+        """Connect, and begin to send and to listen."""
+        self._control.worker.start()
+        self._acknowledger.worker.start()
+        self._hub.start(self._inbox.offer)
+        self._sender.start()
+
+    def pace(self, uplink: UplinkSettings) -> None:
+        """Use what a twin may change of the link."""
+        self._sender.pacing = _pacing(uplink)
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what can be sent within `timeout_s`, then let go of the hub."""
+        self._sender.stop(max(0.0, timeout_s - 2 * _STOP_S))
+        self._inbox.close()
+        self._control.worker.stop(_STOP_S)
+        self._acknowledger.stop(0.2)
+        self._hub.close(_STOP_S)
+
+
+def _pacing(uplink: UplinkSettings) -> Pacing:
+    return Pacing(uplink.window, uplink.answer_timeout_s)

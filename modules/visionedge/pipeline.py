@@ -1,0 +1,209 @@
+"""The way of a frame, on one screen: take, infer, decide, record, and set aside what is doubted.
+
+Several workers run the same loop over one set of sessions, each with buffers of its own,
+and one more worker turns doubtful frames into envelopes, because encoding a picture takes
+as long as looking at it. Nothing in the frame loop waits for disk or network.
+
+What the loop needs is one frozen `Wiring`. A change of settings builds a new one beside
+the old and `rewire` swaps it by one assignment, between two frames of each worker; the
+frame in flight is finished with what it began with.
+
+What this does not promise: that every frame is looked at. The newest frame wins, and what
+it replaced was counted by the feed.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from visionedge.entities import Action, Decision, Frame, Prediction
+from visionedge.errors import ModelRunError, SpoolError
+from visionedge.escalation.decide import Decider
+from visionedge.escalation.snapshot import Snapshots
+from visionedge.inference.model import LoadedModel, Runner
+from visionedge.metrics import Metrics
+from visionedge.runtime.slot import LatestSlots
+from visionedge.runtime.value_queue import ValueQueue
+from visionedge.runtime.worker import Worker
+from visionedge.telemetry import Telemetry
+from visionedge.uplink.spool import Spool
+from visionedge.wire import ModelBody
+
+log: Final = logging.getLogger(__name__)
+_IDLE_S: Final = 0.5
+"""How long a worker waits for a frame before it gives a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Everything a frame meets, made whole from one revision of the settings."""
+
+    revision: int
+    models: Mapping[str, LoadedModel]
+    """By camera."""
+    decider: Decider
+    snapshots: Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A doubtful frame on its way to the snapshot."""
+
+    frame: Frame
+    prediction: Prediction
+    decision: Decision
+    wiring: Wiring
+
+
+class Pipeline:
+    """The workers between the cameras' slots and the spool.
+
+    Args:
+        wiring: what to begin with.
+        slots: where the feeds put frames.
+        spool: where envelopes go.
+        telemetry: told of every decision.
+        metrics: counts and times.
+        workers: number of frame loops.
+        queue: doubtful frames that may wait for their snapshot.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        slots: LatestSlots[Frame],
+        spool: Spool,
+        telemetry: Telemetry,
+        metrics: Metrics,
+        *,
+        workers: int,
+        queue: int,
+    ) -> None:
+        self._wiring = wiring
+        self._slots = slots
+        self._spool = spool
+        self._telemetry = telemetry
+        self._metrics = metrics
+        self._doubts: ValueQueue[Doubt] = ValueQueue(queue)
+        crash = metrics.worker_crashes
+        self._loops = [
+            Worker(f"frames-{n}", self._loop, on_crash=lambda w, _: crash.labels(w.name).inc())
+            for n in range(workers)
+        ]
+        self._encoder = Worker(
+            "snapshots", self._encode, on_crash=lambda w, _: crash.labels(w.name).inc()
+        )
+
+    @property
+    def workers(self) -> list[Worker]:
+        """All threads of the pipeline, for the health check."""
+        return [*self._loops, self._encoder]
+
+    def start(self) -> None:
+        """Begin to work on frames."""
+        for worker in self.workers:
+            worker.start()
+
+    def rewire(self, wiring: Wiring) -> None:
+        """Use `wiring` from the next frame on."""
+        self._wiring = wiring
+
+    def stop(self, timeout_s: float) -> None:
+        """Finish the frames in flight, then the doubts that wait; what is late is counted."""
+        deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
+
+        def left_s() -> float:
+            return max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9)
+
+        self._slots.close()
+        for worker in self._loops:
+            worker.request_stop()
+        for worker in self._loops:
+            worker.stop(left_s())
+        self._doubts.close()
+        self._encoder.stop(left_s())
+        while (late := self._doubts.take(0)) is not None:
+            self._metrics.escalations_dropped.labels(late.frame.camera_id, "stopped").inc()
+
+    def _loop(self, worker: Worker) -> None:
+        # A runner holds buffers and belongs to one thread; it goes when its model goes.
+        runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
+        while not worker.stopping:
+            worker.beat()
+            frame = self._slots.take(_IDLE_S)
+            if frame is not None:
+                self._step(frame, self._wiring, runners)
+
+    def _step(
+        self, frame: Frame, wiring: Wiring, runners: "WeakKeyDictionary[LoadedModel, Runner]"
+    ) -> None:
+        model = wiring.models.get(frame.camera_id)
+        if model is None:
+            self._metrics.frames_dropped.labels(frame.camera_id, "stopped").inc()
+            return
+        runner = runners.get(model) or runners.setdefault(model, model.runner())
+        try:
+            prediction = runner.infer(frame.image)
+        except ModelRunError as error:
+            log.error("%s, frame %d: %s", frame.camera_id, frame.seq, error)
+            self._metrics.frames_dropped.labels(frame.camera_id, "model_error").inc()
+            return
+        decision = wiring.decider.decide(frame, prediction)
+        latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
+        self._record(frame, prediction, decision, latency_s)
+        self._time(runner)
+        if decision.action is Action.ESCALATE:
+            self._set_aside(Doubt(frame, prediction, decision, wiring))
+
+    def _record(
+        self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
+    ) -> None:
+        camera = frame.camera_id
+        self._metrics.frames_processed.labels(camera).inc()
+        self._metrics.capture_to_decision.labels(camera).observe(latency_s)
+        self._metrics.decisions.labels(camera, decision.action, decision.reason).inc()
+        self._telemetry.record(frame, prediction, decision, latency_s)
+
+    def _time(self, runner: Runner) -> None:
+        timings, stage = runner.timings, self._metrics.stage
+        stage.labels("preprocess").observe(timings.preprocess_s)
+        stage.labels("run").observe(timings.run_s)
+        stage.labels("decode").observe(timings.decode_s)
+
+    def _set_aside(self, doubt: Doubt) -> None:
+        dropped = self._doubts.put(doubt.decision.score, doubt)
+        if dropped is not None:
+            self._metrics.escalations_dropped.labels(dropped.frame.camera_id, "queue").inc()
+
+    def _encode(self, worker: Worker) -> None:
+        while not worker.stopping or len(self._doubts):
+            worker.beat()
+            doubt = self._doubts.take(_IDLE_S)
+            if doubt is not None:
+                self._keep(doubt)
+
+    def _keep(self, doubt: Doubt) -> None:
+        frame, wiring = doubt.frame, doubt.wiring
+        began = time.perf_counter()
+        model = wiring.models[frame.camera_id]
+        envelope, note = wiring.snapshots.make(
+            frame, doubt.prediction, doubt.decision, model_body(model)
+        )
+        encoded = time.perf_counter()
+        try:
+            self._spool.put(envelope, note)
+        except SpoolError as error:
+            log.error("escalation of %s, frame %d lost: %s", frame.camera_id, frame.seq, error)
+            self._metrics.escalations_dropped.labels(frame.camera_id, "spool").inc()
+            return
+        self._metrics.stage.labels("snapshot").observe(encoded - began)
+        self._metrics.stage.labels("spool").observe(time.perf_counter() - encoded)
+
+
+def model_body(model: LoadedModel) -> ModelBody:
+    """What a message says of the model."""
+    card = model.card
+    return ModelBody(name=card.name, version=card.version, sha256=card.sha256)

@@ -1,0 +1,139 @@
+"""The reporter: closes telemetry windows and writes health messages, off everybody's path.
+
+Cameras and workers only leave a note; putting a message into the spool waits for a disk,
+so it is done here. Frames captured and dropped are counted by the feeds in the metrics;
+a window takes the difference, so there is one count and not two.
+"""
+
+import logging
+import queue
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from visionedge.entities import Envelope
+from visionedge.errors import SpoolUnavailable
+from visionedge.metrics import Metrics
+from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.runtime.worker import Worker
+from visionedge.telemetry import Telemetry, health_envelope, telemetry_envelope
+from visionedge.uplink.link import Link
+from visionedge.uplink.spool import Spool
+from visionedge.uplink.spool_rows import Backlog
+from visionedge.wire import SpoolTelemetry
+
+log: Final = logging.getLogger(__name__)
+_POLL_S: Final = 0.5
+_MAX_NOTES: Final = 256
+
+
+class Reporter:
+    """Writes telemetry and health into the spool until stopped.
+
+    Args:
+        telemetry: whose windows are closed.
+        cameras: names of the cameras in use.
+        revision: number of the settings in use.
+        interval_s: length of a window; may be changed.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        metrics: Metrics,
+        spool: Spool,
+        link: Link,
+        *,
+        cameras: Callable[[], Iterable[str]],
+        revision: Callable[[], int],
+        interval_s: float,
+        clock: Clock | None = None,
+    ) -> None:
+        self.interval_s = interval_s
+        self._telemetry = telemetry
+        self._metrics = metrics
+        self._spool = spool
+        self._link = link
+        self._cameras = cameras
+        self._revision = revision
+        self._clock = clock or SystemClock()
+        self._notes: queue.Queue[tuple[str, str, str]] = queue.Queue(_MAX_NOTES)
+        self._seen: dict[tuple[str, str], int] = {}
+        self._closed_ns = self._clock.ns()
+        self.worker = Worker(
+            "reporter",
+            self._run,
+            on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
+        )
+
+    def health(self, part: str, state: str, detail: str) -> None:
+        """Note a change of health; never waits, and drops what nobody comes to write."""
+        try:
+            self._notes.put_nowait((part, state, detail))
+        except queue.Full:
+            log.warning("too many health changes at once, not reported: %s is %s", part, state)
+
+    def spool_stats(self) -> SpoolTelemetry:
+        """What waits on the device, and what was lost since the start."""
+        try:
+            backlog = list(self._spool.backlog().values())
+        except SpoolUnavailable:
+            backlog = [Backlog()]
+        return SpoolTelemetry(
+            messages=sum(b.messages for b in backlog),
+            size_bytes=sum(b.size_bytes for b in backlog),
+            unanswered=sum(b.sent.messages for b in backlog),
+            lost=self._metrics.counts("visionedge_spool_lost_total", "cause"),
+        )
+
+    def stop(self, timeout_s: float) -> None:
+        """Write what is noted and the last window, and end."""
+        self.worker.stop(timeout_s)
+        self._write_notes()
+        self._close_window()
+
+    def _run(self, worker: Worker) -> None:
+        while not worker.wait(_POLL_S):
+            worker.beat()
+            self._write_notes()
+            if self._clock.ns() - self._closed_ns >= self.interval_s * 1e9:
+                self._close_window()
+
+    def _write_notes(self) -> None:
+        while not self._notes.empty():
+            self._put(health_envelope(*self._notes.get_nowait(), self._clock.utc()))
+
+    def _close_window(self) -> None:
+        self._closed_ns = self._clock.ns()
+        self._count_frames()
+        window = self._telemetry.close_window(
+            self._clock.utc(),
+            self.spool_stats(),
+            self._link.state,
+            settings_revision=self._revision(),
+            cameras=self._cameras(),
+        )
+        self._put(telemetry_envelope(window))
+
+    def _count_frames(self) -> None:
+        for camera, count in self._grown("visionedge_frames_captured_total", None):
+            self._telemetry.captured(camera, count)
+        for cause in self._metrics.counts("visionedge_frames_dropped_total", "cause"):
+            for camera, count in self._grown("visionedge_frames_dropped_total", cause):
+                self._telemetry.dropped(camera, cause, count)
+
+    def _grown(self, series: str, cause: str | None) -> Iterable[tuple[str, int]]:
+        """Cameras and by how much their count has grown since the last window."""
+        for camera in self._metrics.counts(series, "camera"):
+            labels = {"camera": camera} | ({"cause": cause} if cause else {})
+            total = int(self._metrics.value(series, labels))
+            key = (camera, cause or series)
+            grown = total - self._seen.get(key, 0)
+            self._seen[key] = total
+            if grown:
+                yield camera, grown
+
+    def _put(self, envelope: Envelope) -> None:
+        try:
+            self._spool.put(envelope)
+        except SpoolUnavailable as error:
+            log.warning("%s message not kept: %s", envelope.kind, error)
