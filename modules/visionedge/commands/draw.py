@@ -10,10 +10,12 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from visionedge.entities import Classification, Detections, Image, Prediction
 
 Colour = tuple[int, int, int]
+Floats = NDArray[np.float32]
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Final[Colour] = (255, 255, 255)
 _BLACK: Final[Colour] = (0, 0, 0)
@@ -75,15 +77,11 @@ class _Pen:
         self.line = max(1, round(self._scale * 1.5))
         self._gap = round(6 * self._scale)
 
-    def box(
-        self, xyxy: np.ndarray[tuple[int, ...], np.dtype[np.float32]], colour: Colour, line: int
-    ) -> None:
+    def box(self, xyxy: Floats, colour: Colour, line: int) -> None:
         x1, y1, x2, y2 = (round(float(edge)) for edge in xyxy)
         cv2.rectangle(self._canvas, (x1, y1), (x2, y2), colour, line, cv2.LINE_AA)
 
-    def tag(
-        self, xyxy: np.ndarray[tuple[int, ...], np.dtype[np.float32]], text: str, colour: Colour
-    ) -> None:
+    def tag(self, xyxy: Floats, text: str, colour: Colour) -> None:
         width, height = self._size(text)
         left = int(np.clip(round(float(xyxy[0])), 0, max(0, self._width - width)))
         top = round(float(xyxy[1])) - height

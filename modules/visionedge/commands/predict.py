@@ -8,20 +8,20 @@ nothing else; everything for people goes to stderr.
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import cv2
 
 from visionedge.commands.draw import draw
-from visionedge.entities import Image, Prediction
-from visionedge.errors import EXIT_OK, CameraError, ModelRunError, SettingsError
+from visionedge.entities import Image
+from visionedge.errors import EXIT_OK, CameraError, SettingsError
 from visionedge.inference.card import Document, read_document
 from visionedge.inference.image import read_image
-from visionedge.inference.model import Runner, load_model
+from visionedge.inference.model import load_model
 from visionedge.inference.prediction_json import as_document
-from visionedge.settings import ModelSettings
+from visionedge.settings import ModelSettings, merge
 
 _SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _WORTH_A_BAR: Final = 5
@@ -72,23 +72,101 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code.
 
     Raises:
-        ModelError: the model cannot be used.
+        ModelError: the model cannot be used, or failed on a picture.
         SettingsError: an option is wrong.
     """
-    if not 0 <= args.floor <= 1:
-        raise SettingsError(f"--floor {args.floor} is no confidence", hint="give 0 to 1")
-    settings = _DEFAULTS.model_copy(update={"path": str(args.model), "floor": args.floor})
+    settings = _settings(args)
+    pictures = _pictures(args.images)
+    drawings = _Drawings(args.out) if args.out else None
     runner = load_model(args.model, settings, _hints(args)).runner()
-    names = _Names(args.out) if args.out else None
     exit_code = EXIT_OK
-    for path in _with_progress([*_pictures(args.images)]):
+    for path in _with_progress(pictures):
         image = read_image(path)
-        if image is None or (prediction := _predict(runner, image, path)) is None:
-            if image is None:
-                _complain(f"{path} is no picture that can be read")
+        if image is None:
+            sys.stderr.write(f"visionedge: {path} is no picture that can be read\n")
             exit_code = CameraError.exit_code
             continue
-        print(_line(path, prediction, args.json), flush=True)
-        if names is not None:
-            names.write(path, draw(image, prediction))
+        prediction = runner.infer(image)
+        document = as_document(str(path), prediction)
+        print(json.dumps(document) if args.json else _for_people(document), flush=True)
+        if drawings is not None:
+            drawings.write(path, draw(image, prediction))
     return exit_code
+
+
+def _settings(args: argparse.Namespace) -> ModelSettings:
+    if not 0 <= args.floor <= 1:
+        raise SettingsError(f"--floor {args.floor} is no confidence", hint="give 0 to 1")
+    return _DEFAULTS.model_copy(update={"path": str(args.model), "floor": args.floor})
+
+
+def _hints(args: argparse.Namespace) -> Document:
+    """The fields of the card that the command line sets."""
+    hints: Document = read_document(args.card) if args.card else {}
+    options = {"color": args.color, "scale": args.scale}
+    given = {name: value for name, value in options.items() if value is not None}
+    return merge(hints, {"input": given}) if given else hints
+
+
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    pictures: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            pictures.append(path)
+            continue
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+        if not found:
+            raise SettingsError(
+                f"there is no picture in {path}", hint=f"pictures end in {', '.join(_SUFFIXES)}"
+            )
+        pictures += found
+    return pictures
+
+
+def _with_progress(pictures: list[Path]) -> Iterable[Path]:
+    """The pictures, with a bar on stderr where somebody watches and tqdm is installed."""
+    if len(pictures) < _WORTH_A_BAR or not sys.stderr.isatty() or sys.stdout.isatty():
+        return pictures
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return pictures
+    return tqdm(pictures, unit="picture", leave=False)
+
+
+def _for_people(document: Document) -> str:
+    found = document.get("detections") or document.get("classes") or []
+    if not found:
+        return f"{document['image']}\n  nothing"
+    width = max(len(each["label"]) for each in found)
+    lines = [document["image"]]
+    for each in found:
+        box = "".join(f"{edge:9.1f}" for edge in each.get("box_xyxy", ()))
+        lines.append(f"  {each['label']:<{width}}  {each['confidence']:.3f}{box}")
+    return "\n".join(lines)
+
+
+class _Drawings:
+    """Writes annotated pictures into a folder, each under a name of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[str] = set()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error.strerror) from None
+
+    def write(self, picture: Path, drawing: Image) -> None:
+        name, number = picture.stem, 1
+        while name in self._taken:
+            number += 1
+            name = f"{picture.stem}-{number}"
+        self._taken.add(name)
+        path = self._folder / f"{name}.png"
+        if not cv2.imwrite(str(path), drawing):
+            raise _unwritable(path, "the write failed")
+
+
+def _unwritable(path: Path, reason: str | None) -> SettingsError:
+    return SettingsError(f"--out: cannot write {path}: {reason}", hint="name a folder of yours")

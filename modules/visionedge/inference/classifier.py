@@ -37,6 +37,8 @@ class Classifier(Head):
     def decode(self, outputs: Outputs, geometry: Geometry) -> Classification:
         """See `ModelAdapter`."""
         scores = self._array(outputs, self._index, 1)
+        if not len(scores):
+            raise self._wrong_shape(scores)
         if not np.isfinite(scores).all():
             raise ModelRunError("a score is not finite", hint="the model is broken: export it anew")
         if self._labels and len(self._labels) != self._named(len(scores)):

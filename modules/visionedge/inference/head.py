@@ -70,7 +70,7 @@ class Head:
         """The output as float32 of the given rank, without batch dimension; a view if it can be."""
         output = outputs[index]
         array = squeezed(output, rank) if isinstance(output, np.ndarray) else None
-        if array is None or array.dtype.kind not in "fiu" or not array.size:
+        if array is None or array.dtype.kind not in "fiu":
             raise ModelRunError(
                 f"output {self._signature.outputs[index].name} came as {np.shape(outputs[index])}",
                 hint=f"head {self._card.head} reads {rank} dimensions beside a batch of 1",

@@ -22,6 +22,7 @@ What this does not promise: bytes equal to PIL's resize, which filters when it s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -258,3 +259,18 @@ def _move(plane: Image, target: NDArray[Any], tables: NDArray[Any]) -> _Move:
 
 def _nothing() -> None:
     """BGR with channels last is what the resize gave."""
+
+
+def read_image(path: Path) -> Image | None:
+    """A picture file as (H, W, 3) uint8 BGR, or None where it is none."""
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    if not content.size:
+        return None
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if image is None else image.astype(np.uint8, copy=False)
