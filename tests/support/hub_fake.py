@@ -19,7 +19,7 @@ from visionedge.uplink.hub import (
     MethodCall,
     OnEvent,
 )
-from visionedge.wire import MAX_MESSAGE_BYTES
+from visionedge.uplink.limits import check_message, check_report
 
 
 class FakeHub:
@@ -47,7 +47,8 @@ class FakeHub:
     def send(self, envelope: Envelope) -> None:
         if self.on_send is not None:
             self.on_send(envelope)
-        if envelope.id in self.refused or envelope.size_bytes > MAX_MESSAGE_BYTES:
+        check_message(envelope)
+        if envelope.id in self.refused:
             raise UplinkRejected("the hub does not take this")
         if not self._up or self._on_event is None or envelope.id in self.poison:
             raise UplinkUnavailable("the hub is away")
@@ -56,10 +57,9 @@ class FakeHub:
             self._changed.notify_all()
 
     def report(self, patch: Mapping[str, Any]) -> None:
+        check_report(patch)
         if not self._up or self._on_event is None:
             raise UplinkUnavailable("the hub is away")
-        if len(repr(patch)) > 32 * 1024:
-            raise UplinkRejected("reported properties hold 32 KiB at most")
         with self._changed:
             self.reported = _merged(self.reported, patch)
             self._changed.notify_all()

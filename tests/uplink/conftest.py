@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.envelopes import OpenSpool
+
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock
 from visionedge.uplink.spool import Spool

@@ -2,9 +2,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from tests.support.envelopes import OpenSpool, envelope, resolution
 from tests.support.hub_fake import FakeHub
+
 from visionedge.entities import Envelope, Kind
 from visionedge.errors import SpoolUnavailable
 from visionedge.metrics import Metrics

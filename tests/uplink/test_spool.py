@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-
 from tests.support.envelopes import OpenSpool, envelope, resolution
+
 from visionedge.entities import Envelope, Kind, Outcome
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock

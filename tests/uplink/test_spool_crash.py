@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from tests.support.envelopes import resolution
+
 from visionedge.entities import Kind
 from visionedge.metrics import Metrics
 from visionedge.uplink.spool import Spool

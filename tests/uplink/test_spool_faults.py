@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from tests.support.envelopes import OpenSpool, envelope, resolution
+
 from visionedge.entities import Kind
 from visionedge.errors import SpoolCorrupt, SpoolUnavailable
 from visionedge.metrics import Metrics

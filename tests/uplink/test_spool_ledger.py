@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
 from tests.support.envelopes import envelope, resolution
+
 from visionedge.entities import Kind, Outcome
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock

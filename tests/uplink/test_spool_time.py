@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
-
 from tests.support.envelopes import OpenSpool, envelope
+
 from visionedge.entities import Kind
 from visionedge.runtime.clock import FakeClock
 from visionedge.uplink.spool import Spool

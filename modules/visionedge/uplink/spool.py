@@ -195,6 +195,14 @@ class Spool:
         """
         return self._file.read(lambda db: sql.unsettled(db, escalation_id, self._file.time.now_s()))
 
+    def was_settled(self, escalation_id: str) -> bool:
+        """True where an escalation has ended and that is remembered: a verdict is a duplicate.
+
+        Raises:
+            SpoolUnavailable: ask for the verdict again later.
+        """
+        return self._file.read(lambda db: sql.was_settled(db, escalation_id))
+
     def settle(self, resolution: Resolution) -> Settled:
         """End an escalation by its resolution, atomically and once.
 

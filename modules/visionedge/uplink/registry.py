@@ -1,0 +1,91 @@
+"""Which hub: every kind of uplink by its name in the settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from visionedge.errors import SettingsError
+from visionedge.metrics import Metrics
+from visionedge.settings import UplinkSettings
+from visionedge.uplink import azure_hub, local_hub
+from visionedge.uplink.hub import HubClient
+from visionedge.uplink.supervisor import Patience
+
+EDGE_VARIABLES: Final = (
+    "IOTEDGE_IOTHUBHOSTNAME",
+    "IOTEDGE_GATEWAYHOSTNAME",
+    "IOTEDGE_DEVICEID",
+    "IOTEDGE_MODULEID",
+    "IOTEDGE_MODULEGENERATIONID",
+    "IOTEDGE_WORKLOADURI",
+    "IOTEDGE_APIVERSION",
+)
+"""What edgeAgent sets for a module, and the SDK reads."""
+DEVELOPMENT_VARIABLES: Final = ("EdgeHubConnectionString", "EdgeModuleCACertificateFile")
+"""What the SDK falls back to, for running a module beside an edgeHub instead of under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a hub client is made of."""
+
+    settings: UplinkSettings
+    metrics: Metrics
+    on_stuck: Callable[[str], None]
+
+
+def _azure(needs: Needs) -> HubClient:
+    return azure_hub.build(
+        needs.metrics,
+        deadlines=azure_hub.Deadlines(send_s=needs.settings.send_timeout_s),
+        patience=Patience(max_failed_rebuilds=needs.settings.max_failed_rebuilds),
+        on_stuck=needs.on_stuck,
+    )
+
+
+def _local(needs: Needs) -> HubClient:
+    return local_hub.LocalHub(Path(needs.settings.local_path), needs.metrics)
+
+
+HUBS: Final[Mapping[str, Callable[[Needs], HubClient]]] = {"azure": _azure, "local": _local}
+
+
+def choose(
+    settings: UplinkSettings,
+    environment: Mapping[str, str],
+    metrics: Metrics,
+    on_stuck: Callable[[str], None],
+) -> HubClient:
+    """The hub client that the settings ask for, not started.
+
+    Args:
+        settings: `auto` is `azure` where any of its environment is there, else `local`.
+        environment: of the process; only looked at, the SDK reads it again by itself.
+        metrics: of the link.
+        on_stuck: told, with the reason, when only a restart of the process can help.
+
+    Raises:
+        SettingsError: `azure` is asked for and its environment is incomplete.
+    """
+    missing = _missing(environment)
+    kind = settings.kind
+    if kind == "auto":
+        # A module that lacks one variable is a broken deployment, not a local run.
+        anything = any(name in environment for name in EDGE_VARIABLES + DEVELOPMENT_VARIABLES)
+        kind = "azure" if anything else "local"
+    if kind == "azure" and missing:
+        raise SettingsError(
+            f"uplink.kind is azure, and the environment lacks {', '.join(missing)}",
+            fields={"uplink.kind": f"the environment lacks {', '.join(missing)}"},
+            hint="run it under IoT Edge, set EdgeHubConnectionString and "
+            "EdgeModuleCACertificateFile, or set uplink.kind to local",
+        )
+    return HUBS[kind](Needs(settings, metrics, on_stuck))
+
+
+def _missing(environment: Mapping[str, str]) -> list[str]:
+    """Variables that the SDK lacks, empty where one of the two sets is whole."""
+    if all(name in environment for name in DEVELOPMENT_VARIABLES):
+        return []
+    return [name for name in EDGE_VARIABLES if name not in environment]

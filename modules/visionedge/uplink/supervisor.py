@@ -1,0 +1,261 @@
+"""The supervisor of a link: one session after another, each given up rather than repaired.
+
+The device SDK loses its session, its subscriptions, its timers or its answers in ways that
+it does not notice, and does not come back from some of them. What always helped is to throw
+the client away and make a new one. So a session here is something that is opened, watched
+and dropped, and the reasons to drop it are few and measured:
+
+    connect    the first connect failed; the SDK would never try again
+    auth       credentials or TLS: only a new client fetches new ones
+    deadline   a call of ours did not come back in time
+    twin       the twin cannot be read, although the link is up
+    lost       the link has been down for longer than the SDK should need
+    drops      it comes and goes: somebody with our name, or a message that the hub hates
+
+Between two sessions is a growing pause with jitter, which starts anew only after a session
+that lived for a while. The twin is read after every connect and from time to time: it is
+how a subscription that the hub has forgotten is found out.
+
+Nothing here knows the SDK: `Session` is the seam, and a test drives this file by a fake
+session and a fake clock.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from visionedge.entities import Envelope
+from visionedge.errors import UplinkAuthFailed, UplinkError, UplinkUnavailable
+from visionedge.metrics import Metrics
+from visionedge.runtime.backoff import Backoff
+from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.runtime.worker import Worker
+from visionedge.uplink.hub import LinkChanged, OnEvent
+from visionedge.uplink.limits import check_message, check_report
+from visionedge.uplink.session import NewSession, Session, Watch
+
+log: Final = logging.getLogger(__name__)
+_MOMENT_S: Final = 1.0
+"""How long a send waits for a link that is just being renewed, as it is for each new token."""
+_TWIN_TRIES: Final = 3
+_CLOSE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each thing may take, in seconds, and how often it may fail."""
+
+    first_pause_s: float = 1.0
+    most_pause_s: float = 300.0
+    lost_s: float = 60.0
+    stable_s: float = 60.0
+    liveness_s: float = 600.0
+    drops_a_minute: int = 8
+    max_failed_rebuilds: int = 0
+    """In a row, until `on_stuck`; 0 is never."""
+
+
+class SupervisedHub:
+    """A `HubClient` made of sessions.
+
+    Args:
+        new_session: makes the next session.
+        metrics: link_up, link_rebuilt and crashes.
+        patience: when to give a session up, and how long to pause.
+        on_stuck: told, once, that `max_failed_rebuilds` sessions in a row came to nothing;
+            the process should end with EXIT_STUCK.
+    """
+
+    def __init__(
+        self,
+        new_session: NewSession,
+        metrics: Metrics,
+        *,
+        patience: Patience | None = None,
+        on_stuck: Callable[[str], None] | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._new_session = new_session
+        self._metrics = metrics
+        self._patience = patience or Patience()
+        self._on_stuck = on_stuck
+        self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._backoff = Backoff(
+            self._patience.first_pause_s, self._patience.most_pause_s, self._rng
+        )
+        self._failed_rebuilds = 0
+        self._on_event: OnEvent = lambda _: None
+        self._watch: Watch | None = None
+        self._session: Session | None = None
+        self._up = threading.Event()
+        self._told_up: bool | None = None
+        self._worker = Worker(
+            "uplink",
+            self._run,
+            stuck_after_s=600,
+            on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
+            clock=clock,
+        )
+
+    @property
+    def worker(self) -> Worker:
+        """Its thread, for the health check."""
+        return self._worker
+
+    def start(self, on_event: OnEvent) -> None:
+        """Begin to connect, and go on trying until `close`; returns at once."""
+        self._on_event = on_event
+        self._worker.start()
+
+    def send(self, envelope: Envelope) -> None:
+        """As `HubClient.send`."""
+        check_message(envelope)
+        self._ready().send(envelope)
+
+    def report(self, patch: Mapping[str, Any]) -> None:
+        """As `HubClient.report`."""
+        check_report(patch)
+        self._ready().report(patch)
+
+    def refresh_twin(self) -> None:
+        """As `HubClient.refresh_twin`."""
+        if watch := self._watch:
+            watch.want_twin()
+
+    def close(self, timeout_s: float) -> None:
+        """End everything within `timeout_s`; what did not end is left to daemon threads."""
+        deadline_ns = self._clock.ns() + round(timeout_s * 1e9)
+        self._worker.request_stop()
+        if watch := self._watch:
+            watch.attention.set()
+        if session := self._session:
+            session.close(timeout_s)
+        self._worker.stop(max(0.0, (deadline_ns - self._clock.ns()) / 1e9))
+        self._tell(connected=False)
+
+    def _ready(self) -> Session:
+        self._up.wait(_MOMENT_S)
+        session = self._session
+        if session is None or not self._up.is_set():
+            raise UplinkUnavailable("the hub is not connected")
+        return session
+
+    def _run(self, worker: Worker) -> None:
+        while True:
+            cause = self._live(worker)
+            if worker.stopping:
+                return
+            self._metrics.link_rebuilt.labels(cause).inc()
+            self._failed_rebuilds += 1
+            if self._failed_rebuilds == self._patience.max_failed_rebuilds and self._on_stuck:
+                self._on_stuck(f"{self._failed_rebuilds} sessions in a row failed, now by {cause}")
+            pause_s = self._backoff.next_s()
+            log.warning("the session with the hub is given up (%s), next in %.0f s", cause, pause_s)
+            worker.beat()
+            worker.wait(pause_s)
+
+    def _live(self, worker: Worker) -> str:
+        """One session, from open to close; returns why it ended."""
+        watch = Watch(self._on_event)
+        session = self._new_session(watch)
+        self._watch, self._session = watch, session
+        try:
+            session.open()
+            return self._watch_over(worker, session, watch)
+        except UplinkAuthFailed as error:
+            log.error("the hub refuses us: %s", error)
+            return "auth"
+        except UplinkError as error:
+            log.info("cannot connect: %s", error)
+            return watch.cause or "connect"
+        finally:
+            self._session = self._watch = None
+            self._tell(connected=False)
+            session.close(_CLOSE_S)
+
+    def _watch_over(self, worker: Worker, session: Session, watch: Watch) -> str:
+        patience = self._patience
+        opened_ns = self._clock.ns()
+        lost_ns: int | None = None
+        liveness = _Liveness(patience.liveness_s, self._clock, self._rng)
+        while not worker.stopping:
+            worker.beat()
+            watch.attention.clear()
+            now_ns = self._clock.ns()
+            if watch.cause:
+                return watch.cause
+            if watch.changes_since(now_ns - 60 * 10**9) > 2 * patience.drops_a_minute:
+                return "drops"
+            if session.connected:
+                lost_ns = None
+                self._tell(connected=True)
+                pause_s = liveness.keep(session, watch)
+            else:
+                lost_ns = lost_ns or now_ns
+                self._tell(connected=False)
+                pause_s = patience.lost_s - (now_ns - lost_ns) / 1e9
+                if pause_s <= 0:
+                    return "lost"
+            if liveness.failures >= _TWIN_TRIES:
+                return "twin"
+            stable_s = patience.stable_s - (self._clock.ns() - opened_ns) / 1e9
+            if stable_s <= 0:
+                self._backoff.reset()
+                self._failed_rebuilds = 0
+            else:
+                pause_s = min(pause_s, stable_s)
+            self._clock.wait(watch.attention, pause_s)
+        return "stopped"
+
+    def _tell(self, *, connected: bool) -> None:
+        """Let senders through or not, and say it where it changes."""
+        if connected:
+            self._up.set()
+        else:
+            self._up.clear()
+        self._metrics.link_up.set(connected)
+        if connected != self._told_up:
+            if connected or self._told_up:
+                log.info("connected to the hub" if connected else "the hub is lost")
+                self._on_event(LinkChanged(connected))
+            self._told_up = connected
+
+
+class _Liveness:
+    """Reads the twin when it is wanted, or has not been read for long. For one thread."""
+
+    def __init__(self, every_s: float, clock: Clock, rng: random.Random) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._rng = rng
+        self._due_ns = clock.ns()
+        self._pauses = Backoff(1.0, 15.0, rng)
+        self.failures = 0
+
+    def keep(self, session: Session, watch: Watch) -> float:
+        """Read the twin if it is time; returns the seconds to its next time.
+
+        Raises:
+            UplinkAuthFailed: the session has lost its credentials.
+        """
+        if watch.twin_wanted or self._clock.ns() >= self._due_ns:
+            watch.twin_wanted = False
+            try:
+                document = session.read_twin()
+            except UplinkUnavailable as error:
+                log.info("the twin cannot be read: %s", error)
+                watch.twin_wanted = True
+                self.failures += 1
+                return self._pauses.next_s()
+            self.failures = 0
+            self._pauses.reset()
+            watch.on_event(document)
+            # A fleet that started together must not read its twins together.
+            every_s = self._every_s * (0.9 + 0.2 * self._rng.random())
+            self._due_ns = self._clock.ns() + round(every_s * 1e9)
+        return max(0.0, (self._due_ns - self._clock.ns()) / 1e9)
