@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from visionedge.commands.draw import draw
 
 from devhub.ledger import DeviceMessage
 from devhub.verdicts import Sighting
+from visionedge.commands.draw import draw
 from visionedge.entities import Detections, Image
 
 _KEEP: Final = 12

@@ -27,7 +27,7 @@ class ModelSettings(Section):
         1, ge=1, le=64, title="Threads a run", description="One, with as many workers as cores."
     )
     floor: Unit = Field(
-        0.1,
+        0.25,
         title="Confidence floor",
         description="Boxes below it are noise: neither reported nor doubted.",
     )
