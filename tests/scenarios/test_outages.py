@@ -103,7 +103,7 @@ def test_kill_minus_nine_loses_nothing_that_the_spool_had_taken(
     database = tmp_path / "spool.db"
     try:
         wait_until(
-            lambda: module.poll() is not None or _size(database) > 600_000,
+            lambda: module.poll() is not None or _size(database) > 1_500_000,
             "a few escalations are on disk",
             timeout_s=60,
         )
