@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from visionedge.entities import Outcome
 from visionedge.errors import SpoolUnavailable
 from visionedge.escalation.resolution import resolve
 from visionedge.telemetry import Telemetry
@@ -74,7 +75,8 @@ class Methods:
         settled = self._spool.settle(resolution)
         if settled is Settled.FIRST:
             self._telemetry.resolved(resolution.outcome)
-            log.info("%s is %s by %s", id_, resolution.outcome, resolution.verifier)
+            verb = "given up" if resolution.outcome is Outcome.EXPIRED else resolution.outcome
+            log.info("escalation %s is %s by %s", id_, verb, resolution.verifier)
         return {
             "escalation_id": id_,
             "status": _WORDS[settled],

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         code = _watch(module, hub, args, stop)
         if code is None:
             code = module.stop(_MODULE_STOP_S)
-        _report(module, hub, verifier, gallery)
+        _report(args, module, hub, verifier, gallery)
     return code
 
 
@@ -120,7 +120,13 @@ def _watch(
     return None
 
 
-def _report(module: ModuleProcess, hub: DevHub, verifier: Verifier, gallery: Gallery) -> None:
+def _report(
+    args: argparse.Namespace,
+    module: ModuleProcess,
+    hub: DevHub,
+    verifier: Verifier,
+    gallery: Gallery,
+) -> None:
     arrived = hub.ids("escalation")
     repeats = sum(arrived.values()) - len(arrived)
     counts = verifier.counts
@@ -128,6 +134,8 @@ def _report(module: ModuleProcess, hub: DevHub, verifier: Verifier, gallery: Gal
     print(f"{'at the hub':>20}  {len(arrived)} escalations, each once after dedupe by id", end="")
     print(f" ({repeats} sent again)" if repeats else "")
     print(f"{'verdicts delivered':>20}  {counts.delivered} ({merged or 'none'})")
+    if args.source not in (None, "pattern"):
+        print(f"{'':>20}  nobody here knows the truth of this source: the verifier gave them up")
     if module.restarts:
         print(f"{'module restarts':>20}  {module.restarts}")
     print(f"{'pictures':>20}  {gallery.write()} in {gallery.folder}", flush=True)
