@@ -55,7 +55,7 @@ class Deadlines:
 
 
 class Calls:
-    """The threads that wait in the SDK, one for each thread of ours that calls it."""
+    """The threads that wait in the SDK, one for each thread that calls it."""
 
     def __init__(self) -> None:
         self.control = Caller("azure-control")
@@ -63,13 +63,17 @@ class Calls:
         self.report = Caller("azure-report")
         self.answer = Caller("azure-answer")
 
+    def close(self) -> None:
+        """End them; waits for calls that are under way, so at most for their deadlines."""
+        for caller in (self.control, self.send, self.report, self.answer):
+            caller.close()
+
 
 class AzureSession:
     """One client of the SDK, from its creation to its shutdown.
 
     Args:
         watch: told of patches, methods, the link and whatever makes the client useless.
-        calls: shared by all sessions of a hub.
         deadlines: of every call.
         options: for the SDK: keep_alive, sastoken_ttl, connection_retry_interval.
     """
@@ -77,13 +81,12 @@ class AzureSession:
     def __init__(
         self,
         watch: Watch,
-        calls: Calls,
         deadlines: Deadlines,
         options: Mapping[str, Any],
         clock: Clock | None = None,
     ) -> None:
         self._watch = watch
-        self._calls = calls
+        self._calls = Calls()
         self._deadlines = deadlines
         self._options = options
         self._clock = clock or SystemClock()
@@ -101,20 +104,19 @@ class AzureSession:
         """As `Session.open`."""
         deadlines = self._deadlines
         self._call(self._calls.control, self._create, deadlines.create_s)
-        client = self._client
-        self._call(self._calls.control, client.connect, deadlines.connect_s)
+        self._call(self._calls.control, self._open_client().connect, deadlines.connect_s)
         self._call(self._calls.control, self._subscribe, deadlines.connect_s)
 
     def read_twin(self) -> DesiredDocument:
         """As `Session.read_twin`."""
-        twin = self._call(self._calls.control, self._client.get_twin, self._deadlines.twin_s)
+        twin = self._call(self._calls.control, self._open_client().get_twin, self._deadlines.twin_s)
         desired = dict(twin.get("desired") or {})
         version = desired.pop("$version", None)
         return DesiredDocument(desired, version)
 
     def send(self, envelope: Envelope) -> None:
         """As `Session.send`; leaves by the output that is named like the kind."""
-        client, message = self._client, _message(envelope)
+        client, message = self._open_client(), _message(envelope)
         self._hand_over(
             self._calls.send,
             lambda: client.send_message_to_output(message, str(envelope.kind)),
@@ -123,7 +125,7 @@ class AzureSession:
 
     def report(self, patch: Mapping[str, Any]) -> None:
         """As `Session.report`."""
-        client, document = self._client, dict(patch)
+        client, document = self._open_client(), dict(patch)
         self._hand_over(
             self._calls.report,
             lambda: client.patch_twin_reported_properties(document),
@@ -133,18 +135,27 @@ class AzureSession:
     def close(self, timeout_s: float) -> None:
         """As `Session.close`; frees calls that wait, if the SDK lets them go."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             client, self._client = self._client, None
-        if client is None:
-            return
+
+        def shut_down() -> None:
+            try:
+                if client is not None:
+                    client.shutdown()
+            finally:
+                self._calls.close()
+
         throw_away = Caller("azure-shutdown")
         try:
-            throw_away.call(client.shutdown, timeout_s)
-            throw_away.close()
+            throw_away.call(shut_down, timeout_s)
         except TimeoutError:
             log.warning("the SDK did not shut down in %.0f s, its client is left behind", timeout_s)
         except Exception as error:  # noqa: BLE001 - nothing is left to be done with this client
             log.debug("shutdown failed: %r", error)
+        finally:
+            throw_away.close()
 
     def _create(self) -> None:
         from azure.iot.device import IoTHubModuleClient
@@ -163,8 +174,14 @@ class AzureSession:
             # The deadline came first: nobody else knows of this client.
             client.shutdown()
 
-    def _subscribe(self) -> None:
+    def _open_client(self) -> Any:  # noqa: ANN401 - the SDK's types are not to be had here
         client = self._client
+        if client is None:
+            raise UplinkUnavailable("the session is closed")
+        return client
+
+    def _subscribe(self) -> None:
+        client = self._open_client()
         client.on_background_exception = self._on_background_exception
         client.on_twin_desired_properties_patch_received = self._on_patch
         client.on_method_request_received = self._on_method
@@ -172,10 +189,10 @@ class AzureSession:
         client.on_connection_state_change = self._on_connection_state_change
 
     def _call(self, caller: Caller, function: Callable[[], T], timeout_s: float) -> T:
-        if self._closed:
-            raise UplinkUnavailable("the session is closed")
         try:
             return caller.call(function, timeout_s)
+        except UplinkError:
+            raise
         except TimeoutError as error:
             self._watch.broken("deadline")
             raise UplinkUnavailable(str(error)) from None
@@ -228,7 +245,7 @@ class AzureSession:
     def _answer(self, request: Any, answer: MethodAnswer) -> None:  # noqa: ANN401 - as above
         from azure.iot.device import MethodResponse
 
-        client = self._client
+        client = self._open_client()
         response = MethodResponse.create_from_method_request(
             request, answer.status, dict(answer.payload)
         )
@@ -262,7 +279,6 @@ def build(
     """
     # It writes a trace for each exception that `on_background_exception` hears of anyway.
     logging.getLogger("azure.iot.device.common.handle_exceptions").setLevel(logging.CRITICAL)
-    calls = Calls()
     options = {
         "keep_alive": keep_alive_s,
         "connection_retry_interval": retry_interval_s,
@@ -270,7 +286,7 @@ def build(
     }
 
     def new_session(watch: Watch) -> AzureSession:
-        return AzureSession(watch, calls, deadlines or Deadlines(), options)
+        return AzureSession(watch, deadlines or Deadlines(), options)
 
     return SupervisedHub(new_session, metrics, patience=patience, on_stuck=on_stuck)
 

@@ -147,7 +147,7 @@ class SupervisedHub:
 
     def _run(self, worker: Worker) -> None:
         while True:
-            cause = self._live(worker)
+            cause, detail = self._live(worker)
             if worker.stopping:
                 return
             self._metrics.link_rebuilt.labels(cause).inc()
@@ -155,24 +155,26 @@ class SupervisedHub:
             if self._failed_rebuilds == self._patience.max_failed_rebuilds and self._on_stuck:
                 self._on_stuck(f"{self._failed_rebuilds} sessions in a row failed, now by {cause}")
             pause_s = self._backoff.next_s()
-            log.warning("the session with the hub is given up (%s), next in %.0f s", cause, pause_s)
+            # One warning an outage: how often it is tried again is in the metrics.
+            level = logging.WARNING if self._failed_rebuilds == 1 else logging.DEBUG
+            log.log(level, "session given up by %s, next in %.0f s: %s", cause, pause_s, detail)
             worker.beat()
             worker.wait(pause_s)
 
-    def _live(self, worker: Worker) -> str:
+    def _live(self, worker: Worker) -> tuple[str, str]:
         """One session, from open to close; returns why it ended."""
         watch = Watch(self._on_event)
         session = self._new_session(watch)
         self._watch, self._session = watch, session
         try:
+            if worker.stopping:
+                return "stopped", "before it was open"
             session.open()
-            return self._watch_over(worker, session, watch)
+            return self._watch_over(worker, session, watch), "it was open"
         except UplinkAuthFailed as error:
-            log.error("the hub refuses us: %s", error)
-            return "auth"
+            return "auth", str(error)
         except UplinkError as error:
-            log.info("cannot connect: %s", error)
-            return watch.cause or "connect"
+            return watch.cause or "connect", str(error)
         finally:
             self._session = self._watch = None
             self._tell(connected=False)
