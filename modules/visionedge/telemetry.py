@@ -1,10 +1,7 @@
 """What happened in a window of time, as one small message; and what was lost or came back.
 
 Every decision is recorded, on the hot path, by every worker: so recording is a few counters
-under one short lock, and a window holds the same memory however long it lasts. Latencies go
-into buckets that grow by a sixteenth of an octave, so a percentile is within 2.2 % of the
-true one, from a tenth of a millisecond to a hundred seconds, and is never out of the range
-that was seen. (A reservoir would be exact on average and wrong where it matters, at p99.)
+under one short lock, and a window holds the same memory however long it lasts.
 
 The message fits the wire by construction: the rarest labels are added up first.
 
@@ -12,7 +9,6 @@ What this does not promise: that a count is final. A window that is lost with a 
 made up for; what must never be lost is counted by the spool.
 """
 
-import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -33,6 +29,7 @@ from visionedge.entities import (
     label_of,
     new_id,
 )
+from visionedge.runtime.latencies import Latencies
 from visionedge.runtime.redact import redact
 from visionedge.wire import (
     MAX_MESSAGE_BYTES,
@@ -45,9 +42,6 @@ from visionedge.wire import Telemetry as Message
 
 Link = Literal["online", "degraded", "offline", "draining"]
 
-_STEPS_AN_OCTAVE: Final = 16
-_FASTEST_S: Final = 1e-4
-_BUCKETS: Final = 20 * _STEPS_AN_OCTAVE
 _LABELS_KEPT: Final = (64, 16, 4, 0)
 """Labels a camera may name; the next fewer where the message would not fit."""
 _LABEL_CHARS: Final = 64
@@ -62,35 +56,6 @@ _TTL: Final = timedelta(days=7)
 _TELEMETRY_VALUE: Final = 0.9
 _HEALTH_VALUE: Final = 1.0
 """Both outlive most pictures in a full spool: giving one up makes room for nothing."""
-
-
-class Latencies:
-    """Seconds, counted in buckets. Not safe for several threads."""
-
-    def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
-        self._least_s = math.inf
-        self._most_s = 0.0
-
-    def add(self, latency_s: float) -> None:
-        """Count one."""
-        octaves = math.log2(max(latency_s, _FASTEST_S) / _FASTEST_S)
-        self._counts[min(int(octaves * _STEPS_AN_OCTAVE), _BUCKETS - 1)] += 1
-        self._least_s = min(self._least_s, latency_s)
-        self._most_s = max(self._most_s, latency_s)
-
-    def percentiles(self) -> LatencyBody | None:
-        """p50, p95 and p99 in milliseconds; None where nothing was counted."""
-        if not any(self._counts):
-            return None
-        p50, p95, p99 = (round(self._percentile_s(q) * 1e3, 3) for q in (0.50, 0.95, 0.99))
-        return LatencyBody(p50_ms=p50, p95_ms=p95, p99_ms=p99)
-
-    def _percentile_s(self, quantile: float) -> float:
-        reached = np.cumsum(self._counts)
-        bucket = int(np.searchsorted(reached, quantile * reached[-1]))
-        middle_s = _FASTEST_S * 2.0 ** ((bucket + 0.5) / _STEPS_AN_OCTAVE)
-        return float(min(max(middle_s, self._least_s), self._most_s))
 
 
 class _Camera:

@@ -11,8 +11,9 @@ The answer covers all sections of the document, not only those of the last patch
 that was refused along with another one is taken when that one is mended, and is answered so.
 
 What a twin cannot hold is kept out of the answer, because edgeHub drops a bad patch without
-a word (its ReportedPropertiesValidator.cs): strings over 4096 bytes, integers beyond 2**52,
-names with a space, `.`, `$` or `#`, documents over 32 KiB. Neither are there passwords.
+a word (its ReportedPropertiesValidator.cs): strings over 4096 bytes, names with a space, `.`,
+`$` or `#`, documents over 32 KiB. (Integers beyond 2**52 no setting takes.) Neither are there
+passwords.
 
 Nothing here does I/O, and nothing is safe for several threads: it belongs to the control
 thread. Source: Microsoft Learn, "IoT Plug and Play conventions", writable properties.
@@ -36,7 +37,6 @@ FORGET: Final[Document] = dict.fromkeys(Settings.model_fields)
 
 _MAX_STRING_BYTES: Final = 4096
 _MAX_NAME_BYTES: Final = 1024
-_MAX_INTEGER: Final = 2**52
 _MAX_REPORTED_BYTES: Final = 30_000
 """Below the 32 KiB of all reported properties."""
 _MAX_REASON_BYTES: Final = 16_000
@@ -252,8 +252,6 @@ def _in_use(shown: Any, asked: Any) -> Any:  # noqa: ANN401 - any JSON value
         return [_in_use(value, value) for value in shown if value is not None]
     if isinstance(shown, str):
         return _cut(redact(shown), _MAX_STRING_BYTES)
-    if isinstance(shown, int) and abs(shown) > _MAX_INTEGER:
-        return str(shown)
     return shown
 
 

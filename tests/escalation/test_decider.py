@@ -11,12 +11,16 @@ from visionedge.entities import Action, Decision
 from visionedge.escalation.decide import Decider, Pace
 from visionedge.settings import resolve
 
+PLAIN = {
+    "decision": {"accept": 0.5, "margin": 0.15},
+    "models": {"default": {"path": "m", "floor": 0.1}},
+}
 SURE = boxes(0.9)
 UNSURE = boxes(0.4)
 
 
 def decider(pace: Pace | None = None, *, revision: int = 7, **sections: Any) -> Decider:  # noqa: ANN401 - settings as JSON
-    return Decider(resolve([sections]), revision, pace)
+    return Decider(resolve([PLAIN, sections]), revision, pace)
 
 
 def test_a_sure_prediction_is_accepted_with_the_revision_that_judged_it() -> None:
@@ -87,6 +91,13 @@ def test_workers_that_finish_out_of_order_do_not_escalate_twice_within_the_inter
     paced.decide(frame(captured_s=101), UNSURE)
     assert paced.decide(frame(captured_s=100), UNSURE).reason == "too_soon"
     assert paced.decide(frame(captured_s=102.9), UNSURE).reason == "too_soon"
+
+
+def test_an_old_frame_that_is_late_does_not_set_the_interval_back() -> None:
+    paced = decider(escalation={"min_interval_s": 2.0})
+    for captured_s in (110, 100):
+        assert paced.decide(frame(captured_s=captured_s), UNSURE).action is Action.ESCALATE
+    assert paced.decide(frame(captured_s=111), UNSURE).reason == "too_soon"
 
 
 def test_without_an_interval_every_doubt_is_escalated_also_out_of_order() -> None:

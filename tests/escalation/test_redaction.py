@@ -63,8 +63,8 @@ def test_a_zone_over_everything_leaves_nothing() -> None:
 
 
 def test_pixels_that_the_border_only_touches_are_black() -> None:
-    # On 200 pixels 0.2512 is 0.75 of a pixel beyond the 50th.
-    pixels = redacted(white(), [[0.2512, 0.25], [0.7, 0.25], [0.7, 0.7], [0.2512, 0.7]]).pixels
+    # On 200 pixels the border cuts through the last tenth of pixel 50.
+    pixels = redacted(white(), [[0.2545, 0.25], [0.7, 0.25], [0.7, 0.7], [0.2545, 0.7]]).pixels
     assert not pixels[30:60, 50:140].any()
     assert pixels[50, 45].all()
 

@@ -228,6 +228,15 @@ def test_the_order_of_the_verdict_and_the_number_of_times_do_not_matter(
     assert resolve(ours, verdict(*objects)) == first
 
 
+def test_two_objects_that_fit_a_claim_equally_well_are_settled_alike_in_either_order() -> None:
+    # The first claim overlaps both by a third; the second only the right one, and less.
+    ours = note(
+        boxes(0.9, 0.4, labels=LABELS, xyxy=[(25, 0, 75, 50), (50, 25, 100, 100)]), match_iou=0.2
+    )
+    left, right = seen("open", (0, 0, 50, 50)), seen("open", (50, 0, 100, 50))
+    assert resolve(ours, verdict(left, right)) == resolve(ours, verdict(right, left))
+
+
 @given(CLAIMED, OBJECTS)
 def test_every_claim_and_every_object_is_counted_once(
     claimed: list[tuple[float, float, float, float]], objects: list[DetectedObject]

@@ -20,6 +20,10 @@ from visionedge.runtime.clock import FakeClock
 from visionedge.settings import resolve
 from visionedge.wire import MAX_MESSAGE_BYTES, Escalation, ModelBody
 
+PLAIN = {
+    "decision": {"accept": 0.5},
+    "models": {"default": {"path": "m", "floor": 0.1}},
+}
 DECISION = Decision(Action.ESCALATE, "below_threshold", 0.75, 9)
 MODEL = ModelBody(name="pcb-defects", version="1.0", sha256="ab" * 32)
 
@@ -31,7 +35,7 @@ def make(
     decision: Decision = DECISION,
     **sections: Any,  # noqa: ANN401 - settings as JSON
 ) -> tuple[Envelope, dict[str, Any]]:
-    snapshots = Snapshots(resolve([sections]), FakeClock(NOON + timedelta(seconds=1)))
+    snapshots = Snapshots(resolve([PLAIN, sections]), FakeClock(NOON + timedelta(seconds=1)))
     envelope, note = snapshots.make(of or frame(), prediction, decision, model)
     return envelope, dict(note)
 
@@ -172,19 +176,27 @@ def test_the_truth_of_a_frame_does_not_leave() -> None:
 def test_the_hardest_picture_with_the_most_boxes_and_longest_labels_fits() -> None:
     n = 1000
     crowd = boxes(
-        *[0.2 + 0.0007 * i for i in range(n)],
+        *[0.9 - 0.0007 * i for i in range(n)],
         labels=tuple(f"缺陷{i}" * 80 for i in range(n)),
         class_id=list(range(n)),
         xyxy=[(i, i * 0.7, i + 50.123, i * 0.7 + 60.456) for i in range(n)],
     )
     model = ModelBody(name="模" * 256, version="版" * 256, sha256="0" * 64)
     envelope, note = make(crowd, frame(texture(1920, 1080)), model)
-    assert envelope.size_bytes <= MAX_MESSAGE_BYTES
     sent = Escalation.model_validate_json(envelope.body)
     picture(sent)
     # What had no room was sure; what is asked about came first.
     assert sent.prediction.detections
     assert all(claim["doubted"] for claim in note["claims"])
+
+
+@pytest.mark.parametrize("grain", [0.6, 0.8, 1.0, 1.2, 1.4])
+def test_picture_and_claims_together_fit_whatever_the_picture_weighs(grain: float) -> None:
+    grainy = cv2.GaussianBlur(texture(1280, 720), (0, 0), grain).astype(np.uint8)
+    crowd = boxes(*[0.4] * 400, xyxy=[(i, i, i + 50.1, i + 60.4) for i in range(400)])
+    for quality in (70, 85, 100):
+        envelope, _ = make(crowd, frame(grainy), escalation={"snapshot": {"quality": quality}})
+        assert envelope.size_bytes <= MAX_MESSAGE_BYTES
 
 
 def test_the_byte_budget_of_the_settings_is_kept() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.support.predictions import boxes, classes, frame
 
 from visionedge.entities import Action, Decision, Kind, Outcome, Prediction
-from visionedge.telemetry import Latencies, Telemetry, health_envelope, telemetry_envelope
+from visionedge.runtime.latencies import Latencies
+from visionedge.telemetry import Telemetry, health_envelope, telemetry_envelope
 from visionedge.wire import MAX_MESSAGE_BYTES, Health, SpoolTelemetry
 from visionedge.wire import Telemetry as Message
 
@@ -158,6 +159,24 @@ def test_one_slow_frame_in_a_hundred_does_not_hide_and_does_not_rule() -> None:
 
 def test_no_latency_at_all_is_said_as_such() -> None:
     assert Latencies().percentiles() is None
+
+
+def test_latency_can_be_read_for_the_whole_run_and_since_the_last_look() -> None:
+    telemetry = Telemetry(START)
+    assert telemetry.recent_latency() is None
+    assert telemetry.total_latency() is None
+    for latency_s, times in ((0.010, 90), (0.500, 10)):
+        for _ in range(times):
+            telemetry.record(frame(), boxes(), ACCEPT, latency_s)
+        close(telemetry)
+        recent = telemetry.recent_latency()
+        assert recent is not None
+        assert recent.p50_ms == pytest.approx(1e3 * latency_s, rel=0.03)
+    total = telemetry.total_latency()
+    assert total is not None
+    assert total.p50_ms == pytest.approx(10, rel=0.03)
+    assert total.p99_ms == pytest.approx(500, rel=0.03)
+    assert telemetry.recent_latency() is None
 
 
 def test_many_workers_lose_no_count_while_windows_close() -> None:

@@ -21,7 +21,11 @@ from visionedge.twin import (
     plan,
 )
 
-DEFAULTS = resolve([])
+FILE: Mapping[str, Any] = {
+    "decision": {"accept": 0.5, "margin": 0.15},
+    "models": {"default": {"path": "m.onnx"}},
+}
+DEFAULTS = resolve([FILE])
 
 
 def desired(document: Mapping[str, Any], version: int | None = 4) -> DesiredState:
@@ -34,7 +38,7 @@ def answered(
     document: Mapping[str, Any], in_use: Settings = DEFAULTS, version: int | None = 4
 ) -> tuple[Answer, dict[str, Any]]:
     state = desired(document, version)
-    answer = plan([state.document], in_use)
+    answer = plan([FILE, state.document], in_use)
     now = answer.settings if isinstance(answer, Accepted) else in_use
     return answer, ReportedState().acknowledge(state, answer, now)
 
@@ -107,7 +111,7 @@ def test_what_fails_only_when_it_is_applied_is_answered_the_same_way() -> None:
     state = desired({"models": {"default": {"path": "broken.onnx"}}})
     late = Refused({"models.default.path": "broken.onnx is no model"})
     reported = ReportedState().acknowledge(state, late, DEFAULTS)
-    assert reported["models"]["value"] == {"default": {"path": "models/pcb-defects"}}
+    assert reported["models"]["value"] == {"default": {"path": "m.onnx"}}
     assert reported["models"]["ad"] == "models.default.path: broken.onnx is no model"
 
 
@@ -128,7 +132,7 @@ class Hub:
     def desire(self, document: Mapping[str, Any], *, lose_answer: bool = False) -> None:
         self.version += 1
         desired_now = desired(document, self.version)
-        answer = plan([desired_now.document], self.in_use)
+        answer = plan([FILE, desired_now.document], self.in_use)
         if isinstance(answer, Accepted):
             self.in_use = answer.settings
         patch = self.state.acknowledge(desired_now, answer, self.in_use)
@@ -168,6 +172,15 @@ def test_a_lost_answer_leaves_nothing_behind_whichever_way_it_was_lost() -> None
     hub.reported["cameras"]["value"]["b"] = {"kind": "pattern"}
     hub.desire({"cameras": {"c": {"kind": "pattern"}}})
     assert hub.reported["cameras"]["value"] == {"c": {"kind": "pattern"}}
+
+
+def test_what_the_hub_has_taken_away_is_not_taken_away_again_and_again() -> None:
+    hub = Hub()
+    hub.desire({"cameras": {"a": {"kind": "pattern"}}})
+    hub.desire({"cameras": {"b": {"kind": "pattern"}}})
+    state = desired({"cameras": {"b": {"kind": "pattern"}}})
+    patch = hub.state.acknowledge(state, plan([FILE, state.document], hub.in_use), hub.in_use)
+    assert patch["cameras"]["value"] == {"b": {"kind": "pattern"}}
 
 
 def test_after_a_restart_nothing_of_the_earlier_process_stays() -> None:
@@ -339,7 +352,7 @@ def test_any_document_is_taken_whole_or_refused_whole_and_answered(
     for document in documents:
         before = hub.in_use
         state = desired(document)
-        answer = plan([state.document], before)
+        answer = plan([FILE, state.document], before)
         hub.desire(document)
         codes = {section["ac"] for section in hub.reported.values()}
         if isinstance(answer, Accepted):

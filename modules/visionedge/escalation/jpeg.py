@@ -22,8 +22,8 @@ Area = tuple[int, int, int, int]
 
 _QUALITY_STEPS: Final = (85, 75, 65, 55, 45)
 _AIM: Final = 0.95
-"""Aim a little below the budget: bytes shrink somewhat less than the area does."""
-_LEAST_SHRINK: Final = 0.85
+"""Aim a little below the budget: bytes shrink somewhat less than the area does. Below one, so
+that every attempt is smaller than the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def encode(
         if len(jpeg.body) <= max_bytes:
             return jpeg
     while len(jpeg.body) > max_bytes:
-        scale *= min(_LEAST_SHRINK, _AIM * (max_bytes / len(jpeg.body)) ** 0.5)
+        scale *= _AIM * (max_bytes / len(jpeg.body)) ** 0.5
         jpeg = _encoded(_scaled(whole, scale), jpeg.quality)
     return jpeg
 
