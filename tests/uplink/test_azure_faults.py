@@ -28,14 +28,18 @@ QUICK = Patience(first_pause_s=0.05, most_pause_s=0.2, lost_s=2)
 class Module:
     """Spool, sender and the real client, wired as the app does it."""
 
-    def __init__(self, folder: Path, window: int = 100) -> None:
+    def __init__(self, folder: Path, *, window: int = 100, token_ttl_s: int = 3600) -> None:
         self.metrics = Metrics()
         self.events = Events()
         self.spool = Spool(
             folder / "spool.db", max_bytes=10**8, max_age_s=10**6, metrics=self.metrics
         )
         self.hub = azure_hub.build(
-            self.metrics, deadlines=SHORT, patience=QUICK, retry_interval_s=1
+            self.metrics,
+            deadlines=SHORT,
+            patience=QUICK,
+            retry_interval_s=1,
+            token_ttl_s=token_ttl_s,
         )
         self.sender = Sender(
             self.spool,
@@ -262,3 +266,19 @@ def test_rebuilding_a_hundred_times_leaves_no_more_than_eight_times_do(
     threads, descriptors = growth(devhub, module, 100)
     assert threads <= 6
     assert descriptors <= 8
+
+
+def test_a_token_that_cannot_be_renewed_costs_a_new_client_and_no_message(
+    devhub: DevHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from azure.iot.device.common.pipeline.pipeline_stages_base import SasTokenStage
+
+    monkeypatch.setattr(SasTokenStage, "DEFAULT_TOKEN_UPDATE_MARGIN", 3)
+    module = Module(tmp_path, token_ttl_s=5)
+    module.connect()
+    devhub.set_faults(workload_error=True)
+    devhub.wait(lambda: "auth" in module.rebuilt(), WAIT_S)
+    ids = module.put(3)
+    devhub.clear_faults()
+    arrives(devhub, ids)
+    module.close()
