@@ -8,9 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# RUN_SECONDS, SOURCE, MODEL: see README.md.
+# RUN_SECONDS, SOURCE, MODEL, CUT_AT, CUT_FOR: see README.md.
 RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
-            $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)')
+            $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') \
+            $(if $(CUT_AT),--cut-at $(CUT_AT)) $(if $(CUT_FOR),--cut-for $(CUT_FOR))
 
 .PHONY: run test test-slow check format bench train generate lock clean
 
