@@ -36,7 +36,7 @@ class Plan:
         checkpoint_steps: Steps between two looks at held-out frames.
     """
 
-    steps: int = 6_000
+    steps: int = 3_400
     minutes: float = 60.0
     batch: int = 12
     rate: float = 4e-3

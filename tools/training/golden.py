@@ -2,73 +2,64 @@
 
 A bundle that was damaged, read with another preprocessing, or run by another runtime gives other
 answers here, before it does on the line. The frames are of held-out lines: seven with one to
-six defects, and one of good boards. What is expected is written as `visionedge predict --json`
-prints it, by the product's own runtime, from the pictures as they lie in the folder.
+six defects, and one of good boards. What is expected is what the product's own runtime says to
+the pictures as they lie in the folder, and it is verified as every device verifies it.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
-import numpy as np
 
-from training.evaluate import Boxes
 from training.lines import Sample, Split, frames_of
-from training.runtime import Detector
-from visionedge.cameras.defects import DEFECT_LABELS
 from visionedge.cameras.scene import LineSpec
-from visionedge.entities import Image
+from visionedge.inference.boxes import Limits
+from visionedge.inference.card_golden import EXPECTED_NAME, Golden
+from visionedge.inference.golden import verify_golden
+from visionedge.inference.image import read_image
+from visionedge.inference.model import load_model
+from visionedge.inference.prediction_json import as_document
+from visionedge.settings import ModelSettings
 
-EXPECTED_NAME: Final = "expected.json"
-FLOOR: Final = 0.25
-"""Of what is expected; the faintest doubts differ from one processor to the next."""
+_FLOOR: Final = 0.25
+_NMS_IOU: Final = 0.45
 _JPEG_QUALITY: Final = 92
 _FRAMES: Final = 8
 
 
 def write_golden(bundle: Path) -> None:
-    """Write `golden/` of the model that is in `bundle`, in place of what was there."""
+    """Write `golden/` of the model that is in `bundle`, in place of what was there.
+
+    Raises:
+        SystemExit: the frames do not prove what was just written; the fault is in this code.
+    """
     folder = bundle / "golden"
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    detector = Detector(bundle)
+    settings = ModelSettings(path=str(bundle))
+    runner = load_model(bundle, settings).runner(Limits(_FLOOR, _NMS_IOU, 300))
     frames = []
+    for path in _write_pictures(folder):
+        image = read_image(path)
+        if image is None:
+            raise SystemExit(f"{path} was not written as a picture")
+        frames.append(as_document(path.name, runner.infer(image)))
+    golden = Golden.model_validate({"floor": _FLOOR, "nms_iou": _NMS_IOU, "frames": frames})
+    document = golden.model_dump(mode="json", exclude={"frames": {"__all__": {"classes"}}})
+    text = json.dumps(document, indent=1) + "\n"
+    (folder / EXPECTED_NAME).write_text(text, encoding="utf-8")
+    if faults := verify_golden(load_model(bundle, settings)):
+        raise SystemExit("the golden frames disagree with themselves:\n" + "\n".join(faults))
+
+
+def _write_pictures(folder: Path) -> Iterator[Path]:
     for number, sample in enumerate(_samples(), start=1):
         path = folder / f"board-{number}.jpg"
         cv2.imwrite(str(path), sample.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        frames.append(expected_of(path.name, detector.find(read(path))))
-    text = json.dumps({"floor": FLOOR, "frames": frames}, indent=1)
-    (folder / EXPECTED_NAME).write_text(text + "\n", encoding="utf-8")
-
-
-def read(path: Path) -> Image:
-    """A golden frame's picture."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise SystemExit(f"{path} is no picture: write the golden frames again")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def expected_of(name: str, found: Boxes) -> dict[str, Any]:
-    """One frame's entry."""
-    rows = zip(found.class_id.tolist(), found.confidence.tolist(), found.xyxy.tolist(), strict=True)
-    return {
-        "image": name,
-        "task": "detection",
-        "detections": [
-            {
-                "class_id": class_id,
-                "label": DEFECT_LABELS[class_id],
-                "confidence": round(confidence, 4),
-                "box_xyxy": [round(side, 2) for side in box],
-            }
-            for class_id, confidence, box in rows
-            if confidence >= FLOOR
-        ],
-    }
+        yield path
 
 
 def _samples() -> Iterator[Sample]:
