@@ -24,7 +24,9 @@ from devhub.verifier import Verifier
 from visionedge.settings import PatternCamera, Settings
 
 _POLL_S: Final = 0.2
-_MODULE_STOP_S: Final = 5.0
+_MODULE_GRACE_S: Final = 3.0
+_MODULE_STOP_S: Final = 4.5
+"""Whoever presses Ctrl-C waits no longer than five seconds."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _arguments(args: argparse.Namespace) -> list[str]:
-    arguments = []
+    arguments = ["--grace", str(_MODULE_GRACE_S)]
     for option in ("source", "model", "seconds"):
         value = getattr(args, option)
         if value is not None:
