@@ -32,7 +32,7 @@ from devhub.packets import (
 )
 from devhub.reported_rules import ReportRefused, parse_report
 from devhub.session import Session
-from devhub.twin import DesiredPatch, JsonObject, to_json
+from devhub.twin import JsonObject, to_json
 
 MAX_METHOD_BYTES = 128 * 1024
 _ACCEPTED, _BAD_PROTOCOL, _BAD_CLIENT_ID, _BAD_USERNAME, _NOT_AUTHORIZED = 0, 1, 2, 4, 5
@@ -148,8 +148,10 @@ class EdgeHub:
         if self._panel.now.reorder_patches:
             patches.reverse()
         for patch in patches:
-            self._push(identity, topics.twin_patch(patch.version), patch.body())
-            self._feed.emit("desired", identity.module_id, _patch_line(patch))
+            pushed = self._push(identity, topics.twin_patch(patch.version), patch.body())
+            line = f"version {patch.version}: {', '.join(patch.changes)}"
+            how = "pushed" if pushed else "not pushed, nobody is subscribed"
+            self._feed.emit("desired", identity.module_id, f"{line} ({how})")
 
     async def invoke(
         self, identity: Identity, name: str, payload: object, timeout_s: float
@@ -300,7 +302,3 @@ class EdgeHub:
         self._feed.emit("faults", "", line or "none")
         for identity in self.identities.values():
             self.sync_desired(identity)
-
-
-def _patch_line(patch: DesiredPatch) -> str:
-    return f"version {patch.version}: {', '.join(patch.changes)}"

@@ -63,7 +63,7 @@ class VerifierCounts:
         received: Valid escalations, repetitions included.
         repeated: Escalations whose id was known already.
         invalid: Messages on the output that are no escalation.
-        overflowed: Escalations dropped because too many waited.
+        overflowed: Escalations dropped because too many waited or were remembered.
         oracle_errors: Times that the oracle raised; answered `unverified`.
         delivered: Verdicts that the module answered with 200, repetitions included.
         failed: Verdicts that the module refused for good.
@@ -225,8 +225,11 @@ class Verifier:
             self._cases[case.id] = case
             self._wait(case)
             while len(self._cases) > self._max_remembered:
-                forgotten = self._cases.popitem(last=False)[1]
-                self._ready.pop(forgotten.id, None)
+                self._forget(self._cases.popitem(last=False)[1])
+
+    def _forget(self, case: _Case) -> None:
+        self._counts.overflowed += not case.settled
+        self._settle([case])
 
     def _wait(self, case: _Case) -> None:
         due = time.monotonic() + self._delay_s
@@ -267,7 +270,9 @@ class Verifier:
         due = []
         now = time.monotonic()
         while self._waiting and self._waiting[0][0] <= now:
-            due.append(heapq.heappop(self._waiting)[2])
+            case = heapq.heappop(self._waiting)[2]
+            if not case.settled:
+                due.append(case)
         return due
 
     def _judge(self, case: _Case) -> None:
