@@ -79,7 +79,7 @@ class Metrics:
         )
         self.stage = self._histogram(
             "stage_seconds",
-            "Time in one stage: preprocess, run, decode, decide, snapshot, spool, send",
+            "Time in one stage: preprocess, run, decode, snapshot, spool, send",
             _LATENCY_S,
             "stage",
         )
@@ -92,7 +92,7 @@ class Metrics:
     def _add_escalations(self) -> None:
         self.escalations_dropped = self._counter(
             "escalations_dropped",
-            "Doubtful frames that never reached the spool, by cause: queue, snapshot, spool",
+            "Doubtful frames that never reached the spool, by cause: queue, snapshot, spool, stopped",
             "camera",
             "cause",
         )
