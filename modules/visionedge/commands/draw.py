@@ -22,6 +22,8 @@ _BLACK: Final[Colour] = (0, 0, 0)
 _INK: Final[Colour] = (32, 32, 32)
 _SCALE_AT_PX: Final = 1100
 """Shorter side at which text has its natural size."""
+_DARK: Final = 110
+"""Luma below which letters are white."""
 _TOP: Final = 5
 
 
@@ -39,20 +41,12 @@ def draw(
     canvas = np.ascontiguousarray(image).copy()
     pen = _Pen(canvas)
     if isinstance(truth, Detections):
-        for index in range(len(truth)):
-            pen.box(truth.xyxy[index], _WHITE, pen.line)
+        for xyxy in truth.xyxy:
+            pen.box(xyxy, _WHITE, pen.line)
     if isinstance(prediction, Detections):
-        # The surest last, so that it lies on top.
-        for index in reversed(range(len(prediction))):
-            label = prediction.label(index)
-            pen.box(prediction.xyxy[index], colour_of(label), 2 * pen.line)
-            pen.tag(
-                prediction.xyxy[index],
-                f"{label} {prediction.confidence[index]:.2f}",
-                colour_of(label),
-            )
+        pen.detections(prediction)
     else:
-        pen.list(prediction, truth)
+        pen.classes(prediction, truth)
     if title:
         pen.title(title)
     return canvas
@@ -60,8 +54,8 @@ def draw(
 
 def colour_of(label: str) -> Colour:
     """The colour of a class, BGR: by its name, so that it is the same everywhere."""
-    hue = zlib.crc32(label.encode()) % 180
-    pixel = np.array([[[hue, 200, 255]]], np.uint8)
+    number = zlib.crc32(label.encode())
+    pixel = np.array([[[number % 180, 130 + number // 180 % 3 * 60, 255]]], np.uint8)
     blue, green, red = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
     return int(blue), int(green), int(red)
 
@@ -76,20 +70,23 @@ class _Pen:
         self._scale = float(np.clip(shorter / _SCALE_AT_PX, 0.4, 2.5))
         self.line = max(1, round(self._scale * 1.5))
         self._gap = round(6 * self._scale)
+        self._taken: list[tuple[int, int, int, int]] = []
+
+    def detections(self, found: Detections) -> None:
+        """Boxes, the surest on top, and then tags, the surest with the first choice of place."""
+        for index in reversed(range(len(found))):
+            self.box(found.xyxy[index], colour_of(found.label(index)), 2 * self.line)
+        for index in range(len(found)):
+            text = f"{found.label(index)} {found.confidence[index]:.2f}"
+            self._tag(found.xyxy[index], text, colour_of(found.label(index)))
 
     def box(self, xyxy: Floats, colour: Colour, line: int) -> None:
-        x1, y1, x2, y2 = (round(float(edge)) for edge in xyxy)
+        """A rectangle."""
+        x1, y1, x2, y2 = _whole(xyxy)
         cv2.rectangle(self._canvas, (x1, y1), (x2, y2), colour, line, cv2.LINE_AA)
 
-    def tag(self, xyxy: Floats, text: str, colour: Colour) -> None:
-        width, height = self._size(text)
-        left = int(np.clip(round(float(xyxy[0])), 0, max(0, self._width - width)))
-        top = round(float(xyxy[1])) - height
-        if top < 0:
-            top = min(max(0, round(float(xyxy[1]))), max(0, self._height - height))
-        self._text(text, left, top, colour)
-
-    def list(self, found: Classification, truth: Prediction | None) -> None:
+    def classes(self, found: Classification, truth: Prediction | None) -> None:
+        """The best classes as a list, and what it really is below them."""
         top = self._gap
         for class_id, confidence in found.top(_TOP):
             text = f"{found.label(class_id)} {confidence:.2f}"
@@ -100,7 +97,36 @@ class _Pen:
             self._text(f"truth: {best}", self._gap, top, _WHITE)
 
     def title(self, text: str) -> None:
+        """A line along the lower edge."""
         self._text(text, 0, self._height - self._size(text)[1], _BLACK)
+
+    def _tag(self, xyxy: Floats, text: str, colour: Colour) -> None:
+        """A tag above the box, or else below it or inside, where no other tag is."""
+        width, height = self._size(text)
+        x1, y1, x2, y2 = _whole(xyxy)
+        places = [
+            (x1, y1 - height),
+            (x1, y2),
+            (x2 - width, y1 - height),
+            (x2 - width, y2),
+            (x1, y1),
+        ]
+        inside = [
+            (min(max(left, 0), max(self._width - width, 0)), top)
+            for left, top in places
+            if top >= 0 and top + height <= self._height
+        ]
+        fallback = (max(x1, 0), max(y1, 0))
+        free = (p for p in inside if not self._is_taken(*p, width, height))
+        left, top = next(free, inside[0] if inside else fallback)
+        self._taken.append((left, top, left + width, top + height))
+        self._text(text, left, top, colour)
+
+    def _is_taken(self, left: int, top: int, width: int, height: int) -> bool:
+        return any(
+            left < x2 and x1 < left + width and top < y2 and y1 < top + height
+            for x1, y1, x2, y2 in self._taken
+        )
 
     def _size(self, text: str) -> tuple[int, int]:
         (width, height), base = cv2.getTextSize(text, _FONT, self._scale, self.line)
@@ -111,7 +137,13 @@ class _Pen:
         cv2.rectangle(
             self._canvas, (left, top), (left + width, top + height), background, cv2.FILLED
         )
-        ink = _WHITE if sum(background) < 3 * 90 else _INK
+        blue, green, red = background
+        ink = _WHITE if 0.11 * blue + 0.59 * green + 0.30 * red < _DARK else _INK
         (_, letters), _ = cv2.getTextSize(text, _FONT, self._scale, self.line)
         at = (left + self._gap, top + letters + self._gap // 2)
         cv2.putText(self._canvas, text, at, _FONT, self._scale, ink, self.line, cv2.LINE_AA)
+
+
+def _whole(xyxy: Floats) -> tuple[int, int, int, int]:
+    x1, y1, x2, y2 = (round(float(edge)) for edge in xyxy)
+    return x1, y1, x2, y2

@@ -73,7 +73,8 @@ class Head:
         if array is None or array.dtype.kind not in "fiu":
             raise ModelRunError(
                 f"output {self._signature.outputs[index].name} came as {np.shape(outputs[index])}",
-                hint=f"head {self._card.head} reads {rank} dimensions beside a batch of 1",
+                hint=f"head {self._card.head} reads {rank} dimensions beside a batch of 1: "
+                "name another `head` or `output.name` in the card",
             )
         return array if array.dtype == np.float32 else array.astype(np.float32)
 
