@@ -92,7 +92,8 @@ class Metrics:
     def _add_escalations(self) -> None:
         self.escalations_dropped = self._counter(
             "escalations_dropped",
-            "Doubtful frames that never reached the spool, by cause: queue, snapshot, spool, stopped",
+            "Doubtful frames that never reached the spool, by cause: "
+            "queue, snapshot, spool, stopped",
             "camera",
             "cause",
         )
