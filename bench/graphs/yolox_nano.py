@@ -108,7 +108,8 @@ def _basic(net: Network, x: Value, channels: int) -> Value:
 
 
 def _depthwise(net: Network, x: Value, channels: int, *, stride: int = 1) -> Value:
-    each = _silu(net, net.conv(x, x.channels, 3, stride=stride, groups=x.channels))
+    groups = x.channels
+    each = _silu(net, net.conv(x, groups, 3, stride=stride, groups=groups))
     return _basic(net, each, channels)
 
 

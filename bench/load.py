@@ -1,0 +1,55 @@
+"""How busy others kept the machine while a benchmark ran.
+
+Ratios survive a busy machine and absolute times do not; so every result says how busy it
+was. Counted from /proc/stat: all CPU time that was used, or taken by the hypervisor, less
+our own. Where there is no /proc/stat, nothing is said.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+_STAT: Final = Path("/proc/stat")
+_IDLE: Final = (3, 4)
+"""Of the `cpu` line: idle and iowait (proc(5)); steal is no idleness of ours."""
+_GUEST: Final = 8
+"""From here on the times are contained in earlier ones."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Load:
+    """Measures from its making on."""
+
+    def __init__(self) -> None:
+        self._before = _busy_s()
+        self._own_s = time.process_time()
+        self._began = time.perf_counter()
+
+    def others(self) -> float | None:
+        """Share of the whole machine that others used, 0..1; None where it cannot be told."""
+        after = _busy_s()
+        if after is None or self._before is None:
+            return None
+        own_s = time.process_time() - self._own_s
+        wall_s = time.perf_counter() - self._began
+        share = (after - self._before - own_s) / (wall_s * (os.cpu_count() or 1))
+        return min(1.0, max(0.0, share))
+
+    def __str__(self) -> str:
+        others = self.others()
+        return "unknown" if others is None else f"{others:.0%} of the machine"
+
+
+def _busy_s() -> float | None:
+    try:
+        line = _STAT.read_text(encoding="ascii").splitlines()[0]
+    except OSError:
+        return None
+    ticks = [int(number) for number in line.split()[1 : _GUEST + 1]]
+    busy = sum(count for place, count in enumerate(ticks) if place not in _IDLE)
+    return busy / os.sysconf("SC_CLK_TCK")

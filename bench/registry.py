@@ -1,0 +1,13 @@
+"""All benchmarks by name. A new one is one file and one line here."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bench import overhead
+from bench.context import Context
+from bench.report import Report
+
+BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
+    "overhead": overhead.run,
+}
+"""The first line of the module's docstring is what `--list` shows."""
