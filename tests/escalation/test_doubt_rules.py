@@ -52,6 +52,11 @@ def test_one_bad_box_is_not_hidden_by_nine_good_ones() -> None:
     assert score("below_threshold", boxes(*[0.95] * 9, 0.5)) == score("below_threshold", boxes(0.5))
 
 
+def test_the_most_doubtful_box_is_not_hidden_by_others_that_are_almost_noise() -> None:
+    alone = score("below_threshold", boxes(0.55))
+    assert score("below_threshold", boxes(0.55, 0.11, 0.12)) == alone
+
+
 def test_a_class_has_its_own_threshold_and_a_space_is_written_as_underscore() -> None:
     strict = DecisionSettings(accept=0.5, classes={"missing_hole": ClassRule(accept=0.9)})
     labels = ("short", "Missing Hole")
