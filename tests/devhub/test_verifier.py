@@ -155,15 +155,31 @@ def test_a_repetition_after_the_verdict_gets_the_same_verdict(
 def test_an_oracle_that_fails_leaves_it_unverified_and_the_next_one_answered(
     devhub: DevHub, module: Module
 ) -> None:
-    def oracle(document: dict[str, Any]) -> list[Sighting]:
-        return {"good": SEEN}[document["id"]]
+    no_number = Sighting(label="short", confidence=float("nan"), box=[0, 0, 1, 1])
+    answers = {"no json": [no_number], "good": SEEN}
+    with verifying(devhub, oracle=lambda document: answers[document["id"]]) as verifier:
+        for escalation_id in ("unknown", "no json", "good"):
+            module.escalate(escalation(escalation_id))
+        devhub.wait(lambda: verifier.counts.delivered == 3)
+    assert [v["status"] for v in module.verdicts] == ["unverified", "unverified", "verified"]
+    assert verifier.counts.oracle_errors == 2
 
-    with verifying(devhub, oracle=oracle) as verifier:
-        module.escalate(escalation("bad"))
+
+def test_a_verdict_too_large_for_a_method_fails_alone(devhub: DevHub, module: Module) -> None:
+    flood = [Sighting(label="x" * 200_000, confidence=1.0)]
+    answers = {"large": flood, "good": SEEN}
+    with verifying(devhub, oracle=lambda document: answers[document["id"]]) as verifier:
+        module.escalate(escalation("large"))
         module.escalate(escalation("good"))
-        devhub.wait(lambda: verifier.counts.delivered == 2)
-    assert [v["status"] for v in module.verdicts] == ["unverified", "verified"]
-    assert verifier.counts.oracle_errors == 1
+        devhub.wait(lambda: verifier.counts.delivered == 1)
+    assert verifier.counts.failed == 1
+    assert [v["escalation_id"] for v in module.verdicts] == ["good"]
+
+
+def test_a_hub_closed_before_its_verifier_ends_it_quietly(devhub: DevHub, module: Module) -> None:
+    with verifying(devhub, delay_s=0.05):
+        module.escalate(escalation("e1"))
+        devhub.close()
 
 
 def test_a_cut_delays_the_verdict_and_loses_nothing(devhub: DevHub, module: Module) -> None:

@@ -11,6 +11,7 @@ answers escalations.
 from devhub.errors import (
     AddressUnavailable,
     DevHubError,
+    HubClosed,
     MethodTimeout,
     ModuleNotConnected,
     WaitTimeout,
@@ -27,6 +28,7 @@ __all__ = [
     "DevHubError",
     "DeviceMessage",
     "Faults",
+    "HubClosed",
     "HubEvent",
     "MethodResponse",
     "MethodTimeout",

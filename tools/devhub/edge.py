@@ -276,7 +276,7 @@ class EdgeHub:
         try:
             status = topics.method_status(packet.topic)
             response = MethodResponse(status, json.loads(packet.payload or b"null"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LinkRefused(f"a method's answer that cannot be read: {error}") from error
         if future is None or future.done():
             self._feed.emit("method", identity.module_id, f"a late answer: {status}")

@@ -16,6 +16,10 @@ class AddressUnavailable(DevHubError):
     """No loopback address could be bound; free the port or name another address."""
 
 
+class HubClosed(DevHubError, RuntimeError):
+    """The hub serves no more; make a new one."""
+
+
 class ModuleNotConnected(DevHubError):
     """The module has no link or has not subscribed to methods; try again later."""
 

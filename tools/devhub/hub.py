@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from devhub.errors import ModuleNotConnected, WaitTimeout
+from devhub.errors import HubClosed, WaitTimeout
 from devhub.events import HubEvent
 from devhub.faults import Faults, FaultValue
 from devhub.identity import Identity, MethodResponse
@@ -294,13 +294,14 @@ class DevHub:
             ModuleNotConnected: The module takes no methods now (404).
             MethodTimeout: It gave no answer in time (504).
             ValueError: The payload is over 128 KB.
+            HubClosed: The hub was closed meanwhile.
         """
         try:
             return self.start_method(name, payload, timeout_s, module_id).result(
                 timeout_s + _CALL_GRACE_S
             )
         except CancelledError:
-            raise ModuleNotConnected("the hub was closed during the call") from None
+            raise HubClosed("the hub was closed during the call") from None
 
     def send_input(
         self,

@@ -3,8 +3,10 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
+
+from devhub.errors import HubClosed
 
 _T = TypeVar("_T")
 _CALL_TIMEOUT_S = 30.0
@@ -18,6 +20,8 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -27,28 +31,35 @@ class LoopThread:
         async def called() -> _T:
             return function(*arguments)
 
-        return self.submit(called()).result(_CALL_TIMEOUT_S)
+        try:
+            return self.submit(called()).result(_CALL_TIMEOUT_S)
+        except CancelledError:
+            raise HubClosed("the hub was closed during the call") from None
 
     def submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Starts a coroutine on the loop; cancelling the future cancels it.
 
         Raises:
-            RuntimeError: The loop is stopped, or this is its own thread, where waiting for the
-                result would never end.
+            HubClosed: The loop is stopped.
+            RuntimeError: This is its own thread, where waiting for the result would never end.
         """
-        if threading.current_thread() is self._thread:
-            coroutine.close()
-            raise RuntimeError("called from the hub's own loop")
-        if self._loop.is_closed():
-            coroutine.close()
-            raise RuntimeError("the hub is closed")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with self._lock:
+            if self._stopping:
+                coroutine.close()
+                raise HubClosed("the hub is closed")
+            if threading.current_thread() is self._thread:
+                coroutine.close()
+                raise RuntimeError("called from the hub's own loop")
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def stop(self) -> None:
         """Cancels what still runs, ends the loop and its thread; can be called again."""
-        if self._loop.is_closed():
-            return
-        self.submit(self._cancel_all()).result(_CALL_TIMEOUT_S)
+        with self._lock:
+            if self._stopping:
+                return
+            self._stopping = True
+        cancelled = asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop)
+        cancelled.result(_CALL_TIMEOUT_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CALL_TIMEOUT_S)
         self._loop.close()

@@ -40,12 +40,12 @@ def parse_report(payload: bytes, reported: JsonObject) -> JsonObject:
         )
     try:
         patch = json.loads(payload.decode("utf-8"), parse_constant=_no_constant)
+        if not isinstance(patch, dict):
+            raise ReportRefused("the patch is no JSON object")
+        _check_object(patch, "", depth=0)
+        whole_bytes = len(to_json(merge(reported, patch)))
     except (ValueError, RecursionError) as error:
-        raise ReportRefused("the patch is no JSON") from error
-    if not isinstance(patch, dict):
-        raise ReportRefused("the patch is no JSON object")
-    _check_object(patch, "", depth=0)
-    whole_bytes = len(to_json(merge(reported, patch)))
+        raise ReportRefused(f"the patch is no JSON that a twin holds: {error}") from error
     if whole_bytes > MAX_DOCUMENT_BYTES:
         raise ReportRefused(
             f"all reported properties would have {whole_bytes} bytes, "

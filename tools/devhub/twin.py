@@ -116,4 +116,5 @@ def to_json(value: object) -> bytes:
         TypeError: Something that JSON does not have.
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
+    # Half a surrogate pair becomes its JSON escape, so any text that was read can be written.
+    return text.encode("utf-8", "backslashreplace")

@@ -53,7 +53,7 @@ def parse_escalation(body: bytes) -> JsonObject:
     """
     try:
         escalation = json.loads(body.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidEscalation(f"no JSON: {error}") from error
     if not isinstance(escalation, dict) or escalation.get("schema") != ESCALATION_SCHEMA:
         raise InvalidEscalation(f"the schema is not {ESCALATION_SCHEMA!r}")

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from devhub.errors import MethodTimeout, ModuleNotConnected
+from devhub.errors import HubClosed, MethodTimeout, ModuleNotConnected
 from devhub.events import HubEvent
 from devhub.hub import DevHub
 from devhub.identity import MethodResponse
@@ -51,6 +51,7 @@ _MAX_BATCH_BYTES = 100 * 1024
 _CALL_GRACE_S = 10.0
 _CLOSE_TIMEOUT_S = 10.0
 _MERGED = 200
+_TOO_LARGE = 413
 _WAKING = frozenset(("connected", "subscribed", "faults"))
 _TRY_AGAIN = frozenset((404, 408, 429, 500, 502, 503, 504))
 
@@ -254,7 +255,10 @@ class Verifier:
                 due = self._take_due()
             for case in due:
                 self._judge(case)
-            self._deliver()
+            try:
+                self._deliver()
+            except HubClosed:
+                return
 
     def _next_due_s(self) -> float | None:
         moments = [self._waiting[0][0]] if self._waiting else []
@@ -277,17 +281,23 @@ class Verifier:
 
     def _judge(self, case: _Case) -> None:
         if case.escalation is not None:
-            asked = self._asking.submit(self._oracle, case.escalation)
+            asked = self._asking.submit(self._ask, case.escalation)
             failure = asked.exception()
-            sightings = None if failure else asked.result()
             if failure:
                 _LOG.error("the oracle failed on %s", case.id, exc_info=failure)
-            case.verdict = build_verdict(case.escalation, sightings, _NAME, _VERSION)
+                case.verdict = build_verdict(case.escalation, None, _NAME, _VERSION)
+            else:
+                case.verdict = asked.result()
             case.escalation = None
             with self._changed:
                 self._counts.oracle_errors += failure is not None
         with self._changed:
             self._ready[case.id] = case
+
+    def _ask(self, escalation: JsonObject) -> JsonObject:
+        verdict = build_verdict(escalation, self._oracle(escalation), _NAME, _VERSION)
+        to_json(verdict)  # An oracle that answers NaN fails here, not on the wire.
+        return verdict
 
     def _deliver(self) -> None:
         with self._changed:
@@ -351,6 +361,8 @@ class Verifier:
             return error.status, str(error)
         except (TimeoutError, CancelledError):
             return MethodTimeout.status, "the call was given up"
+        except ValueError as error:
+            return _TOO_LARGE, str(error)
         return response.status, response.payload
 
 
