@@ -134,6 +134,12 @@ def test_a_crop_is_never_too_small_to_judge_and_stays_inside_the_frame() -> None
     assert tiny.image.crop == (0, 0, 40, 30)
 
 
+def test_noise_below_the_floor_does_not_widen_the_crop() -> None:
+    noisy = boxes(0.4, 0.05, xyxy=[(10, 10, 90, 90), (600, 400, 640, 480)])
+    sent = message(noisy, escalation={"snapshot": {"crop": True}})
+    assert sent.image.crop == (0, 0, 256, 256)
+
+
 def test_nothing_doubtful_to_crop_to_sends_the_whole_frame() -> None:
     for prediction in (boxes(), boxes(0.9), classes(0.4, 0.3)):
         sent = message(prediction, escalation={"snapshot": {"crop": True}})

@@ -19,7 +19,10 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import quote
 
-from visionedge.entities import Classification, Decision, Envelope, Frame, Kind, Prediction, new_id
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.entities import Decision, Detections, Envelope, Frame, Kind, Prediction, new_id
 from visionedge.escalation.claims import Claims, make_claims
 from visionedge.escalation.jpeg import Area, Jpeg, encode
 from visionedge.escalation.redact import RedactedImage, Redactor
@@ -74,10 +77,18 @@ class Snapshots:
         Returns:
             An envelope below `wire.MAX_MESSAGE_BYTES`; and a small object of JSON types, to
             be kept with it, that `resolution.resolve` takes when the verdict comes.
+
+        Raises:
+            KeyError: these settings do not know the camera, so nobody can say what must not
+                be seen; do not send the frame.
         """
         image = self._redactor.redact(frame)
-        area = self._area(prediction, frame.width, frame.height)
-        claims = self._claims(frame, prediction, area)
+        floor, accept = self._floors[frame.camera_id], self._thresholds.accept(prediction)
+        area = (0, 0, frame.width, frame.height)
+        if self._settings.snapshot.crop and isinstance(prediction, Detections):
+            asked = doubted(prediction, accept) & ~(prediction.confidence < floor)
+            area = _around(prediction.xyxy[asked], area)
+        claims = make_claims(prediction, accept, floor, area)
         draft = self._message(frame, decision, model, claims, area, image)
         properties = _properties(draft, claims)
         jpeg = self._encode(image, area, len(draft.encode()), properties)
@@ -92,25 +103,6 @@ class Snapshots:
             body=message.encode(),
         )
         return envelope, make_note(claims, self._settings.match_iou)
-
-    def _area(self, prediction: Prediction, width: int, height: int) -> Area:
-        """What to send: all, or the doubtful boxes and what is around them."""
-        whole = (0, 0, width, height)
-        if not self._settings.snapshot.crop or isinstance(prediction, Classification):
-            return whole
-        boxes = prediction.xyxy[doubted(prediction, self._thresholds.accept(prediction))]
-        if len(boxes) == 0:
-            return whole
-        x1, y1 = boxes[:, :2].min(axis=0).tolist()
-        x2, y2 = boxes[:, 2:].max(axis=0).tolist()
-        margin = _CROP_MARGIN * max(x2 - x1, y2 - y1)
-        left, right = _span(x1 - margin, x2 + margin, width)
-        top, bottom = _span(y1 - margin, y2 + margin, height)
-        return left, top, right, bottom
-
-    def _claims(self, frame: Frame, prediction: Prediction, area: Area) -> Claims:
-        accept = self._thresholds.accept(prediction)
-        return make_claims(prediction, accept, self._floors.get(frame.camera_id, 0.0), area)
 
     def _message(
         self,
@@ -156,6 +148,18 @@ class Snapshots:
             quality=snapshot.quality,
             max_bytes=min(snapshot.max_image_bytes, left_bytes),
         )
+
+
+def _around(boxes: NDArray[np.float32], whole: Area) -> Area:
+    """`boxes` and what is around them; `whole` where there is none."""
+    if len(boxes) == 0:
+        return whole
+    x1, y1 = boxes[:, :2].min(axis=0).tolist()
+    x2, y2 = boxes[:, 2:].max(axis=0).tolist()
+    margin = _CROP_MARGIN * max(x2 - x1, y2 - y1)
+    left, right = _span(x1 - margin, x2 + margin, whole[2])
+    top, bottom = _span(y1 - margin, y2 + margin, whole[3])
+    return left, top, right, bottom
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:
