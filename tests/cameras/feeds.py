@@ -60,8 +60,14 @@ class FeedBench:
     def value(self, name: str) -> float:
         return self.metrics.value(f"visionedge_{name}", {"camera": NAME})
 
-    def stuck(self) -> bool:
-        return self.feed.stuck
+    def wait_until_stuck(self) -> None:
+        """Wait until the feed asks for a restart of the process."""
+        ticks = threading.Event()
+        for _ in range(1000):
+            if self.feed.stuck:
+                return
+            ticks.wait(DEADLINE_S / 1000)
+        raise AssertionError(f"{self.feed.abandoned} threads were given up: {self.states.seen}")
 
     def _make(self, settings: CameraSettings, halt: threading.Event) -> CameraSource:
         return next(self._next, self.cameras[-1])

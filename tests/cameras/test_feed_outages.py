@@ -1,6 +1,7 @@
 """The feed in foul weather: lost, refused, frozen, damaged, and parked cameras."""
 
 import logging
+from typing import Final
 
 import pytest
 from tests.cameras.feeds import FeedBench, started
@@ -11,7 +12,8 @@ from visionedge.errors import CameraUnavailable
 from visionedge.runtime.clock import FakeClock
 from visionedge.settings import FileCamera, StreamCamera
 
-_SECRET = "s3cret"
+_SECRET: Final = "s3cret"
+_SLACK_S: Final = 0.2
 
 
 def _lost(detail: str = "the cable is out") -> CameraUnavailable:
@@ -74,11 +76,11 @@ def test_a_password_is_in_no_log_line_and_no_state(caplog: pytest.LogCaptureFixt
 
 def test_a_grab_that_never_returns_is_given_up_and_another_source_begins() -> None:
     parked, fresh = FakeCamera(picture(1), timeout_s=0.05), FakeCamera()
-    with started(FeedBench(parked, fresh, slack_s=0.05)) as bench:
+    parked.hang("grab", after=1)
+    with started(FeedBench(parked, fresh, slack_s=_SLACK_S)) as bench:
         bench.take()
-        parked.hang("grab")
         detail = bench.states.wait_for(CameraState.LOST)
-        assert "did not return within 0.1 s" in detail
+        assert "did not return within 0.25 s" in detail
         fresh.send(picture(7))
         frame = bench.take()
         assert (int(frame.image[0, 0, 0]), frame.seq) == (7, 1)
@@ -90,12 +92,13 @@ def test_a_grab_that_never_returns_is_given_up_and_another_source_begins() -> No
 def test_a_source_that_was_given_up_is_closed_by_its_own_thread(call: str) -> None:
     parked, fresh = FakeCamera(picture(1), timeout_s=0.05), FakeCamera(picture(7))
     parked.hang(call)
-    with started(FeedBench(parked, fresh, slack_s=0.05)) as bench:
+    with started(FeedBench(parked, fresh, slack_s=_SLACK_S)) as bench:
         assert int(bench.take().image[0, 0, 0]) == 7
         assert parked.closed == 0
         parked.let_go()
         parked.wait_until("closed")
         assert parked.closed_by == "camera-line-1"
+        assert parked.retrieved == (call == "retrieve")
         assert not bench.slots.is_waiting("line-1")
 
 
@@ -104,10 +107,11 @@ def test_a_close_that_never_returns_does_not_hold_up_the_feed(
 ) -> None:
     monkeypatch.setattr("visionedge.cameras.guard._CLOSE_TIMEOUT_S", 0.05)
     parked, fresh = FakeCamera(picture(1), timeout_s=0.05), FakeCamera(picture(7))
-    with started(FeedBench(parked, fresh, slack_s=0.05)) as bench:
-        bench.take()
-        parked.hang("close")
-        parked.send(_lost())
+    parked.hang("close")
+    parked.send(_lost())
+    with started(FeedBench(parked, fresh, slack_s=_SLACK_S)) as bench:
+        bench.states.wait_for(CameraState.LOST)
+        bench.states.wait_for(CameraState.RUNNING, 2)
         assert int(bench.take().image[0, 0, 0]) == 7
         assert bench.feed.abandoned == 1
 
@@ -117,19 +121,13 @@ def test_too_many_parked_calls_ask_for_a_restart_and_no_more_are_made() -> None:
     for camera in cameras:
         camera.hang("open")
     spare = FakeCamera(picture(7))
-    with started(FeedBench(*cameras, spare, slack_s=0.02)) as bench:
-        for camera in cameras:
-            camera.wait_until("hung")
-        assert bench.feed.abandoned >= MAX_PARKED - 1
-        bench.states.wait_for(CameraState.LOST)
-        assert bench.slots.take(0.3) is None
-        assert bench.stuck()
+    with started(FeedBench(*cameras, spare, slack_s=_SLACK_S)) as bench:
+        bench.wait_until_stuck()
+        assert bench.feed.abandoned == MAX_PARKED
         assert spare.opened == 0
         cameras[0].let_go()
         assert int(bench.take().image[0, 0, 0]) == 7
-        assert not bench.stuck()
-        for camera in cameras:
-            camera.let_go()
+        assert not bench.feed.stuck
 
 
 def test_a_camera_can_be_removed_while_it_opens() -> None:
@@ -144,6 +142,20 @@ def test_a_camera_can_be_removed_while_it_opens() -> None:
         assert bench.feed.stop(DEADLINE_S)
         assert not bench.slots.is_waiting("line-1")
         assert bench.states.names() == [CameraState.OPENING]
+
+
+def test_a_feed_that_was_stopped_reports_nothing_more() -> None:
+    camera = FakeCamera(picture(1))
+    bench = FeedBench(camera)
+    with started(bench):
+        bench.take()
+        camera.hang("grab")
+        camera.wait_until("hung")
+        assert not bench.feed.stop(0.05)
+        camera.end()
+        camera.let_go()
+        assert bench.feed.stop(DEADLINE_S)
+    assert bench.states.names() == [CameraState.OPENING, CameraState.RUNNING]
 
 
 def test_a_picture_that_stands_still_is_a_lost_camera() -> None:

@@ -40,6 +40,7 @@ class FakeCamera:
         self._sent: deque[Image | Exception] = deque(frames)
         self._refusals: deque[CameraError] = deque()
         self._hanging = ""
+        self._spared = 0
         self._hung = False
         self._waiting = False
         self._is_open = False
@@ -49,6 +50,7 @@ class FakeCamera:
         """Frames that can be grabbed, or errors that a grab will raise."""
         with self._changed:
             self._sent.extend(items)
+            self._waiting = False
             self._changed.notify_all()
 
     def send_damaged(self) -> None:
@@ -64,10 +66,15 @@ class FakeCamera:
         with self._changed:
             self._refusals.extend(errors)
 
-    def hang(self, call: str) -> None:
-        """The next `open`, `grab`, `retrieve` or `close` does not return until `let_go`."""
+    def hang(self, call: str, after: int = 0) -> None:
+        """Let an `open`, `grab`, `retrieve` or `close` not return until `let_go`.
+
+        Args:
+            call: which.
+            after: how many of them still return before.
+        """
         with self._changed:
-            self._hanging = call
+            self._hanging, self._spared = call, after
             self._changed.notify_all()
 
     def let_go(self) -> None:
@@ -103,14 +110,15 @@ class FakeCamera:
             if not self._is_open:
                 raise CameraUnavailable("the fake camera is not open")
             self._grabbed = None
-            if not self._sent:
+            while not self._sent:
                 self._waiting = True
                 self._changed.notify_all()
-            if not self._changed.wait_for(
-                lambda: self._sent or self._hanging == "grab", self.traits.read_timeout_s
-            ):
-                raise CameraUnavailable("the fake camera sent nothing")
-            self._maybe_hang("grab")
+                if not self._changed.wait_for(
+                    lambda: self._sent or self._hanging == "grab", self.traits.read_timeout_s
+                ):
+                    raise CameraUnavailable("the fake camera sent nothing")
+                if not self._sent:
+                    self._maybe_hang("grab")
             self._waiting = False
             if isinstance(self._sent[0], CameraEnded):
                 raise self._sent[0]  # and stays, because an end is final
@@ -139,7 +147,11 @@ class FakeCamera:
             self._changed.notify_all()
 
     def _maybe_hang(self, call: str) -> None:
-        if self._hanging == call:
+        if self._hanging != call:
+            return
+        if self._spared:
+            self._spared -= 1
+        else:
             self._hung = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._hanging != call)

@@ -24,7 +24,7 @@ _DISK_TIMEOUT_S: Final = 30.0
 
 
 class _Reader(Protocol):
-    """What is played: `open` goes to the beginning, `advance` is False at the end."""
+    """What is played: `open` goes to the beginning; from the end on `advance` is False."""
 
     @property
     def fps(self) -> float:
@@ -63,7 +63,6 @@ class FileSource:
         self._reader: _Reader | None = None
         self._pacer = Pacer(0)
         self._open = False
-        self._ended = False
 
     def open(self) -> None:
         """Begin at the first frame.
@@ -82,7 +81,6 @@ class FileSource:
         fps = self._settings.fps or reader.fps or _DEFAULT_FPS
         self._pacer = Pacer(fps if self._settings.realtime else 0, self._halt, self._clock)
         self._open = True
-        self._ended = False
 
     def grab(self) -> None:
         """Go to the next frame, when it is due; from the last to the first in a loop.
@@ -94,10 +92,9 @@ class FileSource:
         if not self._open or self._reader is None:
             raise CameraUnavailable(f"{self._path} is not open")
         self._pacer.wait()
-        if not self._ended and self._reader.advance():
+        if self._reader.advance():
             return
-        if self._ended or not self._settings.loop:
-            self._ended = True
+        if not self._settings.loop:
             raise CameraEnded(f"{self._path} is played to its end")
         self._reader.open()
         self._reader.advance()
