@@ -21,8 +21,8 @@ from visionedge.uplink.sender import Pacing, Sender
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.supervisor import Patience
 
-SHORT = Deadlines(create_s=2, connect_s=4, twin_s=1, send_s=1, report_s=1)
-QUICK = Patience(first_pause_s=0.05, most_pause_s=0.2, lost_s=2)
+SHORT = Deadlines(create_s=2, connect_s=1.5, twin_s=1, send_s=1, report_s=1)
+QUICK = Patience(first_pause_s=0.05, most_pause_s=0.2, lost_s=2, close_s=1)
 
 
 class Module:

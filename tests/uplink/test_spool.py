@@ -209,6 +209,8 @@ def test_a_resolution_is_first_once_and_a_duplicate_ever_after(open_spool: OpenS
     assert spool.settle(resolution("e", Outcome.CORRECTED)) is Settled.DUPLICATE
     assert open_spool().settle(resolution("e")) is Settled.DUPLICATE
     assert spool.settle(resolution("never-ours")) is Settled.UNKNOWN
+    assert spool.was_settled("e")
+    assert not spool.was_settled("never-ours")
 
 
 def test_a_verdict_before_the_hubs_acknowledgement_settles_as_well(spool: Spool) -> None:

@@ -41,7 +41,6 @@ log: Final = logging.getLogger(__name__)
 _MOMENT_S: Final = 1.0
 """How long a send waits for a link that is just being renewed, as it is for each new token."""
 _TWIN_TRIES: Final = 3
-_CLOSE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,7 @@ class Patience:
     lost_s: float = 60.0
     stable_s: float = 60.0
     liveness_s: float = 600.0
+    close_s: float = 10.0
     drops_a_minute: int = 8
     max_failed_rebuilds: int = 0
     """In a row, until `on_stuck`; 0 is never."""
@@ -178,7 +178,7 @@ class SupervisedHub:
         finally:
             self._session = self._watch = None
             self._tell(connected=False)
-            session.close(_CLOSE_S)
+            session.close(self._patience.close_s)
 
     def _watch_over(self, worker: Worker, session: Session, watch: Watch) -> str:
         patience = self._patience
