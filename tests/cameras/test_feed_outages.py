@@ -85,7 +85,7 @@ def test_a_grab_that_never_returns_is_given_up_and_another_source_begins() -> No
         frame = bench.take()
         assert (int(frame.image[0, 0, 0]), frame.seq) == (7, 1)
         assert bench.feed.abandoned == 1
-        assert not bench.stuck()
+        assert not bench.feed.stuck
 
 
 @pytest.mark.parametrize("call", ["open", "grab", "retrieve"])
