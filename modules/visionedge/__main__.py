@@ -51,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         description="On-device vision that sends upstream only what it doubts. "
         "Without a command it runs the module.",
     )
+    # The environment is read here and handed down, so that nothing below depends on it unseen.
+    parser.set_defaults(environment=os.environ)
     parser.add_argument("--version", action="version", version=version("visionedge"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS.values():

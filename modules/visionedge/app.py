@@ -191,6 +191,8 @@ class App:
         workers = [self.reporter.worker, *self._linkup.workers]
         if self._pipeline:
             workers += self._pipeline.workers
+        if self._page:
+            workers.append(self._page.worker)
         stuck = [worker.name for worker in workers if worker.stuck]
         return stuck + [f"camera {name}" for name, feed in self.lineup.feeds.items() if feed.stuck]
 

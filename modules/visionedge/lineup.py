@@ -68,7 +68,8 @@ class Lineup:
         Raises:
             SettingsError: a model cannot be used; `fields` names it. Nothing has changed.
         """
-        models = {name: self._model(name, model) for name, model in settings.models.items()}
+        used = {camera.model for camera in settings.cameras.values()}
+        models = {name: self._model(name, settings.models[name]) for name in sorted(used)}
         pace = self._now.wiring.decider.pace if self._now else None
         wiring = Wiring(
             revision=revision,

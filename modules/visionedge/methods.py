@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from visionedge.entities import Outcome
 from visionedge.errors import SpoolUnavailable
 from visionedge.escalation.resolution import resolve
@@ -18,7 +16,7 @@ from visionedge.telemetry import Telemetry
 from visionedge.uplink.hub import MethodAnswer
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.spool_rows import Settled
-from visionedge.wire import Verdict, Verdicts
+from visionedge.wire import InvalidMessage, Verdict, Verdicts
 
 log: Final = logging.getLogger(__name__)
 _WORDS: Final = {
@@ -56,13 +54,13 @@ class Methods:
             return MethodAnswer(404, {"error": f"no method `{name[:64]}`; there are: {known}"})
         try:
             return method(payload)
-        except ValidationError as error:
-            return MethodAnswer(400, {"error": "payload refused", "fields": _fields(error)})
+        except InvalidMessage as error:
+            return MethodAnswer(400, {"error": "payload refused", "fields": error.fields})
         except SpoolUnavailable as error:
             return MethodAnswer(503, {"error": str(error)})
 
     def _apply_verdict(self, payload: Any) -> MethodAnswer:  # noqa: ANN401 - JSON from outside
-        verdicts = Verdicts.model_validate(payload).verdicts
+        verdicts = Verdicts.read(payload).verdicts
         return MethodAnswer(200, {"results": [self._settle(verdict) for verdict in verdicts]})
 
     def _settle(self, verdict: Verdict) -> dict[str, str]:
@@ -82,8 +80,3 @@ class Methods:
             "status": _WORDS[settled],
             "outcome": resolution.outcome,
         }
-
-
-def _fields(error: ValidationError) -> dict[str, str]:
-    listed = error.errors(include_url=False, include_input=False, include_context=False)
-    return {".".join(str(part) for part in item["loc"]): item["msg"] for item in listed[:20]}

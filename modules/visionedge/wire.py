@@ -13,9 +13,9 @@ a newer verifier may say more than we understand. What goes out has no unknown f
 This file needs pydantic only: the cloud half imports it and nothing else of the module.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Box = Annotated[tuple[Unit, Unit, Unit, Unit], Field(description="x1, y1, x2, y2, normalised 0..1")]
@@ -26,6 +26,17 @@ Hex256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MAX_OBJECTS: Final = 1000
 MAX_MESSAGE_BYTES: Final = 240 * 1024
 """Body plus properties. IoT Hub takes 256 KiB and edgeHub adds its own properties to that."""
+
+
+_MAX_LISTED: Final = 20
+
+
+class InvalidMessage(ValueError):
+    """What came in is not what its schema says; `fields` names what is wrong, by path."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{path}: {reason}" for path, reason in fields.items()))
+        self.fields = fields
 
 
 class Message(BaseModel):
@@ -39,6 +50,24 @@ class Message(BaseModel):
     def encode(self) -> bytes:
         """The message as compact JSON, UTF-8."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+    @classmethod
+    def read(cls, payload: Any) -> Self:  # noqa: ANN401 - whatever JSON gave
+        """The message in parsed JSON.
+
+        Raises:
+            InvalidMessage: each bad field is named.
+        """
+        try:
+            return cls.model_validate(payload)
+        except ValidationError as error:
+            listed = error.errors(include_url=False, include_input=False, include_context=False)
+            raise InvalidMessage(
+                {
+                    ".".join(str(p) for p in item["loc"]): item["msg"]
+                    for item in listed[:_MAX_LISTED]
+                }
+            ) from None
 
 
 class DetectedObject(Message):

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Final
 
 from demo.gallery import Gallery
-from demo.module import ModuleProcess
+from demo.module import ModuleRun
 from demo.oracle import LineOracle
 from devhub import DevHub
 from devhub.verdicts import Sighting
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     oracle = _oracle(gallery)
     with DevHub() as hub, Verifier(hub, oracle, delay_s=args.verdict_delay) as verifier:
         hub.on_message(gallery.receive)
-        module = ModuleProcess(_arguments(args), _environment(hub, folder), folder)
+        module = ModuleRun(_arguments(args), _environment(hub, folder), folder)
         print(f"hub on {hub.address}, module {module.pid}, its log in {module.log}", flush=True)
         code = _watch(module, hub, args, stop)
         if code is None:
@@ -101,7 +101,7 @@ def _oracle(gallery: Gallery) -> Any:  # noqa: ANN401 - devhub's Oracle
 
 
 def _watch(
-    module: ModuleProcess, hub: DevHub, args: argparse.Namespace, stop: threading.Event
+    module: ModuleRun, hub: DevHub, args: argparse.Namespace, stop: threading.Event
 ) -> int | None:
     """Play the outage and edgeAgent until the module ends; None when we were told to stop."""
     began = time.monotonic()
@@ -124,7 +124,7 @@ def _watch(
 
 def _report(
     args: argparse.Namespace,
-    module: ModuleProcess,
+    module: ModuleRun,
     hub: DevHub,
     verifier: Verifier,
     gallery: Gallery,

@@ -13,7 +13,7 @@ from typing import Any, Final
 _RESTART_PAUSE_S: Final = 1.0
 
 
-class ModuleProcess:
+class ModuleRun:
     """Runs `python -m visionedge run` and keeps it running.
 
     Args:

@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
     stop = _stop_on_signals()
     layers = [
         settings.from_file(args.config) if args.config else {},
-        settings.from_environment(os.environ),
+        settings.from_environment(args.environment),
         _from_arguments(args),
     ]
     # Errors in the settings must be readable before the settings name a log level.
     log.configure("INFO")
-    app = App(layers, environment=os.environ)
+    app = App(layers, environment=args.environment)
     summary = Summary(app)
     try:
         app.start()

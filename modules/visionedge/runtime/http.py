@@ -66,7 +66,7 @@ class HttpServer:
                 else "set http.port to a free port, or to 0 for none",
             ) from None
         self._server.timeout = _POLL_S
-        self._worker = Worker("http", self._serve, stuck_after_s=30)
+        self.worker: Final = Worker("http", self._serve, stuck_after_s=30)
 
     @property
     def port(self) -> int:
@@ -75,11 +75,11 @@ class HttpServer:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._worker.start()
+        self.worker.start()
 
     def stop(self, timeout_s: float) -> None:
         """Stop answering and let the port go."""
-        self._worker.stop(timeout_s)
+        self.worker.stop(timeout_s)
         self._server.server_close()
 
     def _serve(self, worker: Worker) -> None:
