@@ -52,7 +52,7 @@ def color_classifier(
     if softmax:
         nodes.append(helper.make_node("Softmax", ["logits"], ["scores"], axis=1))
         last = "scores"
-    constants = [numpy_helper.from_array(np.ascontiguousarray(weights.T), "weights")]
+    constants = [numpy_helper.from_array(np.ascontiguousarray(weights.T, np.float32), "weights")]
     return _model(nodes, constants, input_shape, {last: (1, len(weights))}, metadata, producer)
 
 

@@ -106,14 +106,15 @@ def test_what_is_predicted_keeps_the_rules_of_entities(head: str) -> None:
         assert len(found) > 0
 
 
+any_number, unit = st.floats(width=32), st.floats(0, 1, width=32)
 outputs_of_any_kind = st.one_of(
-    arrays(np.float32, array_shapes(max_dims=5, max_side=9), elements=st.floats(width=32)),
-    arrays(np.float32, st.just((1, 6, CELLS)), elements=st.floats(width=32), fill=st.floats(0, 1, width=32)),
-    arrays(np.float32, st.just((1, CELLS, 7)), elements=st.floats(width=32), fill=st.floats(0, 1, width=32)),
+    arrays(np.float32, array_shapes(max_dims=5, max_side=9), elements=any_number),
+    arrays(np.float32, st.just((1, 6, CELLS)), elements=any_number, fill=unit),
+    arrays(np.float32, st.just((1, CELLS, 7)), elements=any_number, fill=unit),
     arrays(np.int64, array_shapes(max_dims=3)),
     st.lists(st.dictionaries(st.text(max_size=2), st.floats()), max_size=2),
     st.none(),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("head", CASES)
@@ -125,8 +126,7 @@ def test_no_output_crashes_a_decode_or_gives_a_box_outside_the_frame(
     _, geometry = adapter.preprocess(FRAME)
     try:
         found = adapter.decode([output], geometry)
-    except ModelRunError as error:
-        assert error.hint
+    except ModelRunError:
         return
     assert np.isfinite(found.confidence).all()
     if isinstance(found, Detections):

@@ -62,7 +62,7 @@ def test_suppression_equals_the_naive_loop(
 ) -> None:
     random = np.random.default_rng(seed)
     xyxy = some_boxes(count, seed)
-    confidence = random.integers(0, 50, count).astype(np.float32) / 50
+    confidence = (random.integers(0, 50, count) / 50).astype(np.float32)
     class_id = random.integers(0, classes, count).astype(np.int32)
     kept = nms(xyxy, confidence, class_id, limit, 1000)
     assert kept.tolist() == greedily(xyxy, confidence, class_id, limit)

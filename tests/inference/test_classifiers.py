@@ -113,9 +113,7 @@ def test_an_output_without_classes_is_an_error() -> None:
 
 def custom_vision(scores: dict[str, float], labels: list[str], **output: Any) -> Classification:  # noqa: ANN401 - any field
     best = np.array([["dog"]], dtype=object)
-    return classify(
-        [best, [scores]], "custom_vision_classification", labels=labels, output=output
-    )
+    return classify([best, [scores]], "custom_vision_classification", labels=labels, output=output)
 
 
 def test_custom_vision_scores_are_in_the_order_of_the_labels() -> None:

@@ -70,9 +70,9 @@ def test_a_stretch_scales_each_axis_by_itself() -> None:
 def test_a_crop_takes_the_middle() -> None:
     placement = place("crop", (640, 480), (224, 224))
     assert placement.cut == (80, 0, 560, 480)
-    assert placement.geometry.to_frame(np.array([[0, 0, 224, 224]], np.float32))[0] == pytest.approx(
-        [80, 0, 560, 480]
-    )
+    assert placement.geometry.to_frame(np.array([[0, 0, 224, 224]], np.float32))[
+        0
+    ] == pytest.approx([80, 0, 560, 480])
 
 
 def test_a_crop_after_a_larger_resize_takes_less_of_the_picture() -> None:

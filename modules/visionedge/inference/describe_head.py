@@ -62,7 +62,9 @@ def tell_head(signature: Signature, outputs: Outputs, size: tuple[int, int], lab
     tables = {n: a for n, a in arrays.items() if a.ndim == 3 and a.shape[0] == 1}
     if len(tables) == 1 and not any(a.ndim == 4 for a in arrays.values()):
         ((name, table),) = tables.items()
-        if (told := _detector(table[0].astype(np.float32), size, labels)) is not None:
+        rows = table[0].astype(np.float32)
+        # Where the labels contradict every reading, they are the likelier fault: the head says so.
+        if (told := _detector(rows, size, labels) or _detector(rows, size, 0)) is not None:
             several = {"output.name": name} if len(outputs) > 1 else {}
             return Told(told.head, told.why, {**told.fields, **several})
     elif len(outputs) == 1 and not tables and len(arrays) == 1:

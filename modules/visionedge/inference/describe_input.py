@@ -1,6 +1,6 @@
-"""How a model wants its pictures, where nobody wrote it down: metadata first, then custom.
+"""How a model wants its pictures, where nobody wrote it down: metadata first, then convention.
 
-The customs come from the exporters' own code. Detectors bring theirs with their head.
+The conventions come from the exporters' own code. Detectors bring theirs with their head.
 Classifiers do not, so the program that wrote the file is asked: Caffe, Core ML and Custom
 Vision feed OpenCV's raw pixels, 0 to 255 in BGR; PyTorch feeds RGB with the mean and
 deviation of ImageNet (torchvision's transforms); TensorFlow feeds RGB, 0 to 1. Whether
@@ -32,7 +32,7 @@ _IMAGENET: Final[Fields] = {
 _RANGES: Final[Mapping[str, Fields]] = {
     "NominalRange_0_255": RAW,
     "Normalized_0_1": UNIT,
-    "Normalized_1_1": {"scale": 1 / 127.5, "mean": (1.0,), "std": (1.0,)},
+    "Normalized_1_1": {"scale": 1 / 127.5, "mean": (1.0,), "std": ()},
 }
 _FORMATS: Final = {"bgr8": "bgr", "rgb8": "rgb", "gray8": "gray"}
 _RAW_WRITERS: Final = ("onnx-caffe2", "onnxmltools", "coremltools", "winmltools")
@@ -51,27 +51,27 @@ def from_metadata(metadata: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]
 def from_head(head: HeadName) -> Iterator[tuple[str, Any, str]]:
     """Fields that go with a head: name, value, origin."""
     for name, value in _HEADS[head].items():
-        yield name, value, f"custom of head {head}"
+        yield name, value, f"convention of head {head}"
 
 
 def from_exporter(
     producer: str, is_ultralytics: bool, is_planar: bool, channels: int
 ) -> Iterator[tuple[str, Any, str]]:
-    """Fields of a classifier that the custom of its exporter tells: name, value, origin."""
+    """Fields of a classifier that the convention of its exporter tells: name, value, origin."""
     if channels == 1:
         fields: Fields = {"color": "gray", **UNIT}
-        custom = "custom for one channel"
+        convention = "convention for one channel"
     elif is_ultralytics:
         fields = {"fit": "crop", "color": "rgb", **UNIT}
-        custom = "custom of Ultralytics classifiers"
+        convention = "convention of Ultralytics classifiers"
     elif producer.strip().lower() in _RAW_WRITERS:
         fields = {"color": "bgr", **RAW}
-        custom = f"custom of models written by {producer.strip()}"
+        convention = f"convention of models written by {producer.strip()}"
     elif not is_planar:
         fields = {"color": "rgb", **UNIT}
-        custom = "custom of models with channels last (TensorFlow)"
+        convention = "convention of models with channels last (TensorFlow)"
     else:
         fields = {"color": "rgb", **_IMAGENET}
-        custom = "custom of PyTorch classifiers (ImageNet mean and deviation)"
+        convention = "convention of PyTorch classifiers (ImageNet mean and deviation)"
     for name, value in fields.items():
-        yield name, value, custom
+        yield name, value, convention

@@ -1,4 +1,4 @@
-"""What a model's answers to a few pictures tell about how it wants to be fed.
+"""Show a model a few pictures: what its answers tell about how it wants to be fed.
 
 A network fed a hundredth of the range that it was trained on sees grey everywhere and
 says the same to every picture. So the pixel range of a model without metadata can be
@@ -11,6 +11,7 @@ The pictures are drawn, the same every time: noise whose amplitude falls with fr
 and whose colours vary mostly in brightness, as photographs do, with a few plain discs.
 """
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,13 +19,71 @@ from numpy.typing import NDArray
 
 from visionedge.entities import Image
 from visionedge.inference.calibration import softmax
+from visionedge.inference.card import InputCard
+from visionedge.inference.custom_vision import named_scores
+from visionedge.inference.image import InputWriter
+from visionedge.inference.session import Session
+from visionedge.inference.tensors import Outputs, squeezed
 
+Scores = NDArray[np.floating]
 _COUNT: Final = 12
 _SIZE_PX: Final = 256
 _SEED: Final = 20
 _FALL: Final = 1.2
 """Exponent by which amplitude falls with frequency; photographs lie around 1."""
 _SLACK: Final = 0.02
+
+
+class Probe:
+    """Asks one model. The pictures are drawn once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._spec = session.signature.inputs[0]
+
+    @cached_property
+    def _pictures(self) -> list[Image]:
+        return pictures()
+
+    def outputs(self, card: InputCard, count: int = _COUNT) -> list[Outputs]:
+        """What the model says to the first `count` pictures, prepared as `card` says.
+
+        Raises:
+            ModelCardError: the card does not fit the input.
+            ModelRunError: the model failed.
+        """
+        writer = InputWriter(card, self._spec)
+        answers = []
+        for picture in self._pictures[:count]:
+            writer.write(picture)
+            answers.append(self._session.run({self._spec.name: writer.tensor}))
+        return answers
+
+    def size(self, card: InputCard) -> tuple[int, int]:
+        """Width and height that pictures are brought to, pixels."""
+        return InputWriter(card, self._spec).size
+
+    def scores(self, card: InputCard, output: str | None) -> Scores:
+        """What a classifier says to all pictures: (pictures, classes).
+
+        Args:
+            card: how they are prepared.
+            output: which output to read; None is the first that can hold one number a class.
+        """
+        names = [spec.name for spec in self._session.signature.outputs]
+        wanted = [names.index(output)] if output in names else range(len(names))
+        answers = self.outputs(card)
+        return np.array([_class_scores([said[i] for i in wanted]) for said in answers])
+
+
+def _class_scores(outputs: Outputs) -> Scores:
+    for output in outputs:
+        if (by_name := named_scores(output)) is not None:
+            return np.array([by_name[name] for name in sorted(by_name)])
+        scores = squeezed(output, 1) if isinstance(output, np.ndarray) else None
+        if scores is not None and scores.dtype.kind == "f" and scores.size:
+            return scores
+    return np.zeros(1)
 
 
 def pictures() -> list[Image]:
@@ -58,17 +117,17 @@ def _noise(random: np.random.Generator) -> NDArray[np.float64]:
     return noise
 
 
-def are_probabilities(scores: NDArray[np.floating]) -> bool:
+def are_probabilities(scores: Scores) -> bool:
     """True if all of (pictures, classes) lie between 0 and 1."""
     return bool(scores.min() >= -_SLACK and scores.max() <= 1 + _SLACK)
 
 
-def sum_to_one(scores: NDArray[np.floating]) -> bool:
+def sum_to_one(scores: Scores) -> bool:
     """True if the classes of every picture sum to one."""
     return bool(np.allclose(scores.sum(axis=1), 1, atol=_SLACK))
 
 
-def spread(scores: NDArray[np.floating]) -> float:
+def spread(scores: Scores) -> float:
     """How much the answers to the pictures differ: 0 if all are alike.
 
     Args:
