@@ -16,6 +16,7 @@ from azure.iot.device import IoTHubModuleClient, Message, MethodResponse
 
 from devhub.__main__ import main
 from devhub.commands import COMMANDS
+from devhub.faults import FAULT_NAMES
 
 DEADLINE_S = 20
 Words = Callable[..., str]
@@ -218,3 +219,9 @@ def test_the_help_names_every_word(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     out = capsys.readouterr().out
     assert all(f"\n    {word} " in out for word in (*COMMANDS, "start", "stop"))
+
+
+def test_the_guide_names_every_fault_and_word() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "devhub.md").read_text()
+    missing = {name for name in (*COMMANDS, *FAULT_NAMES) if name not in guide}
+    assert not missing

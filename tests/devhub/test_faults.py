@@ -55,6 +55,9 @@ def test_all_faults_are_at_rest_in_a_new_hub(devhub: DevHub) -> None:
         ({"latency_s": -1}, "latency_s cannot be -1"),
         ({"latency_s": "slow"}, "latency_s cannot be 'slow'"),
         ({"poison_output": 3}, "poison_output cannot be 3"),
+        ({"latency_s": float("nan")}, "latency_s cannot be nan"),
+        ({"drop_at_publish": float("inf")}, "drop_at_publish cannot be inf"),
+        ({"connack_code": 6}, "connack_code cannot be 6"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused_and_nothing_changes(
@@ -364,6 +367,20 @@ def test_a_rotated_authority_fails_old_clients_and_serves_new_ones(
     devhub.wait(lambda: "tls-failed" in devhub.last_events())
     new_client().connect()
     devhub.wait(lambda: devhub.connections == ("visionedge",))
+
+
+def test_a_fault_takes_the_type_of_its_attribute(devhub: DevHub) -> None:
+    faults = devhub.set_faults(drop_at_publish=True, latency_s=1, lose_puback=3, no_tls=True)
+    assert (faults.drop_at_publish, faults.latency_s) == (1, 1.0)
+    assert not isinstance(faults.drop_at_publish, bool)
+    assert (faults.lose_puback, faults.no_tls) == (3, True)
+
+
+def test_a_cut_ends_a_handshake_that_has_begun(devhub: DevHub) -> None:
+    with socket.create_connection((devhub.address, 8883), timeout=DEADLINE_S) as half:
+        devhub.wait(lambda: devhub.tcp_count == 1)
+        devhub.cut()
+        assert half.recv(1) == b""
 
 
 def test_a_hub_that_refuses_tcp_keeps_its_address(devhub: DevHub) -> None:

@@ -49,6 +49,16 @@ def test_a_hub_is_started_once() -> None:
         hub.start()
 
 
+def test_a_hub_that_is_not_started_says_so() -> None:
+    hub = DevHub()
+    for use in (hub.environment, hub.cut, lambda: hub.patch_desired({}), lambda: hub.address):
+        with pytest.raises(HubClosed, match="not started"):
+            use()
+    with pytest.raises(HubClosed, match="not started"):
+        hub.invoke_method("x")
+    hub.close()
+
+
 def test_an_address_can_be_chosen_and_is_taken_by_one_hub(devhub: DevHub) -> None:
     address = devhub.address
     before = set(Path(devhub.ca_file.parent.parent).glob("devhub-*"))

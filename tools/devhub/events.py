@@ -27,7 +27,16 @@ _CALLBACK_BACKLOG = 256
 
 @dataclass(frozen=True, slots=True)
 class HubEvent:
-    """One thing that happened, as the command prints it."""
+    """One thing that happened, as the command prints it.
+
+    Attributes:
+        at: UTC.
+        kind: listening, tls-failed, refused, connected, disconnected, subscribed, unsubscribed,
+            message, twin-get, reported, report-refused, desired, method, input, workload, faults,
+            muted or tcp-failed.
+        module_id: Whom it is about, or "".
+        detail: The rest, for people to read.
+    """
 
     at: dt.datetime
     kind: str

@@ -13,6 +13,7 @@ the token's `se`.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
@@ -20,6 +21,8 @@ from typing import TypeAlias
 Times: TypeAlias = bool | int
 
 FaultValue: TypeAlias = bool | int | float | str
+
+_LAST_CONNACK_CODE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,12 @@ class FaultPanel:
         """Changes attributes; with `clear`, all others go back to rest.
 
         Raises:
-            ValueError: No fault has that name, or the value has the wrong type.
+            ValueError: No fault has that name, or the value does not fit.
         """
-        _check(changes)
+        fitting = {name: _fitting(name, value) for name, value in changes.items()}
         before = self._faults
         # The names and types were checked just above.
-        after = replace(Faults() if clear else before, **changes)  # type: ignore[arg-type]
+        after = replace(Faults() if clear else before, **fitting)  # type: ignore[arg-type]
         self._faults = after
         self._changed.set()
         self._changed = asyncio.Event()
@@ -146,12 +149,22 @@ class FaultPanel:
         return self.take(name) and not getattr(self._faults, name)
 
 
-def _check(changes: Mapping[str, FaultValue]) -> None:
-    rest = Faults()
-    for name, value in changes.items():
-        if name not in FAULT_NAMES:
-            raise ValueError(f"no fault is called {name!r}; there are {', '.join(FAULT_NAMES)}")
-        default = getattr(rest, name)
-        fits = isinstance(value, str) if isinstance(default, str) else not isinstance(value, str)
-        if not fits or (not isinstance(value, str) and value < 0):
-            raise ValueError(f"{name} cannot be {value!r}; at rest it is {default!r}")
+def _fitting(name: str, value: FaultValue) -> FaultValue:
+    """The value in the type of its attribute."""
+    if name not in FAULT_NAMES:
+        raise ValueError(f"no fault is called {name!r}; there are {', '.join(FAULT_NAMES)}")
+    rest: FaultValue = getattr(Faults(), name)
+    refused = ValueError(f"{name} cannot be {value!r}; at rest it is {rest!r}")
+    if isinstance(rest, str) or isinstance(value, str):
+        if not (isinstance(rest, str) and isinstance(value, str)):
+            raise refused
+        return value
+    if (
+        not math.isfinite(value)
+        or value < 0
+        or (name == "connack_code" and value > _LAST_CONNACK_CODE)
+    ):
+        raise refused
+    if isinstance(rest, bool):
+        return value if isinstance(value, int) else bool(value)
+    return type(rest)(value)

@@ -7,7 +7,6 @@ lose its address to another.
 """
 
 import asyncio
-import errno
 import random
 import socket
 import ssl
@@ -21,6 +20,7 @@ MQTT_TLS_PORT = 8883
 _HANDSHAKE_TIMEOUT_S = 10.0
 _SHUTDOWN_TIMEOUT_S = 1.0
 _BACKLOG = 128
+_ACCEPT_PAUSE_S = 0.1
 _LAST_HOST = 250
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -91,8 +91,8 @@ class Listener:
         self._panel = panel
         self._feed = feed
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._mute: set[socket.socket] = set()
         panel.watch(self._faults_changed)
 
@@ -102,28 +102,28 @@ class Listener:
             return
         self._socket = self._claim.tcp_socket()
         self._socket.listen(_BACKLOG)
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._socket))
+        self._watch()
 
     def refuse(self) -> None:
         """Stops listening, so that new connections are refused; open ones live on."""
-        if self._accepting:
-            self._accepting.cancel()
         if self._socket:
             # The loop must let go of the descriptor before another socket can get its number.
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
-        self._accepting = self._socket = None
+            self._socket = None
 
     async def close(self) -> None:
         """Stops listening and ends every connection."""
         self.refuse()
-        self.drop_mute()
+        self.drop_unready()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    def drop_mute(self) -> None:
-        """Closes the connections that were accepted and never spoken to."""
+    def drop_unready(self) -> None:
+        """Closes the connections that are not yet served: in their handshake, or left mute."""
+        for task in self._handshakes:
+            task.cancel()
         for sock in self._mute:
             sock.close()
         self._mute.clear()
@@ -135,43 +135,60 @@ class Listener:
             else:
                 self.open()
         if before.no_tls and not after.no_tls:
-            self.drop_mute()
+            self.drop_unready()
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _watch(self) -> None:
+        if self._socket:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept, self._socket)
+
+    def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _peer = await loop.sock_accept(listening)
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ECONNABORTED):
-                    raise
-                self._feed.emit("tcp-failed", "", str(error))
-                await asyncio.sleep(0.1)
-                continue
-            self.accepted += 1
-            if self._panel.now.no_tls:
-                self._mute.add(sock)
-                self._feed.emit("muted", "", "TCP accepted, no TLS will come")
-                continue
-            task = loop.create_task(self._connection(sock))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+        try:
+            sock, _peer = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # Out of descriptors: the socket stays readable, so look again a little later.
+            self._feed.emit("tcp-failed", "", str(error))
+            loop.remove_reader(listening)
+            loop.call_later(_ACCEPT_PAUSE_S, self._watch)
+            return
+        sock.setblocking(False)
+        self.accepted += 1
+        if self._panel.now.no_tls:
+            self._mute.add(sock)
+            self._feed.emit("muted", "", "TCP accepted, no TLS will come")
+            return
+        task = loop.create_task(self._connection(sock))
+        for tasks in (self._connections, self._handshakes):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def _connection(self, sock: socket.socket) -> None:
+        try:
+            reader, writer = await self._handshake(sock)
+        except OSError as error:  # ssl.SSLError and ConnectionError are OSErrors
+            self._feed.emit("tls-failed", "", str(error))
+            return
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        if task := asyncio.current_task():
+            self._handshakes.discard(task)
+        await self._serve(reader, writer)
+
+    async def _handshake(
+        self, sock: socket.socket
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         await self._panel.until(lambda faults: not faults.freeze)
-        try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol,
-                sock,
-                ssl=self.tls,
-                ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
-                ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
-            )
-        except OSError as error:  # ssl.SSLError and ConnectionError are OSErrors
-            self._feed.emit("tls-failed", "", str(error))
-            return
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        await self._serve(reader, writer)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            sock,
+            ssl=self.tls,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
+            ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

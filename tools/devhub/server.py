@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from devhub.authority import Authority
 from devhub.edge import EdgeHub
+from devhub.errors import HubClosed
 from devhub.events import Feed
 from devhub.faults import FaultPanel, Faults, FaultValue
 from devhub.ledger import MessageLedger
@@ -54,21 +55,25 @@ class Server:
     @property
     def address(self) -> str:
         """The loopback address that is served on."""
+        self._require_open()
         return self._claim.address
 
     @property
     def ca_file(self) -> Path:
         """The authority's certificate, PEM."""
+        self._require_open()
         return self._folder / "ca.pem"
 
     @property
     def workload_socket(self) -> Path:
         """The workload API's unix socket."""
+        self._require_open()
         return self._folder / "workload.sock"
 
     @property
     def accepted(self) -> int:
         """TCP connections accepted so far."""
+        self._require_open()
         return self._listener.accepted
 
     def open(self, address: str | None) -> None:
@@ -98,10 +103,14 @@ class Server:
 
     def call(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Calls a function on the loop and returns what it returns."""
+        self._require_open()
         return self._loop.call(function, *arguments)
 
     def submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Starts a coroutine on the loop."""
+        """Starts a coroutine on the loop; cancelling the future cancels it."""
+        if not self._opened:
+            coroutine.close()
+        self._require_open()
         return self._loop.submit(coroutine)
 
     def set_faults(self, changes: Mapping[str, FaultValue], *, clear: bool) -> Faults:
@@ -119,7 +128,7 @@ class Server:
 
         def drop() -> None:
             self._drop("the hub dropped the link")
-            self._listener.drop_mute()
+            self._listener.drop_unready()
 
         self.call(drop)
 
@@ -143,8 +152,12 @@ class Server:
 
         self.call(rotate)
 
+    def _require_open(self) -> None:
+        if not self._opened:
+            raise HubClosed("the hub is not started: use `with DevHub() as hub`")
+
     def _wait(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return self._loop.submit(coroutine).result(_CALL_TIMEOUT_S)
+        return self.submit(coroutine).result(_CALL_TIMEOUT_S)
 
     async def _open(self) -> None:
         self._issue()
