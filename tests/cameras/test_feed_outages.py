@@ -152,6 +152,7 @@ def test_a_feed_that_was_stopped_reports_nothing_more() -> None:
         camera.hang("grab")
         camera.wait_until("hung")
         assert not bench.feed.stop(0.05)
+        assert bench.value("camera_up") == 0
         camera.end()
         camera.let_go()
         assert bench.feed.stop(DEADLINE_S)

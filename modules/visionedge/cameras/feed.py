@@ -110,7 +110,8 @@ class CameraFeed:
         self._go.set()
         self._lock = threading.Lock()
         self._guard: Guard | None = None
-        self._parked: list[Guard] = []
+        # The one in use, and those given up whose call has not returned.
+        self._guards: list[Guard] = []
         self._state: CameraState | None = None
         self._opened_before = False
         self._running_ns: int | None = None
@@ -129,7 +130,7 @@ class CameraFeed:
     @property
     def stuck(self) -> bool:
         """True while so many calls are parked that only a new process helps (EXIT_STUCK)."""
-        return sum(guard.parked for guard in self._parked) >= MAX_PARKED
+        return sum(guard.parked for guard in self._guards) >= MAX_PARKED
 
     def start(self) -> "CameraFeed":
         """Begin to open the camera; returns itself."""
@@ -158,6 +159,7 @@ class CameraFeed:
             self._go.set()
         ended = self._worker.stop(timeout_s)
         self._intake.withdraw()
+        self._up.set(0)
         return ended
 
     def _run(self, worker: Worker) -> None:
@@ -208,11 +210,11 @@ class CameraFeed:
 
     def _usable_guard(self) -> Guard:
         """The guard as it is, or one with a new source where the old one was given up."""
-        self._parked = [guard for guard in self._parked if guard.parked]
         if self._guard is None or self._guard.given_up:
             source = self._make(self._settings, self._halt)
             self._guard = Guard(source, self._caller, self._clock, self._slack_s)
-            self._parked.append(self._guard)
+            parked = [guard for guard in self._guards if guard.parked]
+            self._guards = [*parked, self._guard]
         return self._guard
 
     def _take(self, shot: Shot, live: bool) -> None:
@@ -259,6 +261,7 @@ class CameraFeed:
     def _crashed(self, _: Worker, error: Exception) -> None:
         self._crashes.inc()
         self._running_ns = None
+        self._lost_ns = self._lost_ns or self._clock.ns()
         self._change(CameraState.LOST, redact(repr(error)))
 
     def _change(self, state: CameraState, detail: str) -> None:
