@@ -83,11 +83,16 @@ class _Camera:
             latency=self.latencies.percentiles(),
         )
 
-    def _labels(self, kept: int) -> dict[str, int]:
+    def seen(self) -> Counter[str]:
+        """Objects, or frames of a class, by label."""
         counts: Counter[str] = Counter()
         for labels, classes in self.classes.items():
             for class_id, count in classes.items():
                 counts[label_of(labels, class_id)[:_LABEL_CHARS]] += count
+        return counts
+
+    def _labels(self, kept: int) -> dict[str, int]:
+        counts = self.seen()
         named = dict(counts.most_common(kept))
         rest = counts.total() - sum(named.values())
         return {**named, _OTHER: rest} if rest else named
@@ -107,6 +112,7 @@ class Telemetry:
         self._resolutions: Counter[str] = Counter()
         self._recent = Latencies()
         self._total = Latencies()
+        self._seen: Counter[str] = Counter()
 
     def captured(self, camera_id: str, count: int = 1) -> None:
         """Count frames that a camera gave."""
@@ -152,6 +158,11 @@ class Telemetry:
         with self._lock:
             return self._total.percentiles()
 
+    def total_seen(self) -> Counter[str]:
+        """What was predicted since the start, by label: objects, or frames of a class."""
+        with self._lock:
+            return sum((camera.seen() for camera in self._cameras.values()), Counter(self._seen))
+
     def resolved(self, outcome: Outcome) -> None:
         """Count one settled escalation."""
         with self._lock:
@@ -179,6 +190,7 @@ class Telemetry:
         with self._lock:
             start, self._start = self._start, now
             happened, self._cameras = self._cameras, {}
+            self._seen = sum((camera.seen() for camera in happened.values()), self._seen)
             resolutions, self._resolutions = self._resolutions, Counter()
         for name in cameras:
             happened.setdefault(name, _Camera())

@@ -255,3 +255,13 @@ def test_an_event_never_carries_a_password_and_is_never_too_long() -> None:
 def test_health_and_telemetry_are_worth_more_than_most_pictures() -> None:
     health = health_envelope("link", "lost", "", START)
     assert health.value > telemetry_envelope(close(Telemetry(START))).value > 0.5
+
+
+def test_what_was_seen_can_be_read_for_the_whole_run_across_windows() -> None:
+    telemetry = Telemetry(START)
+    telemetry.record(frame(), boxes(0.9, 0.8, 0.7, class_id=[0, 1, 0]), ACCEPT, 0.01)
+    close(telemetry)
+    telemetry.record(frame(), boxes(0.9, class_id=[1]), ACCEPT, 0.01)
+    assert telemetry.total_seen() == {"open": 2, "short": 2}
+    close(telemetry)
+    assert telemetry.total_seen() == {"open": 2, "short": 2}

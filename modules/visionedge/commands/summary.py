@@ -5,9 +5,11 @@ metrics page and the messages can never tell different stories.
 """
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from visionedge.app import App
+
+_MOST_LABELS: Final = 8
 
 
 class StatusLine:
@@ -64,6 +66,7 @@ class Summary:
                 "dropped": counts("visionedge_frames_dropped_total", "cause"),
                 "per_second": round(processed / max(app.uptime_s, 1e-9), 1),
             },
+            "seen": dict(app.telemetry.total_seen().most_common()),
             "latency_ms": latency.model_dump() if latency else None,
             "escalations": {
                 "decided": actions.get("escalate", 0),
@@ -91,6 +94,7 @@ class Summary:
             ("frames captured", str(d["frames"]["captured"])),
             ("frames processed", str(d["frames"]["processed"])),
             ("frames dropped", _listed(d["frames"]["dropped"])),
+            ("seen", _listed(dict(list(d["seen"].items())[:_MOST_LABELS]))),
             ("capture to decision", _latency(latency)),
             (
                 "escalated",

@@ -1,0 +1,105 @@
+"""`visionedge run` as its user meets it: exit codes, errors, signals, the summary."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.running import BUNDLE
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def run(folder: Path, *arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*_command(folder, settings), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=_environment(),
+        check=False,
+    )
+
+
+def _command(folder: Path, settings: dict[str, object]) -> list[str]:
+    document = {
+        "models": {"default": {"path": BUNDLE}},
+        "spool": {"path": str(folder / "spool.db")},
+        "uplink": {"kind": "local", "local_path": str(folder / "outbox")},
+        "http": {"port": 0},
+        **settings,
+    }
+    config = folder / "settings.json"
+    config.write_text(json.dumps(document))
+    return [sys.executable, "-m", "visionedge", "run", "--config", str(config)]
+
+
+def _environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if not name.startswith("IOTEDGE_")}
+
+
+def test_a_run_ends_by_itself_and_tells_how_it_went(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    done = run(tmp_path, "--seconds", "4", "--status", "--summary", str(summary))
+    assert done.returncode == 0, done.stderr
+    assert "capture to decision" in done.stdout
+    assert "escalations lost" in done.stdout
+    frames = json.loads(summary.read_text())["frames"]
+    assert 0 < frames["processed"] <= frames["captured"]
+
+
+def test_a_wrong_setting_ends_with_2_and_names_its_field(tmp_path: Path) -> None:
+    done = run(tmp_path, decision={"accept": 3})
+    assert done.returncode == 2
+    assert "decision.accept" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_model_is_named_with_the_mend(tmp_path: Path) -> None:
+    done = run(tmp_path, models={"default": {"path": "models/none-such"}})
+    assert done.returncode == 2
+    assert "models/none-such" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_the_mend(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(tmp_path, http={"port": port})
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_a_settings_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "--config", str(tmp_path / "none.json"))
+    assert done.returncode == 2
+    assert "none.json" in done.stderr
+
+
+def test_sigterm_ends_it_with_0_and_drains_into_the_outbox(tmp_path: Path) -> None:
+    command = [*_command(tmp_path, {"telemetry": {"interval_s": 3600}}), "--status"]
+    module = subprocess.Popen(command, stdout=subprocess.PIPE, env=_environment())
+    assert module.stdout is not None
+    try:
+        for line in module.stdout:
+            if b"processed" in line and b"processed 0" not in line:
+                break
+    finally:
+        module.send_signal(signal.SIGTERM)
+        _, _ = module.communicate(timeout=20)
+    assert module.returncode == 0
+    # The last window is closed and sent on the way out.
+    assert list((tmp_path / "outbox").glob("telemetry-*.jsonl"))
+
+
+def test_an_unknown_camera_source_says_what_it_is_not(tmp_path: Path) -> None:
+    done = run(tmp_path, "--source", "no-such-video.mp4", "--seconds", "3")
+    # A camera that is away is no reason to end: it may come back.
+    assert done.returncode == 0
+    assert "no-such-video.mp4" in done.stderr
