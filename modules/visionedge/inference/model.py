@@ -118,12 +118,12 @@ def load_model(path: Path, settings: ModelSettings, hints: Document | None = Non
     use_one_thread()
     bundle = find_bundle(path)
     given = merge(bundle.document(), hints or {})
-    session = Session(bundle.model, settings.providers, settings.intra_op_threads)
     sha256 = checked_sha256(bundle.model, given.get("sha256"))
-    described = describe(session, {**given, "sha256": sha256}, str(bundle.card or bundle.model))
+    session = Session(bundle.model, settings.providers, settings.intra_op_threads)
+    described = describe(session, given, str(bundle.card or bundle.model))
     model = LoadedModel(
         session,
-        described.card,
+        described.card.model_copy(update={"sha256": sha256}),
         origins=described.origins,
         bundle=bundle,
         limits=limits_of(settings),

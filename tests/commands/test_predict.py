@@ -1,0 +1,143 @@
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tests.inference.graphs import answers, color_classifier, saved
+
+from visionedge.commands import predict
+from visionedge.errors import ModelLoadError, SettingsError
+from visionedge.inference.image import read_image
+
+BLUE = np.full((60, 80, 3), (200, 20, 20), np.uint8)
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Path:
+    out = np.zeros((1, 6, 84))
+    out[0, :, 3] = [32, 32, 16, 8, 0.9, 0.1]
+    path = saved(answers({"output0": out}), tmp_path / "model" / "model.onnx")
+    path.with_name("labels.txt").write_text("bolt\nnut")
+    return path.parent
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for name in ("b.png", "a.JPG", "more/a.png"):
+        cv2.imwrite(str(folder / name), BLUE)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def run(*arguments: str | Path) -> int:
+    parser = argparse.ArgumentParser()
+    predict.add_parser(parser.add_subparsers(dest="command"))
+    return predict.run(parser.parse_args(["predict", *map(str, arguments)]))
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_json_is_one_object_a_picture_in_its_own_pixels(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model", detector, "--json", pictures / "b.png") == 0
+    (document,) = lines(capsys)
+    assert document == {
+        "image": str(pictures / "b.png"),
+        "task": "detection",
+        "detections": [
+            {
+                "class_id": 0,
+                "label": "bolt",
+                "confidence": 0.9,
+                "box_xyxy": [30.0, 25.0, 50.0, 35.0],
+            }
+        ],
+    }
+
+
+def test_classes_are_the_five_best(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = np.linspace(-0.01, 0.01, 21, dtype=np.float32).reshape(7, 3)
+    weights[4] = [0.3, 0, -0.3]
+    model = saved(color_classifier(weights), tmp_path / "colors.onnx")
+    assert (
+        run("--model", model, "--color", "bgr", "--scale", "1", "--json", pictures / "b.png") == 0
+    )
+    (document,) = lines(capsys)
+    assert document["task"] == "classification"
+    assert [each["class_id"] for each in document["classes"]][0] == 4
+    assert len(document["classes"]) == 5
+    assert document["classes"][0]["label"] == "4"
+
+
+def test_folders_are_searched_and_other_files_left(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model", detector, "--json", pictures) == 0
+    names = [Path(each["image"]).relative_to(pictures).as_posix() for each in lines(capsys)]
+    assert names == ["a.JPG", "b.png", "more/a.png"]
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (pictures / "notes.txt", pictures / "missing.png", pictures / "b.png")
+    assert run("--model", detector, "--json", *arguments) == 4
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert "notes.txt" in captured.err
+    assert "missing.png" in captured.err
+
+
+def test_people_get_a_table(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--model", detector, pictures / "b.png") == 0
+    assert "bolt  0.900     30.0     25.0     50.0     35.0" in capsys.readouterr().out
+    assert run("--model", detector, "--floor", "0.95", pictures / "b.png") == 0
+    assert "nothing" in capsys.readouterr().out
+
+
+def test_annotated_pictures_are_written_each_under_its_own_name(
+    detector: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    assert run("--model", detector, "--out", out, pictures) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["a-2.png", "a.png", "b.png"]
+    drawn = read_image(out / "b.png")
+    assert drawn is not None
+    assert drawn.shape == BLUE.shape
+    assert (drawn != BLUE).any()
+
+
+def test_a_card_on_the_command_line_wins(
+    detector: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = tmp_path / "hints.json"
+    card.write_text('{"labels": ["screw", "nut"]}')
+    assert run("--model", detector, "--card", card, "--json", pictures / "b.png") == 0
+    assert lines(capsys)[0]["detections"][0]["label"] == "screw"
+
+
+def test_wrong_arguments_are_errors_that_say_so(
+    detector: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="--floor"):
+        run("--model", detector, "--floor", "2", pictures)
+    with pytest.raises(SettingsError, match="no picture in"):
+        run("--model", detector, tmp_path / "empty")
+    with pytest.raises(SettingsError, match="--out"):
+        run("--model", detector, "--out", tmp_path / "file" / "below", pictures)
+    with pytest.raises(ModelLoadError):
+        run("--model", tmp_path / "missing", pictures)
