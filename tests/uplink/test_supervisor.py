@@ -248,6 +248,19 @@ def test_too_many_failed_sessions_in_a_row_ask_for_an_end_once(
     assert stuck == ["3 sessions in a row failed, now by connect"]
 
 
+def test_sessions_that_open_and_are_lost_at_once_count_as_failed(
+    make_hub: MakeHub, world: FakeWorld, clock: FakeClock
+) -> None:
+    def lose(session: FakeSession) -> None:
+        session.link(connected=False)
+
+    stuck: list[str] = []
+    world.failures["twin"] = lose
+    make_hub(patience=Patience(max_failed_rebuilds=3, most_pause_s=2), on_stuck=stuck.append)
+    pass_time(clock, lambda: bool(stuck))
+    assert stuck == ["3 sessions in a row failed, now by lost"]
+
+
 def test_by_default_it_never_asks_for_an_end(
     make_hub: MakeHub, world: FakeWorld, clock: FakeClock
 ) -> None:

@@ -33,7 +33,6 @@ from visionedge.uplink.suspects import Suspects
 log: Final = logging.getLogger(__name__)
 _ROUND_S: Final = 15.0
 """Most seconds between two looks at what is overdue or expired."""
-_LONG_AGO_NS: Final = round(_ROUND_S * 1e9)
 _STUCK_AFTER_S: Final = 400.0
 """More than the longest send timeout."""
 
@@ -80,7 +79,7 @@ class Sender:
         self._retry = threading.Event()
         self._failing = False
         self._silence_ended = threading.Event()
-        self._looked_ns = self._clock.ns() - _LONG_AGO_NS
+        self._look_due_ns = self._clock.ns()
         self._drain_until_ns: int | None = None
         spool.wake_on_change(self._wake)
         self.worker = Worker(
@@ -123,11 +122,13 @@ class Sender:
         return self.worker.stop(timeout_s)
 
     def _run(self, worker: Worker) -> None:
-        while not worker.stopping:
+        while True:
             worker.beat()
             # Cleared before looking: what comes after the look sets it again.
             self._wake.clear()
             self._retry.clear()
+            if worker.stopping:
+                break
             pause_s = self._round()
             # New messages do not cut a back-off short: they would fail like the last one.
             self._clock.wait(self._retry if self._failing else self._wake, pause_s)
@@ -166,10 +167,9 @@ class Sender:
         """Now and then: expire, resend what is overdue, judge the link."""
         now_ns = self._clock.ns()
         resend_all = self._silence_ended.is_set()
-        due_ns = self._looked_ns + round(self._look_every_s() * 1e9)
-        if now_ns < due_ns and not resend_all:
+        if now_ns < self._look_due_ns and not resend_all:
             return
-        self._looked_ns = now_ns
+        self._look_due_ns = now_ns + round(self._look_every_s() * 1e9)
         self._silence_ended.clear()
         self._spool.expire()
         escalations = self._spool.backlog()[Kind.ESCALATION]

@@ -21,6 +21,7 @@ session and a fake clock.
 """
 
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -185,18 +186,19 @@ class SupervisedHub:
         opened_ns = self._clock.ns()
         lost_ns: int | None = None
         liveness = _Liveness(patience.liveness_s, self._clock, self._rng)
-        while not worker.stopping:
+        while True:
             worker.beat()
+            # Cleared before looking: what comes after the look sets it again.
             watch.attention.clear()
             now_ns = self._clock.ns()
-            if watch.cause:
-                return watch.cause
+            if worker.stopping or watch.cause:
+                return watch.cause or "stopped"
             if watch.changes_since(now_ns - 60 * 10**9) > 2 * patience.drops_a_minute:
                 return "drops"
             if session.connected:
                 lost_ns = None
                 self._tell(connected=True)
-                pause_s = liveness.keep(session, watch)
+                pause_s = min(liveness.keep(session, watch), self._proven_in_s(opened_ns))
             else:
                 lost_ns = lost_ns or now_ns
                 self._tell(connected=False)
@@ -205,14 +207,16 @@ class SupervisedHub:
                     return "lost"
             if liveness.failures >= _TWIN_TRIES:
                 return "twin"
-            stable_s = patience.stable_s - (self._clock.ns() - opened_ns) / 1e9
-            if stable_s <= 0:
-                self._backoff.reset()
-                self._failed_rebuilds = 0
-            else:
-                pause_s = min(pause_s, stable_s)
             self._clock.wait(watch.attention, pause_s)
-        return "stopped"
+
+    def _proven_in_s(self, opened_ns: int) -> float:
+        """Seconds until the session has lasted, and pauses start anew; infinite once it has."""
+        left_s = self._patience.stable_s - (self._clock.ns() - opened_ns) / 1e9
+        if left_s > 0:
+            return left_s
+        self._backoff.reset()
+        self._failed_rebuilds = 0
+        return math.inf
 
     def _tell(self, *, connected: bool) -> None:
         """Let senders through or not, and say it where it changes."""
