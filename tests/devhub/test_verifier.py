@@ -242,13 +242,26 @@ def test_what_waits_is_bounded_and_counted(devhub: DevHub, module: Module) -> No
 
 
 def test_what_is_remembered_is_bounded(devhub: DevHub, module: Module) -> None:
-    with verifying(devhub, max_remembered=2) as verifier:
-        for number in range(4):
-            module.escalate(escalation(f"e{number}"))
-        devhub.wait(lambda: verifier.counts.delivered == 4)
-        module.escalate(escalation("e0"))
-        devhub.wait(lambda: verifier.counts.delivered == 5)
+    asked: list[str] = []
+
+    def oracle(document: dict[str, Any]) -> list[Sighting]:
+        asked.append(document["id"])
+        return SEEN
+
+    with verifying(devhub, oracle=oracle, max_remembered=2) as verifier:
+        for turn, escalation_id in enumerate(("e0", "e1", "e2", "e0"), start=1):
+            module.escalate(escalation(escalation_id))
+            devhub.wait(lambda turn=turn: verifier.counts.delivered == turn)  # type: ignore[misc]
+    assert asked == ["e0", "e1", "e2", "e0"]
     assert verifier.counts.repeated == 0
+
+
+def test_what_is_forgotten_unanswered_is_counted(devhub: DevHub, module: Module) -> None:
+    with verifying(devhub, delay_s=60, max_remembered=2) as verifier:
+        for number in range(5):
+            module.escalate(escalation(f"e{number}"))
+        devhub.wait(lambda: verifier.counts.received == 5)
+        assert (verifier.counts.overflowed, verifier.pending) == (3, 2)
 
 
 def test_other_outputs_are_left_alone_and_bad_messages_counted(
