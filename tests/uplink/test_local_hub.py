@@ -58,6 +58,12 @@ def test_a_picture_lies_beside_its_line(hub: LocalHub, folder: Path) -> None:
     assert (folder / "images" / "e-1.jpg").read_bytes() == JPEG
 
 
+def test_an_escalation_that_is_sent_again_is_not_written_again(hub: LocalHub, folder: Path) -> None:
+    for _ in range(3):
+        hub.send(envelope(id="e-1", body=escalation_body()))
+    assert len(lines(folder, Kind.ESCALATION)) == 1
+
+
 def test_an_id_cannot_lead_out_of_the_folder(hub: LocalHub, folder: Path) -> None:
     hub.send(envelope(id="../../escape", body=escalation_body()))
     assert [path.name for path in (folder / "images").iterdir()] == ["escape.jpg"]

@@ -9,10 +9,15 @@ import binascii
 import json
 import os
 import threading
+from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from visionedge.entities import Envelope
+
+_REMEMBERED: Final = 10_000
+"""Ids; more than any window, and after a restart a line may come twice."""
 
 
 class MessageFolder:
@@ -28,18 +33,26 @@ class MessageFolder:
         self._max_bytes = max_bytes
         # As if much were written: what lies there from before is looked at first.
         self._written_bytes = max_bytes
+        self._written_ids: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, envelope: Envelope) -> None:
         """Write a message; when this returns, the disk has it.
 
+        An escalation that is sent again, because nobody has answered, is not written again.
+
         Raises:
             OSError: it has not; try again later.
         """
         with self._lock:
+            if envelope.id in self._written_ids:
+                return
             line = self._line(envelope)
             _append(self._folder / f"{envelope.kind}-{datetime.now(UTC):%Y%m%d}.jsonl", line)
             self._bound(len(line))
+            self._written_ids[envelope.id] = None
+            if len(self._written_ids) > _REMEMBERED:
+                self._written_ids.popitem(last=False)
 
     def _line(self, envelope: Envelope) -> bytes:
         """The message as a line, its picture as a file beside it."""
