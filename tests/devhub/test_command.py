@@ -28,8 +28,15 @@ class Hub:
     def __init__(self, control: Path, *options: str) -> None:
         self.control = control
         words = [sys.executable, "-m", "devhub", "--control", str(control), "start", *options]
+        # What a killed hub leaves behind goes with the folder of its control socket.
+        environment = {**os.environ, "TMPDIR": str(control.parent.parent)}
         self.running = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=environment,
         )
         self.wait_for("In another shell")
 

@@ -59,12 +59,14 @@ def test_a_hub_that_is_not_started_says_so() -> None:
     hub.close()
 
 
-def test_an_address_can_be_chosen_and_is_taken_by_one_hub(devhub: DevHub) -> None:
+def test_an_address_can_be_chosen_and_is_taken_by_one_hub(
+    devhub: DevHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     address = devhub.address
-    before = set(Path(devhub.ca_file.parent.parent).glob("devhub-*"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(AddressUnavailable, match=rf"{address}, port 8883"):
         DevHub(address=address).start()
-    assert set(Path(devhub.ca_file.parent.parent).glob("devhub-*")) <= before
+    assert list(tmp_path.iterdir()) == []
     devhub.close()
     with DevHub(address=address) as again:
         assert again.address == address
