@@ -138,3 +138,12 @@ def test_custom_vision_labels_must_be_the_models() -> None:
 def test_custom_vision_nan_is_an_error() -> None:
     with pytest.raises(ModelRunError, match="finite"):
         custom_vision({"cat": float("nan"), "dog": 0.5}, ["cat", "dog"])
+
+
+def test_labels_are_counted_behind_a_free_batch_dimension() -> None:
+    card = validated({"name": "m", "head": "classifier", "labels": ["a"]}, "test")
+    free = Signature(
+        (TensorSpec("data", (None, 3, 8, 8), FLOAT),), (TensorSpec("out", (None, 7), FLOAT),)
+    )
+    with pytest.raises(ModelCardError, match="1 labels for a model with 7 classes"):
+        build_adapter(card, free, LIMITS)

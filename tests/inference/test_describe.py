@@ -270,3 +270,39 @@ def test_a_whole_card_is_taken_as_it_is(tmp_path: Path) -> None:
     assert again.card == card
     assert isinstance(again.card, ModelCard)
     assert again.origins == {}
+
+
+def test_a_yolo_v5_export_with_names_and_no_task_is_read(tmp_path: Path) -> None:
+    written = {"names": "['bolt', 'nut']", "stride": "32"}
+    found = described(answers({"output0": rows(3 * CELLS, 7, SIDE)}, metadata=written), tmp_path)
+    assert (found.card.head, found.card.labels) == ("yolo_v5", ("bolt", "nut"))
+
+
+def test_labels_of_another_model_leave_the_head_to_complain(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("only one")
+    found = described(answers({"output0": np.zeros((1, 6, CELLS))}), tmp_path)
+    assert found.card.head == "yolo_v8"
+    assert found.card.labels == ("only one",)
+
+
+def test_an_input_of_bytes_takes_pixels_as_they_are(tmp_path: Path) -> None:
+    model = answers({"scores": np.array([[0.9, 0.1]])})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    cast = onnx.helper.make_node("Cast", ["images"], ["floats"], to=onnx.TensorProto.FLOAT)
+    model.graph.node[0].input[0] = "floats"
+    model.graph.node.insert(0, cast)
+    found = described(model, tmp_path)
+    assert (found.card.input.scale, found.card.input.mean) == (1, ())
+
+
+def test_a_mean_for_three_channels_of_one_is_refused_by_field(tmp_path: Path) -> None:
+    model = answers({"scores": np.array([[0.9, 0.1]])}, input_shape=(1, 1, 32, 32))
+    with pytest.raises(ModelCardError, match="mean has 3 numbers for 1 channels"):
+        described(model, tmp_path, input={"mean": [0.5, 0.5, 0.5]})
+
+
+def test_a_stated_activation_and_range_are_not_probed(tmp_path: Path) -> None:
+    given = {"head": "classifier", "input": {"scale": 1.0}, "output": {"activation": "none"}}
+    found = described(color_classifier(WEIGHTS, softmax=False), tmp_path, **given)
+    assert found.card.output.activation == "none"
+    assert "output.activation" not in found.origins

@@ -52,15 +52,15 @@ def xywh_to_xyxy(xywh: Floats) -> Floats:
 
 def iou(a: Floats, b: Floats) -> Floats:
     """Overlap of each of `a` (n, 4) with each of `b` (m, 4), xyxy: (n, m), 0..1."""
-    inner, union = _inner_and_union(a, b)
+    inner, union = _inner_and_union(a.T, b.T)
     overlap: Floats = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
     return overlap
 
 
 def _inner_and_union(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    # Coordinate by coordinate: numpy is slow along an axis of two.
-    ax1, ay1, ax2, ay2 = a.T[:, :, None]
-    bx1, by1, bx2, by2 = b.T
+    """Areas of (4, n) against (4, m), each (n, m). By coordinate: a last axis of 4 is slow."""
+    ax1, ay1, ax2, ay2 = a[:, :, None]
+    bx1, by1, bx2, by2 = b
     width = np.minimum(ax2, bx2)
     width -= np.maximum(ax1, bx1)
     height = np.minimum(ay2, by2)
@@ -81,18 +81,36 @@ def nms(
     Boxes of equal confidence keep their order.
     """
     order = np.argsort(-confidence, kind="stable")
+    ranked = _Ranked(xyxy[order].T, class_id[order], np.float32(limit))
     kept = order[:0]
     for start in range(0, len(order), _BLOCK):
-        block = order[start : start + _BLOCK]
+        block = np.arange(start, min(start + _BLOCK, len(order)))
         if len(kept):
-            block = block[~_overlaps(xyxy, class_id, kept, block, limit).any(axis=0)]
-        rivals = _overlaps(xyxy, class_id, block, block, limit)
+            block = block[~ranked.overlaps(kept, block).any(axis=0)]
+        rivals = ranked.overlaps(block, block)
         rivals &= _BETTER[: len(block), : len(block)]
         stay = block[_undefeated(rivals)]
         kept = np.concatenate([kept, stay]) if len(kept) else stay
         if len(kept) >= keep:
             break
-    return kept[:keep]
+    return order[kept[:keep]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Boxes by falling confidence: (4, n) corners, (n,) classes, and how much is too much."""
+
+    corners: Floats
+    class_id: NDArray[np.int32]
+    limit: np.float32
+
+    def overlaps(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of the boxes `a` and `b` are of one class and overlap by more than the limit."""
+        inner, union = _inner_and_union(self.corners[:, a], self.corners[:, b])
+        union *= self.limit
+        over: NDArray[np.bool_] = inner > union
+        over &= self.class_id[a][:, None] == self.class_id[b]
+        return over
 
 
 def _undefeated(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -104,20 +122,6 @@ def _undefeated(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
         stays = again
 
 
-def _overlaps(
-    xyxy: Floats,
-    class_id: NDArray[np.int32],
-    first: NDArray[np.intp],
-    second: NDArray[np.intp],
-    limit: float,
-) -> NDArray[np.bool_]:
-    inner, union = _inner_and_union(xyxy[first], xyxy[second])
-    union *= np.float32(limit)
-    over: NDArray[np.bool_] = inner > union
-    over &= class_id[first][:, None] == class_id[second]
-    return over
-
-
 def candidates(score: Floats, limits: Limits, temperature: float) -> NDArray[np.intp]:
     """Indices whose score reaches the floor once it is calibrated.
 
@@ -127,14 +131,15 @@ def candidates(score: Floats, limits: Limits, temperature: float) -> NDArray[np.
     Raises:
         ModelRunError: a score is not finite, or is no probability.
     """
-    score = np.ascontiguousarray(score)
-    # The highest is NaN if any is. Logits show by it too: those of a sure box are above 1.
-    if len(score) and not score.max() <= 1 + _SLACK:
+    # Negated, so that a NaN, which is below nothing, is a candidate and found out.
+    below = score < undo_binary(limits.floor, temperature)
+    chosen = np.flatnonzero(np.logical_not(below, out=below))
+    if len(chosen) and not (highest := score[chosen].max()) <= 1 + _SLACK:
         raise ModelRunError(
-            f"scores reach {float(score.max()):g}, and probabilities end at 1",
+            f"scores reach {highest:g}, and probabilities end at 1",
             hint="the model is broken or read by the wrong head: see `head` in its card",
         )
-    return np.flatnonzero(score >= undo_binary(limits.floor, temperature))
+    return chosen
 
 
 def to_detections(

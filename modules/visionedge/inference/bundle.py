@@ -61,16 +61,13 @@ def find_bundle(path: Path) -> Bundle:
         raise ModelLoadError(
             f"there is no model at {path}", hint="name a bundle folder or an .onnx file"
         )
-    card = (
-        model.with_name(CARD_NAME)
-        if model.name == MODEL_NAME or path.is_dir()
-        else model.with_suffix(".json")
-    )
+    is_bundle = path.is_dir() or model.name == MODEL_NAME
+    card = model.with_name(CARD_NAME) if is_bundle else model.with_suffix(".json")
     golden = model.with_name(GOLDEN_NAME)
     return Bundle(
         model,
         card if card.is_file() else None,
-        golden if golden.is_dir() and card.is_file() else None,
+        golden if is_bundle and golden.is_dir() else None,
     )
 
 

@@ -3,8 +3,8 @@
 Most field reports of "same model, other scores" come down to preprocessing that lived in
 somebody's script. So it is written down beside the model, and what the card says wins
 over anything that could be guessed (`describe`). A card may be short: `head` and `labels`
-or a `labels.txt` beside it are enough where the defaults are right. A card without `head`
-is a hint: what it says is laid over what the model tells by itself.
+or a `labels.txt` beside it are enough. What a card leaves open is read from the model, by
+its exporter's metadata and conventions; the defaults here are the last resort.
 
 The names follow the field's own: `scale`, then `mean` and `std`, as in torchvision's
 `Normalize`, applied to pixels of 0..255 in the order of `color`.

@@ -30,9 +30,8 @@ class Classifier(Head):
         super().__init__(card, signature, limits)
         self._index = self._find(is_scores)
         self._labels = card.labels
-        sizes = [size for size in signature.outputs[self._index].shape if size != 1]
-        if len(sizes) <= 1:
-            self._check_labels(None if sizes == [None] else self._named(*(sizes or [1])))
+        sizes = _sizes(signature.outputs[self._index])
+        self._check_labels(self._named(sizes[0] if sizes else 1))
 
     def decode(self, outputs: Outputs, geometry: Geometry) -> Classification:
         """See `ModelAdapter`."""
@@ -82,7 +81,10 @@ def calibrated(scores: Floats, temperature: float, multilabel: bool) -> Floats:
 
 def is_scores(spec: TensorSpec) -> bool:
     """True for an output that can hold one number a class."""
-    longer = [size for size in spec.shape if size != 1]
-    if len(longer) == 2 and longer[0] is None and longer[0] == spec.shape[0]:
-        del longer[0]
-    return spec.dtype is not None and spec.dtype.kind == "f" and len(longer) <= 1
+    return spec.dtype is not None and spec.dtype.kind == "f" and len(_sizes(spec)) <= 1
+
+
+def _sizes(spec: TensorSpec) -> list[int | None]:
+    """The dimensions that are not 1, without a free batch dimension before the others."""
+    sizes = [size for size in spec.shape if size != 1]
+    return sizes[1:] if len(sizes) > 1 and sizes[0] is None else sizes

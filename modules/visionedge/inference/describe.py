@@ -35,6 +35,7 @@ from visionedge.inference.metadata import (
     neighbours,
 )
 from visionedge.inference.session import Session
+from visionedge.inference.tensors import is_planar
 
 _SIZE: Final = ("width_px", "height_px")
 _FREE_SIZE_PX: Final = {"detection": 640, "classification": 224}
@@ -78,7 +79,7 @@ def describe(session: Session, given: Document, source: str) -> Description:
     # What is written must be right before anything is built on it.
     head = "classifier" if given.get("task") == "classification" else "yolo_v8"
     validated({"name": "unnamed", "head": head, **given}, source)
-    reader = _Reader(session, given)
+    reader = _Reader(session, given, source)
     reader.read_names()
     reader.read_input(reader.read_head())
     return Description(validated(reader.document(), source), reader.origins)
@@ -87,7 +88,8 @@ def describe(session: Session, given: Document, source: str) -> Description:
 class _Reader:
     """Collects fields, by their dotted path; the first word on a field is the one that counts."""
 
-    def __init__(self, session: Session, given: Document) -> None:
+    def __init__(self, session: Session, given: Document, source: str) -> None:
+        self._source = source
         self.origins: dict[str, str] = {}
         self._session = session
         self._fields: dict[str, Any] = dict(_flat(given))
@@ -95,7 +97,8 @@ class _Reader:
         self._metadata = {**session.metadata, **neighbours(session.path)}
         self._probe = probe.Probe(session)
         self._spec = session.signature.inputs[0]
-        self._is_planar = self._spec.shape[-1] not in (1, 3)
+        layout = self._fields.get("input.layout")
+        self._is_planar = is_planar(self._spec) is not False if layout is None else layout == "nchw"
         self._channels = self._spec.shape[-3 if self._is_planar else -1] or 3
 
     def document(self) -> Document:
@@ -232,7 +235,8 @@ class _Reader:
             fields.setdefault("color", "gray")
         if self._spec.dtype == np.uint8:
             fields.setdefault("scale", 1.0)
-        return InputCard.model_validate(fields)
+        card = {"name": "unnamed", "head": "classifier", "input": fields}
+        return validated(card, self._source).input
 
     def _say(self, path: str, value: Any, origin: str) -> None:  # noqa: ANN401 - any field
         if path not in self._fields and value not in ((), "", None):

@@ -33,7 +33,7 @@ from visionedge.entities import Image
 from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.card import InputCard
 from visionedge.inference.geometry import Geometry, Placement, place
-from visionedge.inference.tensors import TensorSpec
+from visionedge.inference.tensors import TensorSpec, is_planar
 
 _INTERPOLATION: Final[Mapping[str, int]] = {
     "nearest": cv2.INTER_NEAREST,
@@ -42,7 +42,6 @@ _INTERPOLATION: Final[Mapping[str, int]] = {
     "cubic": cv2.INTER_CUBIC,
 }
 _DTYPES: Final = ("float32", "float16", "float64", "uint8")
-_CHANNELS: Final = (1, 3)
 _SAME_SCALE: Final = 1e-9
 _Move = tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any] | None]
 """Pixels, where they go, and the table they go through; None where they stay as they are."""
@@ -90,6 +89,7 @@ class InputWriter:
         shape = (layout.channels, *inner) if layout.planar else (*inner, layout.channels)
         self.tensor: Final = np.zeros((1,) * (len(spec.shape) - 3) + shape, dtype)
         self._picture = self.tensor.reshape(shape)
+        self._shape: tuple[int, ...] = ()
         self._placement: Placement | None = None
         self._split: Callable[[], object] = _nothing
 
@@ -106,15 +106,24 @@ class InputWriter:
         if placement is None or image.shape != self._shape or image.dtype != np.uint8:
             placement = self._prepare(image)
         x1, y1, x2, y2 = placement.cut
-        cv2.resize(
-            image[y1:y2, x1:x2], self._inside, dst=self._small, interpolation=self._interpolation
-        )
-        self._split()
-        for plane, target, table in self._moves:
-            if table is None:
-                np.copyto(target, plane)
-            else:
-                cv2.LUT(plane, table, dst=target)
+        try:
+            cv2.resize(
+                image[y1:y2, x1:x2],
+                (placement.width, placement.height),
+                dst=self._small,
+                interpolation=self._interpolation,
+            )
+            self._split()
+            for plane, target, table in self._moves:
+                if table is None:
+                    np.copyto(target, plane)
+                else:
+                    cv2.LUT(plane, table, dst=target)
+        except cv2.error as error:
+            raise ModelRunError(
+                f"OpenCV could not prepare a frame of shape {image.shape}: {error.err}",
+                hint="check the camera's size",
+            ) from error
         return placement.geometry
 
     def _prepare(self, image: Image) -> Placement:
@@ -127,7 +136,6 @@ class InputWriter:
         frame_size = (image.shape[1], image.shape[0])
         placement = place(self._card.fit, frame_size, self.size, self._card.resize_px)
         p = placement
-        self._inside = (p.width, p.height)
         self._small = np.empty((p.height, p.width, 3), np.uint8)
         self._picture[...] = self._padding()
         rows, columns = slice(p.top, p.top + p.height), slice(p.left, p.left + p.width)
@@ -145,11 +153,11 @@ class InputWriter:
             target = self._picture.reshape(layout.height, layout.width)[rows, columns]
             return [_move(gray, target, self._tables)]
         if not layout.planar:
-            code = cv2.COLOR_BGR2RGB
-            turned = np.empty_like(self._small) if color == "rgb" else self._small
-            self._split = (
-                partial(cv2.cvtColor, self._small, code, dst=turned) if color == "rgb" else _nothing
-            )
+            turned = self._small
+            self._split = _nothing
+            if color == "rgb":
+                turned = np.empty_like(self._small)
+                self._split = partial(cv2.cvtColor, self._small, cv2.COLOR_BGR2RGB, dst=turned)
             return [_move(turned, self._picture[rows, columns], self._tables)]
         planes = [np.empty(size, np.uint8) for _ in range(layout.channels)]
         self._split = partial(cv2.split, self._small, planes)
@@ -174,7 +182,11 @@ def _layout(card: InputCard, spec: TensorSpec) -> _Layout:
             hint="export the model with batch 1 or a free batch dimension",
         )
     first, middle, last = spec.shape[-3:]
-    planar = _is_planar(card, spec)
+    planar = is_planar(spec) if card.layout is None else card.layout == "nchw"
+    if planar is None:
+        raise ModelCardError(
+            f"input {spec} has no dimension of 1 or 3 channels", hint="set input.layout in the card"
+        )
     channels, height, width = (first, middle, last) if planar else (last, first, middle)
     wanted = 1 if card.color == "gray" else 3
     if channels not in (None, wanted):
@@ -187,19 +199,6 @@ def _layout(card: InputCard, spec: TensorSpec) -> _Layout:
         _side(height, card.height_px, "height_px", spec),
         wanted,
         planar,
-    )
-
-
-def _is_planar(card: InputCard, spec: TensorSpec) -> bool:
-    if card.layout is not None:
-        return card.layout == "nchw"
-    first, _, last = spec.shape[-3:]
-    if first not in _CHANNELS and last in _CHANNELS:
-        return False
-    if first in _CHANNELS or first is None:
-        return True
-    raise ModelCardError(
-        f"input {spec} has no dimension of 1 or 3 channels", hint="set input.layout in the card"
     )
 
 
@@ -246,14 +245,13 @@ def _tables(card: InputCard, channels: int, dtype: np.dtype[Any]) -> NDArray[Any
 
 
 def _move(plane: Image, target: NDArray[Any], tables: NDArray[Any]) -> _Move:
-    if (
-        tables == np.arange(256).reshape(1, 256, *(1,) * (tables.ndim - 2))
-    ).all() and tables.dtype != np.float16:
-        return plane, target, None
     table = np.ascontiguousarray(tables)
     if table.dtype == np.float16:
         # Only moved here, not computed with, so its bits may pass as integers.
         return plane, target.view(np.int16), table.view(np.int16)
+    if (table.swapaxes(1, -1) == np.arange(256)).all():
+        # A plain copy is faster yet.
+        return plane, target, None
     return plane, target, table
 
 

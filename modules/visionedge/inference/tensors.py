@@ -5,11 +5,12 @@ with arrays alone.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+_CHANNELS: Final = (1, 3)
 Outputs = list[Any]
 """What a run gives, in the order of the model's outputs: arrays, or for ONNX sequences of
 maps (Custom Vision's class probabilities) lists of dictionaries."""
@@ -44,6 +45,16 @@ class Signature:
 
     def __str__(self) -> str:
         return f"{_listed(self.inputs)} -> {_listed(self.outputs)}"
+
+
+def is_planar(spec: TensorSpec) -> bool | None:
+    """True for a picture input with channels first, False with channels last, None if unclear."""
+    if len(spec.shape) < 3:
+        return None
+    first, _, last = spec.shape[-3:]
+    if first in _CHANNELS or (first is None and last not in _CHANNELS):
+        return True
+    return False if last in _CHANNELS else None
 
 
 def squeezed(array: NDArray[Any], rank: int) -> NDArray[Any] | None:
