@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.context import Context
+from bench.harness import Patience
 from bench.registry import BENCHMARKS
 from bench.report import machine
 from bench.subjects import DEFAULT_SUBJECTS, SUBJECTS
@@ -18,8 +19,9 @@ from visionedge.errors import VisionEdgeError
 from visionedge.inference.image import use_one_thread
 
 _PAIRS: Final = (150, 40)
-_BLOCKS: Final = (8, 3)
+_BLOCKS: Final = (6, 3)
 """Rounds by default, and with --quick."""
+_PATIENCE_S: Final = (60.0, 10.0)
 EXIT_USAGE: Final = 2
 
 
@@ -36,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             roles=tuple(asked.model or DEFAULT_SUBJECTS),
             pairs=asked.pairs or _PAIRS[asked.quick],
             blocks=asked.blocks or _BLOCKS[asked.quick],
+            patience=Patience(
+                _PATIENCE_S[asked.quick] if asked.patience is None else asked.patience
+            ),
             quiet=asked.quiet,
         )
         try:
@@ -87,6 +92,12 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--pairs", type=_count, help="rounds frame by frame")
     parser.add_argument("--blocks", type=_count, help="rounds second by second")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        metavar="SECONDS",
+        help="that may be spent on repeating what others disturbed",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("out/bench"), help="folder of the JSON files"
     )

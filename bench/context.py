@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bench.harness import Patience
 from bench.subjects import Subject, prepare
 
 
@@ -20,6 +21,7 @@ class Context:
         roles: keys of `SUBJECTS`, in the order of the result.
         pairs: rounds of a comparison frame by frame.
         blocks: rounds of a comparison second by second.
+        patience: for rounds that others disturbed.
         quiet: no progress bars.
     """
 
@@ -27,6 +29,7 @@ class Context:
     roles: tuple[str, ...]
     pairs: int
     blocks: int
+    patience: Patience
     quiet: bool = False
     _subjects: dict[str, Subject] = field(default_factory=dict)
 

@@ -7,13 +7,15 @@ is a ratio to the base of the same run; times are printed only to give it a scal
 
 CPU time is that of the whole process, so a contender's own threads count. A thread pool
 that spins after its run would be charged to whoever has the next turn: `settle` waits
-until the process is idle.
+until the process is idle. A round in which others took much of the machine is thrown
+away and repeated, as long as there is `Patience` left.
 
 What this does not promise: that a ratio holds on another kind of machine; and a contender
 with more threads than the base gets a larger share of a machine that others use, so
 compare such ones by CPU time too.
 """
 
+import itertools
 import math
 import random
 import statistics
@@ -22,6 +24,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bench.load import Load
+
 Turn = Callable[[int], "Sample"]
 """One turn of a contender in round `n`; what it took, a frame."""
 Samples = Mapping[str, Sequence["Sample"]]
@@ -29,6 +33,8 @@ Samples = Mapping[str, Sequence["Sample"]]
 _IDLE_SHARE: Final = 0.1
 _LOOK_S: Final = 0.01
 _SETTLE_S: Final = 0.5
+_BUSY_SHARE: Final = 0.15
+"""Of the whole machine: from here on others slow a contender down, and not all alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,29 @@ class Row:
     rounds: int
 
 
+class Patience:
+    """How long may be spent on rounds that are thrown away, over a whole run.
+
+    Args:
+        seconds: of them together.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._left_s = seconds
+
+    def rejects(self, others: float | None, took_s: float) -> bool:
+        """True, and the time is used up, for a round to be repeated.
+
+        Args:
+            others: share of the machine that others used in the round; None if unknown.
+            took_s: length of the round.
+        """
+        if others is None or others < _BUSY_SHARE or self._left_s <= 0:
+            return False
+        self._left_s -= took_s
+        return True
+
+
 def timed(step: Callable[[int], object]) -> Turn:
     """A turn that is one call of `step`."""
 
@@ -76,6 +105,20 @@ def timed(step: Callable[[int], object]) -> Turn:
         step(number)
         wall_s = (time.perf_counter_ns() - wall_ns) / 1e9
         return Sample(wall_s, (time.process_time_ns() - cpu_ns) / 1e9)
+
+    return turn
+
+
+def repeated(step: Callable[[], object], seconds: float) -> Turn:
+    """A turn that calls `step` until `seconds` are over, at least once."""
+
+    def turn(_: int) -> Sample:
+        count = 0
+        cpu_s, began = time.process_time(), time.perf_counter()
+        while (wall_s := time.perf_counter() - began) < seconds or not count:
+            step()
+            count += 1
+        return Sample(wall_s / count, (time.process_time() - cpu_s) / count)
 
     return turn
 
@@ -107,6 +150,7 @@ def in_rounds(
     *,
     seed: int = 1,
     warm_up: int = 2,
+    patience: Patience | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Samples:
     """Give every contender one turn a round, in an order that is new in each.
@@ -116,18 +160,23 @@ def in_rounds(
         rounds: that are kept.
         seed: of the order.
         warm_up: rounds before them that are thrown away.
-        tick: called after each round, warm-up included.
+        patience: for rounds that others disturbed; None keeps every round.
+        tick: called after each round that is kept.
     """
     order = list(turns)
     shuffle = random.Random(seed).shuffle
     samples: dict[str, list[Sample]] = {name: [] for name in turns}
-    for number in range(-warm_up, rounds):
+    for number in itertools.count():
         shuffle(order)
-        for name in order:
-            sample = turns[name](number + warm_up)
-            if number >= 0:
-                samples[name].append(sample)
+        load = Load()
+        taken = {name: turns[name](number) for name in order}
+        if number < warm_up or (patience and patience.rejects(load.others(), load.wall_s)):
+            continue
+        for name, sample in taken.items():
+            samples[name].append(sample)
         tick()
+        if len(samples[order[0]]) == rounds:
+            break
     return samples
 
 

@@ -30,14 +30,18 @@ class Load:
         self._own_s = time.process_time()
         self._began = time.perf_counter()
 
+    @property
+    def wall_s(self) -> float:
+        """Since it was made."""
+        return time.perf_counter() - self._began
+
     def others(self) -> float | None:
         """Share of the whole machine that others used, 0..1; None where it cannot be told."""
         after = _busy_s()
         if after is None or self._before is None:
             return None
         own_s = time.process_time() - self._own_s
-        wall_s = time.perf_counter() - self._began
-        share = (after - self._before - own_s) / (wall_s * (os.cpu_count() or 1))
+        share = (after - self._before - own_s) / (self.wall_s * (os.cpu_count() or 1))
         return min(1.0, max(0.0, share))
 
     def __str__(self) -> str:

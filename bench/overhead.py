@@ -63,8 +63,10 @@ def _table(subject: Subject, context: Context) -> Table:
         "ours, Runner.infer": timed(lambda number: runner.infer(frame(number))),
     }
     load = Load()
-    with context.progress(f"overhead {subject.role}", context.pairs + _WARM_UP) as tick:
-        samples = in_rounds(turns, context.pairs, warm_up=_WARM_UP, tick=tick)
+    with context.progress(f"overhead {subject.role}", context.pairs) as tick:
+        samples = in_rounds(
+            turns, context.pairs, warm_up=_WARM_UP, patience=context.patience, tick=tick
+        )
     return Table(
         title=f"{subject.role}: {subject.title}; {context.pairs} pairs",
         rows=compare(samples, BASE),

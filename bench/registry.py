@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import overhead
+from bench import overhead, overlap
 from bench.context import Context
 from bench.report import Report
 
 BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
     "overhead": overhead.run,
+    "overlap": overlap.run,
 }
 """The first line of the module's docstring is what `--list` shows."""

@@ -40,6 +40,7 @@ _MOBILENET: Final[dict[str, Any]] = {
         "fit": "crop",
         "resize_px": 256,
         "color": "rgb",
+        "scale": 1 / 255,
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
     },

@@ -1,0 +1,138 @@
+"""The whole way of a frame as the module goes it: camera feed, slots, workers, decision, spool.
+
+Nothing in it is made for measuring but the telemetry, which stamps each frame when it has
+been decided on. Between two turns the camera is paused and the workers wait, so that the
+same threads, sessions and buffers are measured each time and none starts cold.
+"""
+
+import time
+from pathlib import Path
+from typing import Final
+
+from bench.harness import Sample, settle
+from bench.report import Unavailable
+from visionedge.cameras.feed import CameraFeed, CameraState
+from visionedge.entities import Decision, Frame, Prediction, new_id
+from visionedge.escalation.decide import Decider
+from visionedge.escalation.snapshot import Snapshots
+from visionedge.inference.model import LoadedModel
+from visionedge.metrics import Metrics
+from visionedge.pipeline import Pipeline, Wiring
+from visionedge.runtime.clock import SystemClock
+from visionedge.runtime.slot import LatestSlots
+from visionedge.settings import Settings, resolve
+from visionedge.telemetry import Telemetry
+from visionedge.uplink.spool import Spool
+
+_CAMERA: Final = "line"
+_LOOK_S: Final = 0.002
+_START_S: Final = 30.0
+_STOP_S: Final = 5.0
+_WARM_FRAMES: Final = 3
+
+
+class _Stamps(Telemetry):
+    """Telemetry that remembers when each frame was done: wall and CPU of the process, ns."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock().utc())
+        self.done: list[tuple[int, int]] = []
+
+    def record(
+        self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
+    ) -> None:
+        """Count one decision, and stamp it."""
+        super().record(frame, prediction, decision, latency_s)
+        self.done.append((time.perf_counter_ns(), time.process_time_ns()))
+
+
+class Line:
+    """A camera that plays a file, and everything behind it up to the spool.
+
+    Args:
+        model: what looks at the frames.
+        clip: the file.
+        folder: for the spool.
+        workers: frame loops.
+        fps: pace of the camera.
+    """
+
+    def __init__(
+        self, model: LoadedModel, clip: Path, folder: Path, *, workers: int, fps: float
+    ) -> None:
+        settings = _settings(model, clip, folder, fps)
+        metrics = Metrics()
+        slots = LatestSlots[Frame]()
+        self._stamps = _Stamps()
+        self._spool = Spool(
+            Path(settings.spool.path),
+            max_bytes=settings.spool.max_bytes,
+            max_age_s=settings.spool.max_age_s,
+            metrics=metrics,
+        )
+        wiring = Wiring(1, {_CAMERA: model}, Decider(settings, 1), Snapshots(settings))
+        self._pipeline = Pipeline(
+            wiring,
+            slots,
+            self._spool,
+            self._stamps,
+            metrics,
+            workers=workers,
+            queue=settings.escalation.queue,
+        )
+        self._feed = CameraFeed(_CAMERA, settings.cameras[_CAMERA], slots, metrics)
+        self._pipeline.start()
+        self._feed.start()
+        self._await_frames()
+        self._rest()
+
+    def turn(self, seconds: float) -> Sample:
+        """Let it run; what a frame took, from one that was done to another."""
+        self._stamps.done.clear()
+        self._feed.resume()
+        self._await_frames()
+        first = len(self._stamps.done) - 1
+        time.sleep(seconds)
+        last = len(self._stamps.done) - 1
+        self._rest()
+        (began_ns, cpu_ns), (ended_ns, cpu_end_ns) = (
+            self._stamps.done[number] for number in (first, last)
+        )
+        frames = last - first
+        if not frames:
+            raise Unavailable(f"no frame was done in {seconds} s", hint="let the machine rest")
+        return Sample((ended_ns - began_ns) / frames / 1e9, (cpu_end_ns - cpu_ns) / frames / 1e9)
+
+    def stop(self) -> None:
+        """End all threads."""
+        self._feed.stop(_STOP_S)
+        self._pipeline.stop(_STOP_S)
+        self._spool.close()
+
+    def _await_frames(self) -> None:
+        deadline = time.perf_counter() + _START_S
+        while len(self._stamps.done) < _WARM_FRAMES:
+            if time.perf_counter() > deadline:
+                raise Unavailable(f"the camera gave nothing in {_START_S:.0f} s")
+            time.sleep(_LOOK_S)
+
+    def _rest(self) -> None:
+        """Pause the camera, and wait until the frames in flight are done."""
+        self._feed.pause()
+        deadline = time.perf_counter() + _STOP_S
+        while self._feed.state is not CameraState.PAUSED and time.perf_counter() < deadline:
+            time.sleep(_LOOK_S)
+        settle()
+
+
+def _settings(model: LoadedModel, clip: Path, folder: Path, fps: float) -> Settings:
+    camera = {"kind": "file", "path": str(clip), "fps": fps}
+    return resolve(
+        [
+            {
+                "cameras": {_CAMERA: camera},
+                "models": {"default": {"path": str(model.bundle.model)}},
+                "spool": {"path": str(folder / f"spool-{new_id()}.sqlite")},
+            }
+        ]
+    )

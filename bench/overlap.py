@@ -1,0 +1,125 @@
+"""Frames a second of the whole module over the bare run of its model, decoding included.
+
+    bare    `session.run` on a ready tensor, over and over: one thread, and the runtime's
+            default of all cores
+    naive   one loop: read a frame of the file, the tutorials' way, the runtime's defaults
+    ours    camera feed, newest frame wins, workers, decision, telemetry, spool
+
+The camera is a 1080p file that is played a tenth faster than the workers, or the cores
+with the decoding on them, could follow if ours cost nothing: so no worker waits and
+frames are dropped all the time, as on a device that is loaded to its limit. Where
+decoding a frame takes as long as the model, it halves what the cores can do for models;
+the note below the table tells what it takes.
+
+One worker stands against the one thread of the bare run; a worker a core is how the module
+runs by default.
+"""
+
+import statistics
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from bench.contenders import Bare, naive_way, ready_tensor
+from bench.context import Context
+from bench.frames import write_clip
+from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
+from bench.line import Line
+from bench.load import Load, cores
+from bench.overhead import BASE, COLUMNS
+from bench.report import Report, Table, Unavailable
+from bench.subjects import Subject
+from visionedge.entities import Image
+
+_TURN_S: Final = 0.6
+_WARM_UP: Final = 1
+_FASTER: Final = 1.1
+_PROBES: Final = 2
+
+
+def run(context: Context) -> Report:
+    """Measure every subject."""
+    tables, skipped = [], []
+    for role in context.roles:
+        try:
+            tables.append(_table(context.subject(role), context))
+        except Unavailable as error:
+            skipped.append(f"{role}: {error}")
+    return Report("overlap", tables, skipped)
+
+
+def _table(subject: Subject, context: Context) -> Table:
+    clip = write_clip(context.folder / f"{subject.role}.mp4", subject.frames)
+    turns = _others(subject, clip)
+    # By CPU time, because others may be at work just now.
+    run_s = statistics.median(turns[BASE](n).cpu_s for n in range(_PROBES))
+    decode_s = repeated(_reader(clip), _TURN_S)(0).cpu_s
+    fps = {workers: _fps(workers, run_s, decode_s) for workers in sorted({1, cores()})}
+    lines = {
+        f"ours, {workers} worker{'s' * (workers > 1)}": Line(
+            subject.model, clip, context.folder, workers=workers, fps=pace
+        )
+        for workers, pace in fps.items()
+    }
+    turns |= {name: partial(_line_turn, line) for name, line in lines.items()}
+    load = Load()
+    try:
+        with context.progress(f"overlap {subject.role}", context.blocks) as tick:
+            samples = in_rounds(
+                turns, context.blocks, warm_up=_WARM_UP, patience=context.patience, tick=tick
+            )
+    finally:
+        for line in lines.values():
+            line.stop()
+    return Table(
+        title=f"{subject.role}: {subject.title}; {context.blocks} rounds of {_TURN_S} s each",
+        rows=compare(samples, BASE),
+        columns=COLUMNS,
+        notes=(
+            f"camera: 1080p MPEG-4 ({subject.pictures}), "
+            f"{' and '.join(f'{pace:.0f}' for pace in fps.values())} frames/s; "
+            f"decoding one takes {decode_s * 1e3:.1f} ms of CPU",
+            f"others used {load}",
+        ),
+    )
+
+
+def _fps(workers: int, run_s: float, decode_s: float) -> float:
+    """A pace that the workers cannot follow, however little our own work takes."""
+    return _FASTER * min(workers / run_s, cores() / (run_s + decode_s))
+
+
+def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
+    path = subject.model.bundle.model
+    same, own = Bare(path), Bare(path, default_options=True)
+    tensor = ready_tensor(subject)
+    read, infer = _reader(clip), naive_way(subject, own)
+    return {
+        BASE: repeated(lambda: same.run(tensor), _TURN_S),
+        "bare, default options": settled(repeated(lambda: own.run(tensor), _TURN_S)),
+        "naive loop, default options": settled(repeated(lambda: infer(read()), _TURN_S)),
+    }
+
+
+def _line_turn(line: Line, _: int) -> Sample:
+    return line.turn(_TURN_S)
+
+
+def _reader(clip: Path) -> Callable[[], Image]:
+    """Reads a file frame by frame the tutorials' way, again and again."""
+    capture = cv2.VideoCapture(str(clip))
+
+    def read() -> Image:
+        ok, image = capture.read()
+        if not ok:
+            capture.open(str(clip))
+            ok, image = capture.read()
+        if not ok:
+            raise Unavailable(f"{clip} cannot be read")
+        return np.asarray(image, np.uint8)
+
+    return read
