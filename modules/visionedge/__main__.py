@@ -16,10 +16,10 @@ from typing import Final
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from visionedge.commands import predict, run
+from visionedge.commands import inspect, predict, run
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
-COMMANDS: Final = {"run": run, "predict": predict}
+COMMANDS: Final = {"run": run, "predict": predict, "inspect": inspect}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,24 +8,22 @@ nothing else; everything for people goes to stderr.
 import argparse
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import cv2
 
+from visionedge.commands import options
 from visionedge.commands.draw import draw
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
-from visionedge.inference.card import Document, read_document
+from visionedge.inference.card import Document
 from visionedge.inference.image import read_image
 from visionedge.inference.model import load_model
 from visionedge.inference.prediction_json import as_document
-from visionedge.settings import ModelSettings, merge
+from visionedge.settings import ModelSettings
 
-_SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_WORTH_A_BAR: Final = 5
-_DEFAULTS: Final = ModelSettings(path=".")
+_DEFAULTS: Final = options.DEFAULTS
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,15 +45,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="pictures, or folders of them",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
-    parser.add_argument(
-        "--card", type=Path, metavar="FILE", help="a card, or some fields of one, that wins"
-    )
-    parser.add_argument(
-        "--color", choices=("rgb", "bgr", "gray"), help="order of the model's channels"
-    )
-    parser.add_argument(
-        "--scale", type=float, metavar="X", help="what pixels of 0..255 are multiplied by"
-    )
+    options.add_hints(parser)
     parser.add_argument(
         "--floor",
         type=float,
@@ -76,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: an option is wrong.
     """
     settings = _settings(args)
-    pictures = _pictures(args.images)
+    pictures = options.pictures(args.images)
     drawings = _Drawings(args.out) if args.out else None
-    runner = load_model(args.model, settings, _hints(args)).runner()
+    runner = load_model(args.model, settings, options.hints(args)).runner()
     exit_code = EXIT_OK
-    for path in _with_progress(pictures):
+    for path in options.with_progress(pictures, "picture", quiet=sys.stdout.isatty()):
         image = read_image(path)
         if image is None:
             sys.stderr.write(f"visionedge: {path} is no picture that can be read\n")
@@ -98,40 +88,6 @@ def _settings(args: argparse.Namespace) -> ModelSettings:
     if not 0 <= args.floor <= 1:
         raise SettingsError(f"--floor {args.floor} is no confidence", hint="give 0 to 1")
     return _DEFAULTS.model_copy(update={"path": str(args.model), "floor": args.floor})
-
-
-def _hints(args: argparse.Namespace) -> Document:
-    """The fields of the card that the command line sets."""
-    hints: Document = read_document(args.card) if args.card else {}
-    options = {"color": args.color, "scale": args.scale}
-    given = {name: value for name, value in options.items() if value is not None}
-    return merge(hints, {"input": given}) if given else hints
-
-
-def _pictures(paths: Iterable[Path]) -> list[Path]:
-    pictures: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            pictures.append(path)
-            continue
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-        if not found:
-            raise SettingsError(
-                f"there is no picture in {path}", hint=f"pictures end in {', '.join(_SUFFIXES)}"
-            )
-        pictures += found
-    return pictures
-
-
-def _with_progress(pictures: list[Path]) -> Iterable[Path]:
-    """The pictures, with a bar on stderr where somebody watches and tqdm is installed."""
-    if len(pictures) < _WORTH_A_BAR or not sys.stderr.isatty() or sys.stdout.isatty():
-        return pictures
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return pictures
-    return tqdm(pictures, unit="picture", leave=False)
 
 
 def _for_people(document: Document) -> str:

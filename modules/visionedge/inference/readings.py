@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 
 from visionedge.errors import ModelError
-from visionedge.inference.adapter import ModelAdapter
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import TASKS, Document, HeadName, ModelCard
 from visionedge.inference.describe import describe
@@ -78,7 +77,7 @@ def heads_that_run(session: Session, given: Document) -> list[HeadName]:
     for head in TASKS:
         try:
             card = describe(session, {**given, "head": head}, str(session.path)).card
-            adapter: ModelAdapter = build_adapter(card, session.signature, _LIMITS)
+            adapter = build_adapter(card, session.signature, _LIMITS)
             inputs, geometry = adapter.preprocess(_GRAY)
             adapter.decode(session.run(inputs), geometry)
         except ModelError:

@@ -1,0 +1,79 @@
+"""What the commands that read a model share: how it is named, hinted at, and waited for.
+
+A hint is a field of the card that wins over everything else. The two that are wrong most
+often have an option of their own; `--card` takes the rest.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar, get_args
+
+from visionedge.errors import SettingsError
+from visionedge.inference.card import Document, HeadName, read_document
+from visionedge.settings import ModelSettings, merge
+
+DEFAULTS: Final = ModelSettings(path=".")
+PICTURES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_WORTH_A_BAR: Final = 5
+T = TypeVar("T")
+
+
+def add_hints(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say how a model is to be read."""
+    parser.add_argument(
+        "--card", type=Path, metavar="FILE", help="a card, or some fields of one, that wins"
+    )
+    parser.add_argument("--head", choices=get_args(HeadName), help="which decoder reads it")
+    parser.add_argument(
+        "--color", choices=("rgb", "bgr", "gray"), help="order of the model's channels"
+    )
+    parser.add_argument(
+        "--scale", type=float, metavar="X", help="what pixels of 0..255 are multiplied by"
+    )
+
+
+def hints(args: argparse.Namespace) -> Document:
+    """The fields of the card that the command line sets.
+
+    Raises:
+        ModelCardError: the file of `--card` cannot be read.
+    """
+    said: Document = read_document(args.card) if args.card else {}
+    if args.head:
+        said = merge(said, {"head": args.head})
+    options = {"color": args.color, "scale": args.scale}
+    given = {name: value for name, value in options.items() if value is not None}
+    return merge(said, {"input": given}) if given else said
+
+
+def pictures(paths: Iterable[Path]) -> list[Path]:
+    """The pictures that are named, and those in the folders that are named.
+
+    Raises:
+        SettingsError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
+        if not inside:
+            raise SettingsError(
+                f"there is no picture in {path}", hint=f"pictures end in {', '.join(PICTURES)}"
+            )
+        found += inside
+    return found
+
+
+def with_progress(items: Sequence[T], unit: str, *, quiet: bool = False) -> Iterable[T]:
+    """The items, with a bar on stderr where somebody watches and tqdm is installed."""
+    if quiet or len(items) < _WORTH_A_BAR or not sys.stderr.isatty():
+        return items
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return items
+    return tqdm(items, unit=unit, leave=False)

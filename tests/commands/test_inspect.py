@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.inference.graphs import answers, color_classifier, saved
+
+from visionedge.__main__ import main
+from visionedge.inference.card import read_document
+from visionedge.inference.model import load_model
+from visionedge.settings import ModelSettings
+
+WEIGHTS = np.linspace(-1, 1, 9, dtype=np.float32).reshape(3, 3)
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    return saved(color_classifier(WEIGHTS), tmp_path / "colors.onnx")
+
+
+def inspected(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
+    assert main(["inspect", "--json", *map(str, arguments)]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_each_field_is_told_with_where_it_is_from(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier.with_suffix(".json").write_text('{"labels": ["a", "b", "c"]}')
+    document = inspected(capsys, classifier, "--color", "bgr")
+    assert document["fields"]["input.color"] == {"value": "bgr", "from": "option"}
+    assert document["fields"]["head"]["from"] == "one output of 3 numbers"
+    assert document["labels"] == {"names": ["a", "b", "c"], "from": "colors.json"}
+    assert document["opset"] == 13
+    assert document["inputs"] == ["images float32[1,3,32,32]"]
+
+
+def test_a_guess_is_told_with_its_rival_and_the_words_that_choose_it(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = inspected(capsys, classifier)
+    readings = {each["field"]: each for each in before["other_readings"]}
+    assert readings.keys() == {"input.color", "input.scale", "input.fit"}
+    assert "convention" in readings["input.color"]["why"]
+    classifier.with_suffix(".json").write_text(json.dumps(readings["input.color"]["how"]))
+    after = inspected(capsys, classifier)
+    was, now = (each["fields"]["input.color"] for each in (before, after))
+    assert {was["value"], now["value"]} == {"rgb", "bgr"}
+    assert now["from"] == "colors.json"
+    assert "input.color" not in {each["field"] for each in after["other_readings"]}
+
+
+def test_a_written_card_leaves_nothing_to_guess(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = load_model(classifier, ModelSettings(path="unused")).card
+    document = inspected(capsys, classifier, "--write")
+    assert document["other_readings"]
+    assert load_model(classifier, ModelSettings(path="unused")).card == before
+    assert inspected(capsys, classifier)["other_readings"] == []
+
+
+def test_a_card_that_is_there_is_not_overwritten(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = classifier.with_suffix(".json")
+    card.write_text('{"name": "mine"}')
+    assert main(["inspect", str(classifier), "--write"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert read_document(card) == {"name": "mine"}
+
+
+def test_speed_is_measured_and_told(classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    speed = inspected(capsys, classifier)["speed"]
+    assert speed["runs"] >= 1
+    assert speed["run_ms"] > 0
+    assert main(["inspect", str(classifier)]) == 0
+    assert "Speed here: " in capsys.readouterr().out
+
+
+def test_a_model_that_does_not_tell_its_head_is_refused_with_those_that_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = np.zeros((1, 4321, 7), np.float32)
+    out[..., 2:4] = 8
+    model = saved(answers({"table": out}), tmp_path / "odd.onnx")
+    assert main(["inspect", str(model)]) == 3
+    error = capsys.readouterr().err
+    assert "fit no head" in error
+    assert "yolo_v5" in error
+    assert main(["inspect", str(model), "--head", "yolo_v5", "--json"]) == 0
