@@ -7,7 +7,8 @@ session is shared; what belongs to one worker (input buffer, adapter) is its `Ru
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from visionedge.entities import Image, Prediction
+from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.boxes import Limits
 from visionedge.inference.bundle import Bundle, checked_sha256, find_bundle
 from visionedge.inference.card import Document, ModelCard
@@ -120,17 +122,30 @@ def load_model(path: Path, settings: ModelSettings, hints: Document | None = Non
     given = merge(bundle.document(), hints or {})
     sha256 = checked_sha256(bundle.model, given.get("sha256"))
     session = Session(bundle.model, settings.providers, settings.intra_op_threads)
-    described = describe(session, given, str(bundle.card or bundle.model))
-    model = LoadedModel(
-        session,
-        described.card.model_copy(update={"sha256": sha256}),
-        origins=described.origins,
-        bundle=bundle,
-        limits=limits_of(settings),
-    )
-    # The first run of a session plans its memory, and shows shapes that were free until now.
-    model.runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
+    with _named(bundle.model):
+        described = describe(session, given, str(bundle.card or bundle.model))
+        model = LoadedModel(
+            session,
+            described.card.model_copy(update={"sha256": sha256}),
+            origins=described.origins,
+            bundle=bundle,
+            limits=limits_of(settings),
+        )
+        # The first run of a session plans its memory, and shows shapes that were free until now.
+        model.runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
     for field, origin in described.origins.items():
         log.debug("%s: %s is %s", bundle.model, field, origin)
     log.info("%s is ready: head %s on %s", bundle.model, model.card.head, session.providers[0])
     return model
+
+
+@contextmanager
+def _named(model: Path) -> Iterator[None]:
+    """Let errors name the file: a head knows shapes, and not where they came from."""
+    try:
+        yield
+    except (ModelCardError, ModelRunError) as error:
+        message = str(error.args[0])
+        if str(model.parent) in message:
+            raise
+        raise type(error)(f"{model}: {message}", hint=error.hint) from error
