@@ -20,6 +20,7 @@ from visionedge.settings.cameras import (
     StreamCamera,
     UsbCamera,
 )
+from visionedge.settings.next_start import waits_for_start
 from visionedge.settings.sources import (
     DEFAULTS,
     ENV_PREFIX,
@@ -69,4 +70,5 @@ __all__ = [
     "from_file",
     "merge",
     "resolve",
+    "waits_for_start",
 ]

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Key of a map: a twin allows no `.`, `$` or space in it."""
 YEAR_S: Final = 366 * 86_400
 """Longest of all times: more would leave the range of a date."""
 Unit = Annotated[float, Field(ge=0, le=1)]
+NEXT_START: Final[dict[str, JsonValue]] = {"x-next-start": True}
+"""Marks a field that is read once, as the process starts; the twin is answered 202 for it."""
 
 
 class Section(BaseModel):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from visionedge.settings.cameras import CameraSettings, PatternCamera
-from visionedge.settings.section import YEAR_S, Name, Section, Unit
+from visionedge.settings.section import NEXT_START, YEAR_S, Name, Section, Unit
 
 
 class ModelSettings(Section):
@@ -43,7 +43,12 @@ class InferenceSettings(Section):
     """How frames are worked on."""
 
     workers: int = Field(
-        0, ge=0, le=64, title="Workers", description="Threads that run models; 0 is one a core."
+        0,
+        ge=0,
+        le=64,
+        title="Workers",
+        description="Threads that run models; 0 is one a core. Takes effect at the next start.",
+        json_schema_extra=NEXT_START,
     )
 
 
@@ -132,6 +137,7 @@ class SpoolSettings(Section):
         min_length=1,
         title="Path",
         description="The file; takes effect at the next start.",
+        json_schema_extra=NEXT_START,
     )
     max_bytes: int = Field(
         512 * 1024**2,
@@ -150,19 +156,21 @@ class SpoolSettings(Section):
 
 
 class UplinkSettings(Section):
-    """The way to the cloud. All of it takes effect at the next start, except the window."""
+    """The way to the cloud. Where and how takes effect at the next start, the pace at once."""
 
     kind: Literal["auto", "azure", "local"] = Field(
         "auto",
         title="Kind",
         description="auto: IoT Edge where its environment is there, else local, which writes "
         "messages to a folder.",
+        json_schema_extra=NEXT_START,
     )
     local_path: str = Field(
         "run/outbox",
         min_length=1,
         title="Local folder",
         description="Where `local` writes JSON lines.",
+        json_schema_extra=NEXT_START,
     )
     window: int = Field(
         8, ge=1, le=256, title="Window", description="Most escalations sent and not yet answered."
@@ -175,14 +183,21 @@ class UplinkSettings(Section):
         description="Seconds until an unanswered escalation is sent again, with the same id.",
     )
     send_timeout_s: float = Field(
-        30, gt=0, le=300, title="Send timeout", description="Seconds until a send counts as failed."
+        30,
+        gt=0,
+        le=300,
+        title="Send timeout",
+        description="Seconds until a send counts as failed.",
+        json_schema_extra=NEXT_START,
     )
     max_failed_rebuilds: int = Field(
         0,
         ge=0,
         le=1000,
         title="Most failed rebuilds",
-        description="Then the module ends, so that edgeAgent restarts it; 0 is never.",
+        description="Then the module ends, so that edgeAgent restarts it; 0 is never. The "
+        "container image sets 30, about two hours.",
+        json_schema_extra=NEXT_START,
     )
 
 
@@ -245,5 +260,10 @@ class Settings(Section):
     telemetry: TelemetrySettings = Field(
         TelemetrySettings(), title="Telemetry", description="The small regular message."
     )
-    http: HttpSettings = Field(HttpSettings(), title="HTTP", description="/metrics and /healthz.")
+    http: HttpSettings = Field(
+        HttpSettings(),
+        title="HTTP",
+        description="/metrics and /healthz; takes effect at the next start.",
+        json_schema_extra=NEXT_START,
+    )
     log: LogSettings = Field(LogSettings(), title="Log", description="Log lines.")
