@@ -23,9 +23,9 @@ import cv2
 from visionedge.cameras.capture import ONE_THREAD, Capture
 from visionedge.cameras.source import Traits
 from visionedge.entities import Image
-from visionedge.errors import CameraUnavailable
+from visionedge.errors import CameraUnavailable, SettingsError
 from visionedge.runtime.redact import redact
-from visionedge.settings import StreamCamera
+from visionedge.settings import StreamCamera, reveal
 
 _PORTS: Final = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -50,14 +50,15 @@ class StreamSource:
         Raises:
             CameraUnavailable: with the likeliest reason, as far as it shows from here.
         """
-        host, port = _host_and_port(self._settings.url)
+        url = _revealed(self._settings.url)
+        host, port = _host_and_port(url)
         params = (
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(self._settings.open_timeout_s * 1000),
             cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(self._settings.read_timeout_s * 1000),
             *ONE_THREAD,
         )  # fmt: skip
         started_s = time.monotonic()
-        if not self._capture.open(self._settings.url, cv2.CAP_FFMPEG, params):
+        if not self._capture.open(url, cv2.CAP_FFMPEG, params):
             raise self._refusal(host, port, time.monotonic() - started_s)
 
     def grab(self) -> None:
@@ -102,6 +103,14 @@ class StreamSource:
             f"{self._name} answers, but gives no video",
             hint="check user, password and path; try it with `ffplay`",
         )
+
+
+def _revealed(url: str) -> str:
+    """The address with its secrets, as they are now."""
+    try:
+        return reveal(url)
+    except SettingsError as error:
+        raise CameraUnavailable(str(error)) from None
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

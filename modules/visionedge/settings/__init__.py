@@ -20,7 +20,9 @@ from visionedge.settings.cameras import (
     StreamCamera,
     UsbCamera,
 )
+from visionedge.settings.last_good import LastGood
 from visionedge.settings.next_start import waits_for_start
+from visionedge.settings.secrets import missing_secrets, reveal
 from visionedge.settings.sources import (
     DEFAULTS,
     ENV_PREFIX,
@@ -56,6 +58,7 @@ __all__ = [
     "FileCamera",
     "HttpSettings",
     "InferenceSettings",
+    "LastGood",
     "LogSettings",
     "ModelSettings",
     "PatternCamera",
@@ -69,6 +72,8 @@ __all__ = [
     "from_environment",
     "from_file",
     "merge",
+    "missing_secrets",
     "resolve",
+    "reveal",
     "waits_for_start",
 ]

@@ -72,9 +72,10 @@ class StreamCamera(_Camera):
 
     kind: Literal["stream"] = Field(title="Kind", description="A camera in the network.")
     url: str = Field(
-        pattern=r"^(rtsps?|https?)://.",
+        pattern=r"^((rtsps?|https?)://.|\$\{)",
         title="Address",
-        description="rtsp://, rtsps://, http:// or https://. Never shown with its password. RTSP "
+        description="rtsp://, rtsps://, http:// or https://. Never shown with its password, which "
+        "may be given as `${env:NAME}` or `${file:/run/secrets/NAME}`, as may the whole. RTSP "
         "goes over TCP, or over UDP where the camera refuses TCP.",
     )
     open_timeout_s: float = Field(
