@@ -16,10 +16,16 @@ from typing import Final
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from visionedge.commands import inspect, predict, run
+from visionedge.commands import import_, inspect, predict, run, verify
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
-COMMANDS: Final = {"run": run, "predict": predict, "inspect": inspect}
+COMMANDS: Final = {
+    "run": run,
+    "predict": predict,
+    "inspect": inspect,
+    "verify": verify,
+    "import": import_,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

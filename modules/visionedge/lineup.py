@@ -69,12 +69,14 @@ class Lineup:
             SettingsError: a model cannot be used; `fields` names it. Nothing has changed.
         """
         used = {camera.model for camera in settings.cameras.values()}
-        models = {name: self._model(name, settings.models[name]) for name in sorted(used)}
-        pace = self._now.wiring.decider.pace if self._now else None
+        # Beside the spool, because that is what lasts from one container to the next.
+        cache = Path(settings.spool.path).parent / "models"
+        models = {name: self._model(name, settings.models[name], cache) for name in sorted(used)}
+        before = self._now.wiring.decider if self._now else None
         wiring = Wiring(
             revision=revision,
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
-            decider=Decider(settings, revision, pace),
+            decider=Decider(settings, revision, before),
             snapshots=Snapshots(settings),
         )
         return Prepared(settings, models, wiring)
@@ -108,7 +110,7 @@ class Lineup:
             on_state=self._on_state,
         )
 
-    def _model(self, name: str, settings: ModelSettings) -> LoadedModel:
+    def _model(self, name: str, settings: ModelSettings, cache: Path) -> LoadedModel:
         """The model in use, if these settings mean the same one; else a new one, proven."""
         if self._now is not None and name in self._now.models:
             model, before = self._now.models[name], self._now.settings.models[name]
@@ -117,7 +119,7 @@ class Lineup:
             if settings.model_dump(exclude=_LIMITS) == before.model_dump(exclude=_LIMITS):
                 return _with_limits(model, settings)
         try:
-            return _proven(settings)
+            return _proven(settings, cache)
         except ModelError as error:
             raise SettingsError(
                 f"model `{name}`: {error}", fields={f"models.{name}": str(error)}
@@ -134,8 +136,8 @@ def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:
     )
 
 
-def _proven(settings: ModelSettings) -> LoadedModel:
-    model = load_model(Path(settings.path), settings)
+def _proven(settings: ModelSettings, cache: Path) -> LoadedModel:
+    model = load_model(Path(settings.path), settings, cache=cache)
     mismatches = verify_golden(model)
     if mismatches:
         raise ModelLoadError(

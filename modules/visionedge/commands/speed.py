@@ -58,10 +58,8 @@ def measure(model: LoadedModel, *, quiet: bool = False) -> Speed:
         timings.append(runner.timings)
         if time.monotonic() > until:
             break
-    return Speed(
-        *(
-            round(1000 * median(getattr(each, stage) for each in timings), 3)
-            for stage in ("preprocess_s", "run_s", "decode_s")
-        ),
-        runs=len(timings),
+    preprocess, run, decode = (
+        round(1000 * median(getattr(each, stage) for each in timings), 3)
+        for stage in ("preprocess_s", "run_s", "decode_s")
     )
+    return Speed(preprocess, run, decode, len(timings))

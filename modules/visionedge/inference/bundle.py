@@ -2,8 +2,9 @@
 
 A bundle is a folder with `model.onnx` and, where the card is written, `model.json`;
 `labels.txt` and `golden/` may be beside them. A folder with a single ONNX file of any
-name counts as one, so that an unpacked export can be named as it is. A bare file has the
-card of its own name (`best.onnx`, `best.json`), because a folder may hold many.
+name counts as one, so that an unpacked export can be named as it is; a zip of such a folder
+is unpacked into a cache first. A bare file has the card of its own name (`best.onnx`,
+`best.json`), because a folder may hold many.
 """
 
 import hashlib
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from visionedge.errors import ModelCardError, ModelLoadError
+from visionedge.inference.archive import is_archive, unpacked
+from visionedge.inference.cache import private_folder
 from visionedge.inference.card import CARD_NAME, LABELS_NAME, Document, read_document, read_labels
+from visionedge.inference.export_manifest import model_name
 
 MODEL_NAME: Final = "model.onnx"
 GOLDEN_NAME: Final = "golden"
@@ -47,19 +51,26 @@ class Bundle:
         return document
 
 
-def find_bundle(path: Path) -> Bundle:
-    """The files of the model at `path`, a bundle folder or an ONNX file.
+def find_bundle(path: Path, cache: Path | None = None) -> Bundle:
+    """The files of the model at `path`, a bundle folder, an ONNX file or a zip of either.
+
+    Args:
+        path: as it is named in the settings.
+        cache: where a zip is unpacked, once; None is a private folder for temporary files.
 
     Raises:
-        ModelLoadError: there is no model; the hint says what can be named.
+        ModelLoadError: there is no model, or its zip is refused; the hint says what to do.
     """
+    if path.is_file() and is_archive(path):
+        path = unpacked(path, cache or private_folder())
     if path.is_dir():
         model = _model_in(path)
     elif path.is_file():
         model = path
     else:
         raise ModelLoadError(
-            f"there is no model at {path}", hint="name a bundle folder or an .onnx file"
+            f"there is no model at {path}",
+            hint="name a bundle folder, an .onnx file, or the zip of an export",
         )
     is_bundle = path.is_dir() or model.name == MODEL_NAME
     card = model.with_name(CARD_NAME) if is_bundle else model.with_suffix(".json")
@@ -72,6 +83,8 @@ def find_bundle(path: Path) -> Bundle:
 
 
 def _model_in(folder: Path) -> Path:
+    if named := model_name(folder):
+        return folder / named
     if (model := folder / MODEL_NAME).is_file():
         return model
     models = sorted(folder.glob("*.onnx"))

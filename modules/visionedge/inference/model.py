@@ -104,13 +104,20 @@ def limits_of(settings: ModelSettings) -> Limits:
     return Limits(settings.floor, settings.nms_iou, settings.max_detections)
 
 
-def load_model(path: Path, settings: ModelSettings, hints: Document | None = None) -> LoadedModel:
+def load_model(
+    path: Path,
+    settings: ModelSettings,
+    hints: Document | None = None,
+    cache: Path | None = None,
+) -> LoadedModel:
     """Load a model and run it once.
 
     Args:
-        path: bundle folder, or ONNX file.
+        path: bundle folder, ONNX file, or zip of an export.
         settings: how to run it; its own `path` is not looked at.
         hints: fields of a card that win over the bundle's, as `--card` gives them.
+        cache: a folder that lasts, for what needs to be found out once a model; None is one
+            among the temporary files.
 
     Raises:
         ModelLoadError: it is no model that runs here.
@@ -118,7 +125,7 @@ def load_model(path: Path, settings: ModelSettings, hints: Document | None = Non
         ModelRunError: it failed on the first frame.
     """
     use_one_thread()
-    bundle = find_bundle(path)
+    bundle = find_bundle(path, cache)
     given = merge(bundle.document(), hints or {})
     sha256 = checked_sha256(bundle.model, given.get("sha256"))
     session = Session(bundle.model, settings.providers, settings.intra_op_threads)

@@ -21,6 +21,7 @@ MAX_BYTES: Final = 1024**3
 """A model for a device is far smaller; what is larger is a mistake, or meant to fill the disk."""
 _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 2, 7, 8
 _GRAPH_NODE, _NODE_OP, _NODE_ATTRIBUTE = 1, 4, 5
+_GRAPH_TENSOR, _TENSOR_EXTERNAL = 5, 13
 _ATTRIBUTE_NAME, _ATTRIBUTE_STRINGS = 1, 9
 _VARINT: Final = 0
 _BYTES: Final = 2
@@ -36,11 +37,13 @@ class OnnxFile:
         producer: the program that wrote it.
         opset: of the standard operators; 0 where none is named.
         zipmap_labels: class names of a ZipMap at the end, in the order of the classes.
+        external: files beside the model that hold weights of it.
     """
 
     producer: str = ""
     opset: int = 0
     zipmap_labels: tuple[str, ...] = field(default_factory=tuple)
+    external: tuple[str, ...] = field(default_factory=tuple)
 
 
 def read_onnx(path: Path) -> OnnxFile:
@@ -56,11 +59,27 @@ def read_onnx(path: Path) -> OnnxFile:
         with path.open("rb") as file:
             _check_kind(path, file.read(512))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                return _read(path, mapped)
+                found = _read(path, mapped)
     except OSError as error:
         raise ModelLoadError(
             f"cannot read {path}: {error.strerror}", hint="check the path and its permissions"
         ) from None
+    _check_external(path, found.external)
+    return found
+
+
+def _check_external(path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelLoadError(
+                f"{path} wants weights from `{name}`, outside its folder",
+                hint="export it again, with its weights inside or beside it",
+            )
+        if not (path.parent / name).is_file():
+            raise ModelLoadError(
+                f"{path} keeps weights in `{name}`, which is not beside it",
+                hint="copy all files of the export into one folder",
+            )
 
 
 def _check_size(path: Path, size_bytes: int) -> None:
@@ -99,6 +118,7 @@ def _read(path: Path, mapped: mmap.mmap) -> OnnxFile:
             elif number == _MODEL_GRAPH:
                 has_graph = True
                 found.zipmap_labels = _zipmap_labels(mapped, value)
+                found.external = tuple(sorted(set(_external(mapped, value))))
     except ValueError as error:
         raise ModelLoadError(
             f"{path} is no ONNX model, or only a part of one: {error}",
@@ -132,6 +152,21 @@ def _zipmap_labels(mapped: mmap.mmap, graph: slice) -> tuple[str, ...]:
             if operator == "ZipMap":
                 return _strings(mapped, attributes)
     return ()
+
+
+def _external(mapped: mmap.mmap, graph: slice) -> Iterator[str]:
+    """Locations of weights that are not in the file."""
+    for number, tensor in _fields(mapped, graph):
+        if number == _GRAPH_TENSOR and isinstance(tensor, slice):
+            for part, entry in _fields(mapped, tensor):
+                if part == _TENSOR_EXTERNAL and isinstance(entry, slice):
+                    pair = [
+                        _text(mapped, value)
+                        for _, value in _fields(mapped, entry)
+                        if isinstance(value, slice)
+                    ]
+                    if len(pair) == 2 and pair[0] == "location":
+                        yield pair[1]
 
 
 def _strings(mapped: mmap.mmap, attributes: list[slice]) -> tuple[str, ...]:

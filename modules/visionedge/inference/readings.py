@@ -12,13 +12,13 @@ What this does not promise: that the rival is right. Golden frames decide that.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 
 from visionedge.errors import ModelError
 from visionedge.inference.boxes import Limits
-from visionedge.inference.card import TASKS, Document, HeadName, ModelCard
+from visionedge.inference.card import Document, HeadName, ModelCard
 from visionedge.inference.describe import describe
 from visionedge.inference.registry import build_adapter
 from visionedge.inference.session import Session
@@ -74,7 +74,7 @@ def heads_that_run(session: Session, given: Document) -> list[HeadName]:
     For a model that cannot be read without being told: what it could be told.
     """
     found: list[HeadName] = []
-    for head in TASKS:
+    for head in get_args(HeadName):
         try:
             card = describe(session, {**given, "head": head}, str(session.path)).card
             adapter = build_adapter(card, session.signature, _LIMITS)
