@@ -2,14 +2,15 @@
 
 A hub that does not answer a twin patch keeps the caller for up to a minute; verdicts and
 further patches must not wait behind that. So the control thread only leaves the newest
-patch here, and asks later whether it has arrived. A newer patch replaces one that waits:
-each is made to be right on top of whatever the hub may have.
+patch here, and asks later whether it has arrived. A newer patch replaces one of its topic
+that waits: each is made to be right on top of whatever the hub may have. Topics go as
+patches of their own, so that each stays below what a hub takes.
 """
 
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from visionedge.errors import UplinkError, UplinkRejected
 from visionedge.metrics import Metrics
@@ -21,6 +22,9 @@ log: Final = logging.getLogger(__name__)
 _IDLE_S: Final = 1.0
 _STUCK_AFTER_S: Final = 200.0
 Patch = Mapping[str, Any]
+Topic = Literal["settings", "facts"]
+_ORDER: Final[tuple[Topic, ...]] = ("settings", "facts")
+"""Answers to the operator first."""
 
 
 class Acknowledger:
@@ -37,8 +41,8 @@ class Acknowledger:
         self._first: Patch | None = first
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._waiting: Patch | None = None
-        self._delivered: Patch | None = None
+        self._waiting: dict[Topic, Patch] = {}
+        self._delivered: dict[Topic, Patch] = {}
         self._backoff = Backoff(first_s=1.0, max_s=60.0)
         self.worker = Worker(
             "acknowledger",
@@ -47,10 +51,10 @@ class Acknowledger:
             on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
         )
 
-    def put(self, patch: Patch) -> None:
-        """Deliver `patch`, and nothing older."""
+    def put(self, patch: Patch, topic: Topic = "settings") -> None:
+        """Deliver `patch`, and nothing older of its topic."""
         with self._lock:
-            self._waiting = patch
+            self._waiting[topic] = patch
         self._wake.set()
 
     def connected(self) -> None:
@@ -59,7 +63,12 @@ class Acknowledger:
 
     def has_delivered(self, patch: Patch) -> bool:
         """True once the hub has this very patch."""
-        return self._delivered is patch
+        return any(patch is delivered for delivered in list(self._delivered.values()))
+
+    def is_waiting(self, patch: Patch) -> bool:
+        """True until the hub has this very patch, has refused it, or a newer one came."""
+        with self._lock:
+            return any(patch is waiting for waiting in self._waiting.values())
 
     def stop(self, timeout_s: float) -> None:
         """End; what waits is made anew after the next start."""
@@ -78,9 +87,10 @@ class Acknowledger:
     def _deliver(self) -> float:
         """Try once; returns how long to wait before the next try."""
         with self._lock:
-            patch = self._waiting
-        if patch is None:
-            return _IDLE_S
+            topic = next((topic for topic in _ORDER if topic in self._waiting), None)
+            if topic is None:
+                return _IDLE_S
+            patch = self._waiting[topic]
         try:
             if self._first is not None:
                 self._hub.report(self._first)
@@ -93,9 +103,9 @@ class Acknowledger:
             log.warning("acknowledgement not delivered, again in %.0f s: %s", pause_s, error)
             return pause_s
         else:
-            self._delivered = patch
+            self._delivered[topic] = patch
         self._backoff.reset()
         with self._lock:
-            if self._waiting is patch:
-                self._waiting = None
+            if self._waiting.get(topic) is patch:
+                del self._waiting[topic]
         return 0.0

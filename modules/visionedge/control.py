@@ -124,7 +124,6 @@ class Control:
                 self._sender.receipt()
                 self._fold(self._desired.patch(event.properties, event.version))
             case LinkChanged():
-                self._metrics.link_up.set(event.connected)
                 if event.connected:
                     self._sender.connected()
                     self._acknowledger.connected()

@@ -11,6 +11,7 @@ from typing import Any
 
 from visionedge.entities import Envelope
 from visionedge.errors import UplinkRejected, UplinkUnavailable
+from visionedge.runtime.worker import Worker
 from visionedge.uplink.hub import (
     DesiredDocument,
     DesiredPatch,
@@ -38,6 +39,10 @@ class FakeHub:
         self._changed = threading.Condition()
 
     # The module's side.
+
+    @property
+    def workers(self) -> list[Worker]:
+        return []
 
     def start(self, on_event: OnEvent) -> None:
         self._on_event = on_event

@@ -52,7 +52,7 @@ def make_hub(
     yield make
     for hub in hubs:
         hub.close(5)
-        assert not hub.worker.alive
+        assert not any(worker.alive for worker in hub.workers)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class StreamSource:
             CameraUnavailable: with the likeliest reason, as far as it shows from here.
         """
         url = _revealed(self._settings.url)
-        host, port = _host_and_port(url)
+        host, port = _host_and_port(url, self._name)
         params = (
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(self._settings.open_timeout_s * 1000),
             cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(self._settings.read_timeout_s * 1000),
@@ -113,7 +113,7 @@ def _revealed(url: str) -> str:
         raise CameraUnavailable(str(error)) from None
 
 
-def _host_and_port(url: str) -> tuple[str, int]:
+def _host_and_port(url: str, name: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme.lower()]
@@ -121,7 +121,7 @@ def _host_and_port(url: str) -> tuple[str, int]:
         port = 0
     if not port or not parts.hostname:
         raise CameraUnavailable(
-            f"{redact(url)} is no address of a camera",
+            f"{name} is no address of a camera",
             hint="write it as rtsp://user:password@host:port/path, or with rtsps, http, https",
         )
     return parts.hostname, port

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from visionedge.entities import Envelope
+from visionedge.runtime.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ OnEvent = Callable[[HubEvent], None]
 
 class HubClient(Protocol):
     """A hub. Safe for all threads; every call ends within its deadline."""
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Its threads, for the health check."""
 
     def start(self, on_event: OnEvent) -> None:
         """Begin to connect, and go on trying until `close`; returns at once."""

@@ -69,6 +69,11 @@ class LocalHub:
             on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
         )
 
+    @property
+    def workers(self) -> list[Worker]:
+        """As `HubClient.workers`."""
+        return [self._worker]
+
     def start(self, on_event: OnEvent) -> None:
         """As `HubClient.start`."""
         self._on_event = on_event

@@ -104,9 +104,9 @@ class SupervisedHub:
         )
 
     @property
-    def worker(self) -> Worker:
-        """Its thread, for the health check."""
-        return self._worker
+    def workers(self) -> list[Worker]:
+        """As `HubClient.workers`."""
+        return [self._worker]
 
     def start(self, on_event: OnEvent) -> None:
         """Begin to connect, and go on trying until `close`; returns at once."""
