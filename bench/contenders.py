@@ -24,8 +24,6 @@ from visionedge.inference.image import InputWriter
 _ERRORS_ONLY: Final = 3
 _NEAR_PX: Final = 1e-3
 _NEAR_SCORE: Final = 1e-4
-_NEAR_CLASS_SCORE: Final = 0.05
-"""Resize, then crop, ends on other pixels by a fraction than crop, then resize."""
 
 
 class Bare:
@@ -116,7 +114,7 @@ def _distance(ours: Prediction, theirs: Found) -> float | None:
     """Largest difference of boxes or probabilities; None where they are not the same."""
     if isinstance(ours, Classification):
         apart = [abs(ours.confidence[class_id] - score) for class_id, score, _ in theirs]
-        return float(max(apart)) if max(apart) <= _NEAR_CLASS_SCORE else None
+        return float(max(apart)) if max(apart) <= _NEAR_SCORE else None
     if len(ours) != len(theirs):
         return None
     if not theirs:

@@ -9,6 +9,7 @@ about decoding than a camera's own stream would.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,7 @@ def photos(folder: Path) -> list[Image]:
     return [_covering(image) for image in images if image is not None]
 
 
+@cache
 def boards() -> list[Image]:
     """Frames of the virtual line."""
     line = VirtualLine(LineSpec(width_px=SIZE[0], height_px=SIZE[1], defect_rate=2.0))

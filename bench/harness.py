@@ -28,8 +28,6 @@ from bench.load import Load
 
 Turn = Callable[[int], "Sample"]
 """One turn of a contender in round `n`; what it took, a frame."""
-Samples = Mapping[str, Sequence["Sample"]]
-"""By contender; the n-th of each is from the same round."""
 _IDLE_SHARE: Final = 0.1
 _LOOK_S: Final = 0.01
 _SETTLE_S: Final = 0.5
@@ -43,6 +41,29 @@ class Sample:
 
     wall_s: float
     cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What was measured.
+
+    Attributes:
+        samples: by contender; the n-th of each is from the same round.
+        others: share of the machine that others used in each of them; empty if unknown.
+        repeated: how many rounds were thrown away.
+    """
+
+    samples: Mapping[str, Sequence[Sample]]
+    others: Sequence[float] = ()
+    repeated: int = 0
+
+    @property
+    def disturbance(self) -> str:
+        """How far to trust absolute times, in words."""
+        if not self.others:
+            return "how busy others kept the machine is unknown"
+        share = f"others used {statistics.fmean(self.others):.0%} of the machine"
+        return f"{share}; {self.repeated} busier rounds repeated" if self.repeated else share
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +173,7 @@ def in_rounds(
     warm_up: int = 2,
     patience: Patience | None = None,
     tick: Callable[[], object] = lambda: None,
-) -> Samples:
+) -> Rounds:
     """Give every contender one turn a round, in an order that is new in each.
 
     Args:
@@ -166,21 +187,28 @@ def in_rounds(
     order = list(turns)
     shuffle = random.Random(seed).shuffle
     samples: dict[str, list[Sample]] = {name: [] for name in turns}
+    shares: list[float | None] = []
+    repeated = 0
     for number in itertools.count():
         shuffle(order)
         load = Load()
         taken = {name: turns[name](number) for name in order}
-        if number < warm_up or (patience and patience.rejects(load.others(), load.wall_s)):
+        others = load.others()
+        if number < warm_up:
+            continue
+        if patience and patience.rejects(others, load.wall_s):
+            repeated += 1
             continue
         for name, sample in taken.items():
             samples[name].append(sample)
+        shares.append(others)
         tick()
-        if len(samples[order[0]]) == rounds:
+        if len(shares) == rounds:
             break
-    return samples
+    return Rounds(samples, [share for share in shares if share is not None], repeated)
 
 
-def compare(samples: Samples, base: str) -> list[Row]:
+def compare(samples: Mapping[str, Sequence[Sample]], base: str) -> list[Row]:
     """Every contender against `base`, in the given order."""
     return [_row(name, own, samples[base]) for name, own in samples.items()]
 

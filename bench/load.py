@@ -44,10 +44,6 @@ class Load:
         share = (after - self._before - own_s) / (self.wall_s * (os.cpu_count() or 1))
         return min(1.0, max(0.0, share))
 
-    def __str__(self) -> str:
-        others = self.others()
-        return "unknown" if others is None else f"{others:.0%} of the machine"
-
 
 def _busy_s() -> float | None:
     try:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.graphs.yolox_nano import STRIDES
 from visionedge.entities import Image
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import InputCard, ModelCard
@@ -37,7 +38,7 @@ def naive(
     """
 
     def classify(image: Image) -> Found:
-        return _classes(run(to_tensor(_resize_then_crop(image, size, card), card.input)))
+        return _classes(run(to_tensor(_stretched(image, size), card.input)))
 
     def detect(image: Image) -> Found:
         picture, scale, left, top = _letterbox(image, size, card.input)
@@ -78,17 +79,13 @@ def _letterbox(
     return canvas, scale, left, top
 
 
-def _resize_then_crop(image: Image, size: tuple[int, int], card: ModelCard) -> Image:
-    height, width = image.shape[:2]
-    scale = (card.input.resize_px or min(size)) / min(height, width)
-    resized = cv2.resize(image, (round(width * scale), round(height * scale)))
-    left, top = (resized.shape[1] - size[0]) // 2, (resized.shape[0] - size[1]) // 2
-    return np.asarray(resized[top : top + size[1], left : left + size[0]], np.uint8)
+def _stretched(image: Image, size: tuple[int, int]) -> Image:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _yolox_rows(output: Floats, input_size: tuple[int, int], floor: float) -> Found:
     cells, strides = [], []
-    for stride in (8, 16, 32):
+    for stride in STRIDES:
         x, y = np.meshgrid(*(np.arange(side // stride) for side in input_size))
         cells.append(np.stack((x, y), 2).reshape(-1, 2))
         strides.append(np.full((x.size, 1), stride))
@@ -143,7 +140,8 @@ def _in_frame(rows: Found, image: Image, scale: float, left: int, top: int) -> F
     for class_id, score, box in rows:
         box = (box - np.array([left, top, left, top])) / scale
         box = np.clip(box, 0, [width, height, width, height]).astype(np.float32)
-        found.append((class_id, score, box))
+        if box[2] > box[0] and box[3] > box[1]:
+            found.append((class_id, score, box))
     return found
 
 

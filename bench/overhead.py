@@ -12,7 +12,6 @@ from typing import Final
 from bench.contenders import Bare, agreement, naive_way, ready_tensor
 from bench.context import Context
 from bench.harness import Turn, compare, in_rounds, settled, timed
-from bench.load import Load
 from bench.report import Column, Report, Table, Unavailable
 from bench.subjects import Subject
 from visionedge.entities import Image
@@ -62,17 +61,16 @@ def _table(subject: Subject, context: Context) -> Table:
         "naive, default options": settled(timed(lambda number: by_default(frame(number)))),
         "ours, Runner.infer": timed(lambda number: runner.infer(frame(number))),
     }
-    load = Load()
     with context.progress(f"overhead {subject.role}", context.pairs) as tick:
-        samples = in_rounds(
+        rounds = in_rounds(
             turns, context.pairs, warm_up=_WARM_UP, patience=context.patience, tick=tick
         )
     return Table(
         title=f"{subject.role}: {subject.title}; {context.pairs} pairs",
-        rows=compare(samples, BASE),
+        rows=compare(rounds.samples, BASE),
         columns=COLUMNS,
         notes=(
             f"ready 1080p frames ({subject.pictures}); {agreed}",
-            f"others used {load}",
+            rounds.disturbance,
         ),
     )

@@ -29,7 +29,7 @@ from bench.context import Context
 from bench.frames import write_clip
 from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
 from bench.line import Line
-from bench.load import Load, cores
+from bench.load import cores
 from bench.overhead import BASE, COLUMNS
 from bench.report import Report, Table, Unavailable
 from bench.subjects import Subject
@@ -66,10 +66,9 @@ def _table(subject: Subject, context: Context) -> Table:
         for workers, pace in fps.items()
     }
     turns |= {name: partial(_line_turn, line) for name, line in lines.items()}
-    load = Load()
     try:
         with context.progress(f"overlap {subject.role}", context.blocks) as tick:
-            samples = in_rounds(
+            rounds = in_rounds(
                 turns, context.blocks, warm_up=_WARM_UP, patience=context.patience, tick=tick
             )
     finally:
@@ -77,13 +76,13 @@ def _table(subject: Subject, context: Context) -> Table:
             line.stop()
     return Table(
         title=f"{subject.role}: {subject.title}; {context.blocks} rounds of {_TURN_S} s each",
-        rows=compare(samples, BASE),
+        rows=compare(rounds.samples, BASE),
         columns=COLUMNS,
         notes=(
             f"camera: 1080p MPEG-4 ({subject.pictures}), "
             f"{' and '.join(f'{pace:.0f}' for pace in fps.values())} frames/s; "
             f"decoding one takes {decode_s * 1e3:.1f} ms of CPU",
-            f"others used {load}",
+            rounds.disturbance,
         ),
     )
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bench import frames
 from bench.graphs.mobilenet_v2 import save_mobilenet_v2
-from bench.graphs.yolox_nano import CLASSES, save_yolox_nano
+from bench.graphs.yolox_nano import CLASSES, STRIDES, save_yolox_nano
+from bench.report import Unavailable
 from visionedge.entities import Image
 from visionedge.inference.image import InputWriter
 from visionedge.inference.model import LoadedModel, load_model
@@ -37,8 +38,7 @@ _MOBILENET: Final[dict[str, Any]] = {
     "head": "classifier",
     "name": "mobilenet-v2",
     "input": {
-        "fit": "crop",
-        "resize_px": 256,
+        "fit": "stretch",
         "color": "rgb",
         "scale": 1 / 255,
         "mean": (0.485, 0.456, 0.406),
@@ -67,26 +67,30 @@ class Subject:
     pictures: str
 
 
-def prepare(role: str, folder: Path) -> Subject:
+def prepare(role: str, folder: Path, shared: Path = SHARED) -> Subject:
     """Find or make the model of a role, and load it.
 
     Args:
         role: a key of `SUBJECTS`.
         folder: where what is made may lie.
+        shared: where trained weights and photos may be found.
+
+    Raises:
+        Unavailable: it can be neither found nor made.
     """
-    return SUBJECTS[role](role, folder)
+    return SUBJECTS[role](role, folder, shared)
 
 
-def _pcb_defects(role: str, _: Path) -> Subject:
+def _pcb_defects(role: str, _: Path, __: Path) -> Subject:
     path = ROOT / "models" / "pcb-defects"
     return Subject(role, "pcb-defects, our bundle", _loaded(path), frames.boards(), "boards")
 
 
 def _yolox(side_px: int) -> "Build":
-    def build(role: str, folder: Path) -> Subject:
+    def build(role: str, folder: Path, shared: Path) -> Subject:
         path = folder / f"{role}.onnx"
-        source = SHARED / "models" / "yolox_nano" / "model.onnx"
-        pictures, shown = _pictures()
+        source = shared / "models" / "yolox_nano" / "model.onnx"
+        pictures, shown = _pictures(shared)
         if source.is_file():
             _resized(source, path, side_px)
             title = "YOLOX-nano, trained on COCO"
@@ -98,21 +102,23 @@ def _yolox(side_px: int) -> "Build":
     return build
 
 
-def _mobilenet(role: str, folder: Path) -> Subject:
+def _mobilenet(role: str, folder: Path, shared: Path) -> Subject:
     path = folder / f"{role}.onnx"
     save_mobilenet_v2(path, 224)
-    pictures, shown = _pictures()
+    pictures, shown = _pictures(shared)
     return Subject(role, "MobileNetV2, random weights", _loaded(path, _MOBILENET), pictures, shown)
 
 
-def _yolov8n(role: str, _: Path) -> Subject:
-    path = SHARED / "models" / "yolov8n_int8"
-    pictures, shown = _pictures()
+def _yolov8n(role: str, _: Path, shared: Path) -> Subject:
+    path = shared / "models" / "yolov8n_int8"
+    if not path.is_dir():
+        raise Unavailable("its weights are not beside the project, and cannot be made")
+    pictures, shown = _pictures(shared)
     return Subject(role, "YOLOv8n INT8, trained on COCO", _loaded(path), pictures, shown)
 
 
-def _pictures() -> tuple[list[Image], str]:
-    folder = SHARED / "images" / "coco_val"
+def _pictures(shared: Path) -> tuple[list[Image], str]:
+    folder = shared / "images" / "coco_val"
     return (frames.photos(folder), "photos") if folder.is_dir() else (frames.boards(), "boards")
 
 
@@ -127,7 +133,7 @@ def _resized(source: Path, path: Path, side_px: int) -> None:
     del model.graph.value_info[:]
     sizes = model.graph.input[0].type.tensor_type.shape.dim
     sizes[2].dim_value = sizes[3].dim_value = side_px
-    cells = sum((side_px // stride) ** 2 for stride in (8, 16, 32))
+    cells = sum((side_px // stride) ** 2 for stride in STRIDES)
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = cells
     onnx.save(model, path)
 
@@ -158,7 +164,8 @@ def _bias(table: NDArray[np.float32], floor: float, wanted: int) -> float:
     return float(np.partition(short, wanted)[wanted])
 
 
-Build = Callable[[str, Path], Subject]
+Build = Callable[[str, Path, Path], Subject]
+"""From role, scratch folder and shared folder."""
 
 SUBJECTS: Final[Mapping[str, Build]] = {
     "detector-640": _yolox(640),
