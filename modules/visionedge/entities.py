@@ -132,6 +132,38 @@ class Action(enum.StrEnum):
     SUPPRESS = "suppress"
 
 
+class Provisional(enum.StrEnum):
+    """What holds for a doubtful frame until somebody answers."""
+
+    BEST_GUESS = "best_guess"
+    """The model's word is taken as it is."""
+    REJECT = "reject"
+    """The part is treated as bad."""
+    HOLD = "hold"
+    """The part is set aside for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about, over all frames that show it.
+
+    Attributes:
+        id: the same for all frames of one question.
+        reason: code of the rule that doubted this frame most.
+        tracks: the objects that this frame would ask about; empty for the whole scene.
+        view: how well this frame shows them; the best view is sent.
+        value: what an answer is worth, 0..1; the doubt, and more for rare classes.
+        due_ns: monotonic; no better view is waited for after it.
+    """
+
+    id: str
+    reason: str
+    tracks: frozenset[int]
+    view: float
+    value: float
+    due_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the module decided on one prediction, at once and by itself.
@@ -141,12 +173,17 @@ class Decision:
         reason: code of the rule that decided, such as `below_threshold`.
         score: the doubt, 0 (sure) to 1 (no idea); the value of asking grows with it.
         settings_revision: which settings decided.
+        question: what an escalated frame asks; a suppressed one that has a question may be
+            a better view for it.
+        provisional: what holds until the answer; None where there is no doubt.
     """
 
     action: Action
     reason: str
     score: float
     settings_revision: int
+    question: Question | None = None
+    provisional: Provisional | None = None
 
 
 class Kind(enum.StrEnum):

@@ -93,7 +93,7 @@ class Metrics:
         self.escalations_dropped = self._counter(
             "escalations_dropped",
             "Doubtful frames that never reached the spool, by cause: "
-            "queue, snapshot, spool, stopped",
+            "queue, snapshot, spool, stopped, grew_sure, over_budget",
             "camera",
             "cause",
         )

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from visionedge.entities import Action, Decision, Envelope, Frame, Prediction
+from visionedge.entities import Action, Decision, Envelope, Frame, Prediction, Question
 from visionedge.errors import ModelRunError, SpoolError
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
+from visionedge.escalation.views import Views
 from visionedge.inference.model import LoadedModel, Runner
 from visionedge.metrics import Metrics
 from visionedge.runtime.slot import LatestSlots
-from visionedge.runtime.value_queue import ValueQueue
 from visionedge.runtime.worker import Worker
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
@@ -87,7 +87,7 @@ class Pipeline:
         self._spool = spool
         self._telemetry = telemetry
         self._metrics = metrics
-        self._doubts: ValueQueue[Doubt] = ValueQueue(queue)
+        self._doubts: Views[Doubt] = Views(queue)
         crash = metrics.worker_crashes
         self._loops = [
             Worker(f"frames-{n}", self._loop, on_crash=lambda w, _: crash.labels(w.name).inc())
@@ -155,8 +155,8 @@ class Pipeline:
         latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
         self._record(frame, prediction, decision, latency_s)
         self._time(runner)
-        if decision.action is Action.ESCALATE:
-            self._set_aside(Doubt(frame, prediction, decision, wiring))
+        if decision.question is not None:
+            self._set_aside(Doubt(frame, prediction, decision, wiring), decision.question)
 
     def _record(
         self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
@@ -173,9 +173,13 @@ class Pipeline:
         stage.labels("run").observe(timings.run_s)
         stage.labels("decode").observe(timings.decode_s)
 
-    def _set_aside(self, doubt: Doubt) -> None:
-        dropped = self._doubts.put(doubt.decision.score, doubt)
+    def _set_aside(self, doubt: Doubt, question: Question) -> None:
+        if doubt.decision.action is not Action.ESCALATE:
+            self._doubts.improve(question, doubt)
+            return
+        dropped = self._doubts.open(question, doubt)
         if dropped is not None:
+            dropped.wiring.decider.give_up(dropped.frame, dropped.decision)
             self._metrics.escalations_dropped.labels(dropped.frame.camera_id, "queue").inc()
 
     def _encode(self, worker: Worker) -> None:
@@ -186,12 +190,16 @@ class Pipeline:
                 self._keep(doubt)
 
     def _keep(self, doubt: Doubt) -> None:
-        camera = doubt.frame.camera_id
+        camera, decider = doubt.frame.camera_id, doubt.wiring.decider
+        if cause := decider.admit(doubt.frame, doubt.decision, time.monotonic_ns()):
+            self._metrics.escalations_dropped.labels(camera, cause).inc()
+            return
         cause = "snapshot"
         try:
             began = time.perf_counter()
             envelope, note = self._snapshot(doubt)
             self._metrics.stage.labels("snapshot").observe(time.perf_counter() - began)
+            decider.spend(camera, envelope.size_bytes, time.monotonic_ns())
             cause = "spool"
             began = time.perf_counter()
             self._spool.put(envelope, note)

@@ -66,6 +66,7 @@ class _Camera:
         self.dropped: Counter[str] = Counter()
         self.actions: Counter[Action] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.provisional: Counter[str] = Counter()
         # By the labels of the model, so that the hot path counts numbers and not names.
         self.classes: dict[tuple[str, ...], Counter[int]] = {}
         self.latencies = Latencies()
@@ -80,6 +81,7 @@ class _Camera:
             suppressed=self.actions[Action.SUPPRESS],
             labels=self._labels(labels_kept),
             reasons=dict(self.reasons),
+            provisional=dict(self.provisional),
             latency=self.latencies.percentiles(),
         )
 
@@ -142,6 +144,8 @@ class Telemetry:
             camera.actions[decision.action] += 1
             if decision.action is not Action.ACCEPT:
                 camera.reasons[decision.reason] += 1
+            if decision.provisional is not None:
+                camera.provisional[decision.provisional.value] += 1
             camera.classes.setdefault(prediction.labels, Counter()).update(seen)
             camera.latencies.add(latency_s)
             self._recent.add(latency_s)

@@ -138,6 +138,9 @@ class Escalation(Message):
     model: ModelBody
     reason: Label = Field(description="code of the rule that doubted")
     score: Unit = Field(description="how much it doubted")
+    provisional: Literal["best_guess", "reject", "hold"] | None = Field(
+        default=None, description="what holds on the line until the verdict"
+    )
     settings_revision: int
     prediction: PredictionBody
     image: ImageBody
@@ -158,6 +161,14 @@ class Verdict(Message):
     )
     detections: list[DetectedObject] = Field(default_factory=list, max_length=MAX_OBJECTS)
     classes: list[NamedClass] = Field(default_factory=list, max_length=MAX_OBJECTS)
+    agreement: Literal["confirm", "correct", "reject", "unknown"] | None = Field(
+        default=None, description="the verifier's word on the whole picture, for people"
+    )
+    reason: Label | None = Field(default=None, description="why it is `unverified`")
+    caption: Annotated[str, Field(max_length=1024)] | None = None
+    texts: list[Annotated[str, Field(max_length=1024)]] = Field(
+        default_factory=list, max_length=100, description="lines that were read in the picture"
+    )
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -194,6 +205,9 @@ class CameraTelemetry(Message):
     suppressed: int
     labels: dict[str, int] = Field(description="count of predicted objects, by label")
     reasons: dict[str, int] = Field(description="count of doubts, by reason")
+    provisional: dict[str, int] = Field(
+        default_factory=dict, description="count of doubtful frames, by what holds meanwhile"
+    )
     latency: LatencyBody | None = None
 
 

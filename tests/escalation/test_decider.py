@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.support.predictions import boxes, classes, frame
 
-from visionedge.entities import Action, Decision
-from visionedge.escalation.decide import Decider, Pace
+from visionedge.entities import Action, Decision, Provisional
+from visionedge.escalation.decide import Decider
 from visionedge.settings import resolve
 
 PLAIN = {
@@ -19,8 +19,16 @@ SURE = boxes(0.9)
 UNSURE = boxes(0.4)
 
 
-def decider(pace: Pace | None = None, *, revision: int = 7, **sections: Any) -> Decider:  # noqa: ANN401 - settings as JSON
-    return Decider(resolve([PLAIN, sections]), revision, pace)
+def decider(before: Decider | None = None, *, revision: int = 7, **sections: Any) -> Decider:  # noqa: ANN401 - settings as JSON
+    return Decider(resolve([PLAIN, sections]), revision, before)
+
+
+def paced_decider(
+    interval_s: float, before: Decider | None = None, *, revision: int = 7
+) -> Decider:
+    """One that takes each frame for itself, so that only the interval holds it back."""
+    pace = {"min_interval_s": interval_s, "one_per_object": False}
+    return decider(before, revision=revision, escalation=pace)
 
 
 def test_a_sure_prediction_is_accepted_with_the_revision_that_judged_it() -> None:
@@ -30,6 +38,7 @@ def test_a_sure_prediction_is_accepted_with_the_revision_that_judged_it() -> Non
 def test_a_doubtful_prediction_is_escalated_with_its_reason_and_score() -> None:
     decision = decider().decide(frame(), UNSURE)
     assert (decision.action, decision.reason) == (Action.ESCALATE, "below_threshold")
+    assert decision.provisional is Provisional.BEST_GUESS
     assert decision.score == pytest.approx(0.75, abs=1e-6)
 
 
@@ -59,7 +68,7 @@ def test_a_frame_of_a_camera_that_was_just_removed_is_still_decided_on() -> None
 
 
 def test_doubts_too_soon_after_an_escalation_are_suppressed_until_the_interval_is_over() -> None:
-    paced = decider(escalation={"min_interval_s": 2.0})
+    paced = paced_decider(2.0)
     decisions = [
         paced.decide(frame(captured_s=100 + at), UNSURE) for at in (0.0, 0.5, 1.999, 2.0, 3.0)
     ]
@@ -75,39 +84,39 @@ def test_doubts_too_soon_after_an_escalation_are_suppressed_until_the_interval_i
 
 
 def test_a_sure_frame_does_not_use_up_the_interval() -> None:
-    paced = decider(escalation={"min_interval_s": 2.0})
+    paced = paced_decider(2.0)
     paced.decide(frame(captured_s=100), SURE)
     assert paced.decide(frame(captured_s=100.1), UNSURE).action is Action.ESCALATE
 
 
 def test_each_camera_has_an_interval_of_its_own() -> None:
-    paced = decider(escalation={"min_interval_s": 2.0})
+    paced = paced_decider(2.0)
     for camera in ("a", "b"):
         assert paced.decide(frame(camera_id=camera), UNSURE).action is Action.ESCALATE
 
 
 def test_workers_that_finish_out_of_order_do_not_escalate_twice_within_the_interval() -> None:
-    paced = decider(escalation={"min_interval_s": 2.0})
+    paced = paced_decider(2.0)
     paced.decide(frame(captured_s=101), UNSURE)
     assert paced.decide(frame(captured_s=100), UNSURE).reason == "too_soon"
     assert paced.decide(frame(captured_s=102.9), UNSURE).reason == "too_soon"
 
 
 def test_an_old_frame_that_is_late_does_not_set_the_interval_back() -> None:
-    paced = decider(escalation={"min_interval_s": 2.0})
+    paced = paced_decider(2.0)
     for captured_s in (110, 100):
         assert paced.decide(frame(captured_s=captured_s), UNSURE).action is Action.ESCALATE
     assert paced.decide(frame(captured_s=111), UNSURE).reason == "too_soon"
 
 
 def test_without_an_interval_every_doubt_is_escalated_also_out_of_order() -> None:
-    free = decider(escalation={"min_interval_s": 0})
+    free = paced_decider(0)
     for captured_s in (101.0, 100.0, 101.0):
         assert free.decide(frame(captured_s=captured_s), UNSURE).action is Action.ESCALATE
 
 
 def test_many_workers_at_once_escalate_one_frame_an_interval() -> None:
-    paced = decider(escalation={"min_interval_s": 60})
+    paced = paced_decider(60)
     start = threading.Barrier(8)
     decisions: list[Decision] = []
 
@@ -133,22 +142,22 @@ def test_disabled_sends_nothing_and_still_tells_the_doubt() -> None:
 
 
 def test_a_change_of_settings_does_not_open_the_gate_again() -> None:
-    old = decider(escalation={"min_interval_s": 2.0})
+    old = paced_decider(2.0)
     old.decide(frame(captured_s=100), UNSURE)
-    new = decider(old.pace, revision=8, escalation={"min_interval_s": 2.0})
+    new = paced_decider(2.0, old, revision=8)
     decision = new.decide(frame(captured_s=101), UNSURE)
     assert (decision.reason, decision.settings_revision) == ("too_soon", 8)
     # The old one may still finish a frame; both go by one memory.
     assert old.decide(frame(captured_s=101.5), UNSURE).reason == "too_soon"
 
 
-def test_a_decision_takes_microseconds() -> None:
+def test_a_decision_takes_a_fraction_of_a_millisecond() -> None:
     many = boxes(*[0.3 + 0.002 * i for i in range(300)])
     decide = decider().decide
     frames = frame()
     fastest_s = min(_timed(lambda: decide(frames, many)) for _ in range(50))
-    # 25 us on the slowest machine it was tried on; the cap only catches a loop over boxes.
-    assert fastest_s < 250e-6
+    # 300 us on the slowest machine it was tried on, of which following 64 boxes takes most.
+    assert fastest_s < 2e-3
 
 
 def _timed(call: Any) -> float:  # noqa: ANN401 - any callable

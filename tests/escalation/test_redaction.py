@@ -15,6 +15,8 @@ from visionedge.settings import resolve
 
 _MAKER = "visionedge.escalation.redact"
 _ENCODER = "visionedge.escalation.jpeg"
+_MEASURERS = ("visionedge.escalation.scenes", "visionedge.escalation.quality")
+"""They see a frame and give numbers of it, never pixels."""
 
 
 def redactor(*masks: Any) -> Redactor:  # noqa: ANN401 - polygons as JSON
@@ -121,7 +123,7 @@ def ways_around(source: Source) -> Iterator[Fault]:
                 yield Fault(source.path, node.lineno, f"only {_MAKER} makes a RedactedImage")
             if called.endswith("imencode") and in_escalation and source.module != _ENCODER:
                 yield Fault(source.path, node.lineno, f"only {_ENCODER} encodes what leaves")
-        stranger = in_escalation and source.module != _MAKER
+        stranger = in_escalation and source.module not in (_MAKER, *_MEASURERS)
         if isinstance(node, ast.Attribute) and stranger and dotted(node).endswith("frame.image"):
             yield Fault(source.path, node.lineno, f"only {_MAKER} sees the frame itself")
 

@@ -21,7 +21,7 @@ def busy_line(folder: Path, **changes: Any) -> Document:  # noqa: ANN401 - setti
         "cameras": {"line-1": {"kind": "pattern", "defect_rate": 6, "fps": 15}},
         "models": {"default": {"path": BUNDLE}},
         "decision": {"accept": 1.0},
-        "escalation": {"min_interval_s": 0.2},
+        "escalation": {"min_interval_s": 0.2, "view_wait_s": 0.2},
         "spool": {"path": str(folder / "spool.db")},
         "uplink": {"local_path": str(folder / "outbox")},
         "telemetry": {"interval_s": 2},

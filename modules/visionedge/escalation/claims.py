@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from visionedge.entities import Classification, Detections, Prediction
 from visionedge.escalation.jpeg import Area
-from visionedge.escalation.rules import doubted, is_independent
+from visionedge.escalation.judging import doubted, is_independent
 from visionedge.wire import MAX_OBJECTS, DetectedObject, NamedClass, PredictionBody
 
 MAX_BYTES: Final = 48 * 1024

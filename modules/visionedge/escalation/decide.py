@@ -2,42 +2,80 @@
 
 It is made on the hot path, by every worker, and knows nothing of link, spool or cloud: a
 frame is worth asking about whether or not somebody can answer now. A `Decider` is built
-whole from one revision of the settings and replaced whole. The one thing that outlives it,
-when each camera last escalated, is a `Pace` that is handed from the old one to the new, so
-that a stream of twin patches cannot open the gate for a flood.
+whole from one revision of the settings and replaced whole; what it has its eye on, and what
+it has spent, is handed from the old one to the new.
+
+Reasons of its own, beside those of the rules: `confident`; `control`, a confident frame of
+the control sample; and of suppressed frames `disabled`, `same_object` (a question about it
+is open, this frame may be a better view), `asked` (it was asked about), `repeated` (the
+same scene with the same prediction was), and `too_soon`.
 """
 
-import threading
+from dataclasses import dataclass, replace
 from typing import Final
 
-from visionedge.entities import Action, Decision, Frame, Prediction
-from visionedge.escalation.policy import Context, Doubt
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.entities import (
+    Action,
+    Decision,
+    Detections,
+    Frame,
+    Prediction,
+    Provisional,
+    Question,
+    new_id,
+)
+from visionedge.escalation import control
+from visionedge.escalation.attention import Attention, CameraAttention, view_of, worth
+from visionedge.escalation.budget import Budget, Spending
+from visionedge.escalation.judging import doubted, noise
+from visionedge.escalation.policy import Context, Doubt, EscalationPolicy
 from visionedge.escalation.rules import RULES
-from visionedge.settings import Settings
+from visionedge.escalation.scenes import scene_of
+from visionedge.escalation.thresholds import Thresholds, label_key
+from visionedge.escalation.tracks import MOST_TRACKS, Track
+from visionedge.settings import DecisionSettings, Settings
 
 CONFIDENT: Final = "confident"
 DISABLED: Final = "disabled"
 TOO_SOON: Final = "too_soon"
+SAME_OBJECT: Final = "same_object"
+ASKED: Final = "asked"
+REPEATED: Final = "repeated"
+
+GREW_SURE: Final = "grew_sure"
+OVER_BUDGET: Final = "over_budget"
 
 
-class Pace:
-    """When each camera last escalated, by the time of capture. Safe for many threads."""
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What all rules together say of one frame."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last_ns: dict[str, int] = {}
+    doubt: Doubt
+    where: NDArray[np.bool_] | None
+    """(n,) the doubtful boxes of all rules; None where the frame as a whole is doubted."""
 
-    def admit(self, camera_id: str, captured_ns: int, min_interval_ns: int) -> bool:
-        """True, and remembered, if the frame is far enough from the last one admitted.
 
-        Workers finish frames out of order, so the distance counts in both directions.
-        """
-        with self._lock:
-            last_ns = self._last_ns.get(camera_id)
-            if last_ns is not None and abs(captured_ns - last_ns) < min_interval_ns:
-                return False
-            self._last_ns[camera_id] = max(captured_ns, last_ns or captured_ns)
-            return True
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The rules of one camera."""
+
+    rules: tuple[EscalationPolicy, ...]
+    thresholds: Thresholds
+    context: Context
+    provisional: Provisional
+    of_class: dict[str, Provisional]
+
+    def find(self, prediction: Prediction, context: Context) -> _Finding | None:
+        doubts = [d for rule in self.rules if (d := rule.judge(prediction, context)) is not None]
+        if not doubts:
+            return None
+        strongest = max(doubts, key=lambda doubt: doubt.score)
+        masks = [doubt.where for doubt in doubts if doubt.where is not None]
+        whole = len(masks) < len(doubts)
+        return _Finding(strongest, None if whole else np.logical_or.reduce(masks))
 
 
 class Decider:
@@ -46,17 +84,23 @@ class Decider:
     Args:
         settings: `decision`, `escalation`, and what cameras and models say of doubt.
         revision: of the settings; stands in every decision.
-        pace: of the decider that this one replaces; None at the start.
+        before: the decider that this one replaces; None at the start.
     """
 
-    def __init__(self, settings: Settings, revision: int, pace: Pace | None = None) -> None:
-        self.pace = pace or Pace()
+    def __init__(self, settings: Settings, revision: int, before: "Decider | None" = None) -> None:
+        self._attention: Attention = before._attention if before else Attention()
+        self._budget: Budget = Budget(settings, before._budget.spending if before else Spending())
         self._revision = revision
-        self._enabled = settings.escalation.enabled
+        self._settings = settings.escalation
         self._min_interval_ns = round(settings.escalation.min_interval_s * 1e9)
-        self._rules = tuple(make(settings.decision) for make in RULES.values())
-        self._contexts = {
-            name: Context(camera.expect_objects, settings.models[camera.model].floor)
+        self._view_wait_ns = round(settings.escalation.view_wait_s * 1e9)
+        self._ask_again_ns = round(settings.escalation.ask_again_s * 1e9)
+        self._stranger = _judge(settings.decision, Context())
+        self._judges = {
+            name: _judge(
+                settings.decision_of(name),
+                Context(camera.expect_objects, settings.models[camera.model].floor),
+            )
             for name, camera in settings.cameras.items()
         }
 
@@ -64,24 +108,200 @@ class Decider:
         """Decide on one frame.
 
         Returns:
-            ACCEPT with score 0; ESCALATE with the reason and score of the strongest doubt; or
-            SUPPRESS with that score, and `too_soon` or `disabled` as its reason.
+            ACCEPT with score 0; ESCALATE with the reason and score of the strongest doubt and
+            the question that it opens; or SUPPRESS with that score and why it is not asked.
         """
-        doubt = self._strongest(frame, prediction)
-        if doubt is None:
-            return Decision(Action.ACCEPT, CONFIDENT, 0.0, self._revision)
-        if not self._enabled:
-            return Decision(Action.SUPPRESS, DISABLED, doubt.score, self._revision)
-        if not self.pace.admit(frame.camera_id, frame.captured_ns, self._min_interval_ns):
-            return Decision(Action.SUPPRESS, TOO_SOON, doubt.score, self._revision)
-        return Decision(Action.ESCALATE, doubt.reason, doubt.score, self._revision)
-
-    def _strongest(self, frame: Frame, prediction: Prediction) -> Doubt | None:
         # A frame of a camera that was just removed may still be on its way.
-        context = self._contexts.get(frame.camera_id) or Context()
-        strongest: Doubt | None = None
-        for rule in self._rules:
-            doubt = rule.judge(prediction, context)
-            if doubt is not None and (strongest is None or doubt.score > strongest.score):
-                strongest = doubt
-        return strongest
+        judge = self._judges.get(frame.camera_id, self._stranger)
+        camera = self._attention.of(frame.camera_id)
+        with camera.lock:
+            tracks, context = self._follow(camera, judge, frame, prediction)
+            finding = judge.find(prediction, context)
+            for i, track in enumerate(tracks):
+                track.judge(
+                    finding is not None and (finding.where is None or bool(finding.where[i]))
+                )
+            if finding is None:
+                return self._confident(camera, frame, prediction)
+            action, reason, question = self._ask(camera, frame, prediction, finding, tracks)
+        score = finding.doubt.score
+        held = _provisional(judge, prediction, finding)
+        return Decision(action, reason, score, self._revision, question, held)
+
+    def admit(self, frame: Frame, decision: Decision, now_ns: int) -> str:
+        """Why an escalation whose time has come is not asked after all; empty if it is.
+
+        Args:
+            frame: the best view.
+            decision: on it, with its question.
+            now_ns: monotonic.
+
+        Returns:
+            `grew_sure`, where better views have settled the doubt; `over_budget`; or nothing.
+        """
+        question = decision.question
+        if question is None:
+            return ""
+        if not self._attention.close(frame.camera_id, question, frame.captured_ns):
+            return GREW_SURE
+        if not self._budget.admits(frame.camera_id, question.value, now_ns):
+            return OVER_BUDGET
+        return ""
+
+    def spend(self, camera_id: str, size_bytes: int, now_ns: int) -> None:
+        """An escalation was made; its budget is drawn on."""
+        self._budget.spend(camera_id, size_bytes, now_ns)
+
+    def give_up(self, frame: Frame, decision: Decision) -> None:
+        """An escalation was lost before its time came; its objects may be asked about again."""
+        if decision.question is not None:
+            self._attention.release(frame.camera_id, decision.question)
+
+    def _follow(
+        self, camera: CameraAttention, judge: _Judge, frame: Frame, prediction: Prediction
+    ) -> tuple[list[Track], Context]:
+        """The tracks of the boxes, as far as they are followed, and the context with them."""
+        if not self._settings.one_per_object or not isinstance(prediction, Detections):
+            return [], judge.context
+        # Boxes are best first, so noise is at their end.
+        heard = prediction if not len(prediction) else _heard(prediction, judge.context.floor)
+        taken = ~doubted(heard, judge.thresholds.accept(heard))
+        tracks = camera.tracks.observe(heard, taken, frame.captured_ns)
+        flicker = np.zeros(len(prediction), dtype=np.float32)
+        flicker[: len(tracks)] = [track.flicker for track in tracks]
+        return tracks, replace(judge.context, flicker=flicker)
+
+    def _confident(self, camera: CameraAttention, frame: Frame, prediction: Prediction) -> Decision:
+        per_hour = self._settings.control_per_hour if self._settings.enabled else 0.0
+        if not camera.control.draws(prediction, frame.captured_ns, per_hour):
+            return Decision(Action.ACCEPT, CONFIDENT, 0.0, self._revision)
+        question = Question(
+            new_id(), control.REASON, frozenset(), 0.0, control.VALUE, frame.captured_ns
+        )
+        return Decision(Action.ESCALATE, control.REASON, 0.0, self._revision, question)
+
+    def _ask(
+        self,
+        camera: CameraAttention,
+        frame: Frame,
+        prediction: Prediction,
+        finding: _Finding,
+        tracks: list[Track],
+    ) -> tuple[Action, str, Question | None]:
+        if not self._settings.enabled:
+            return Action.SUPPRESS, DISABLED, None
+        where = finding.where
+        followed = where is not None and not where[len(tracks) :].any()
+        if followed and isinstance(prediction, Detections):
+            return self._ask_of_objects(camera, frame, prediction, finding, tracks)
+        return self._ask_of_scene(camera, frame, prediction, finding)
+
+    def _ask_of_objects(
+        self,
+        camera: CameraAttention,
+        frame: Frame,
+        prediction: Detections,
+        finding: _Finding,
+        tracks: list[Track],
+    ) -> tuple[Action, str, Question | None]:
+        assert finding.where is not None
+        open_ = {
+            i: track
+            for i, track in enumerate(tracks)
+            if finding.where[i] and not self._was_asked(track, frame.captured_ns)
+        }
+        if not open_:
+            return Action.SUPPRESS, ASKED, None
+        action, reason = Action.SUPPRESS, SAME_OBJECT
+        fresh = [track for track in open_.values() if not track.question]
+        ids = {track.question for track in open_.values() if track.question}
+        if fresh and camera.question and frame.captured_ns < camera.due_ns:
+            ids = {camera.question}
+        elif fresh:
+            if not camera.admit(frame.captured_ns, self._min_interval_ns):
+                return Action.SUPPRESS, TOO_SOON, None
+            action, reason = Action.ESCALATE, finding.doubt.reason
+            ids = {camera.open_question(frame.captured_ns + self._view_wait_ns)}
+        (id_,) = sorted(ids)[:1]
+        for track in fresh:
+            track.question = id_
+        mine = {i: track for i, track in open_.items() if track.question == id_}
+        where = np.zeros(len(prediction), dtype=np.bool_)
+        where[list(mine)] = True
+        label = prediction.label(min(mine))
+        value = self._value(camera, finding, label, asks=action is Action.ESCALATE)
+        shown = frozenset(track.id for track in mine.values())
+        view = view_of(frame, prediction, where, tracks)
+        return (
+            action,
+            reason,
+            Question(id_, finding.doubt.reason, shown, view, value, camera.due_ns),
+        )
+
+    def _ask_of_scene(
+        self, camera: CameraAttention, frame: Frame, prediction: Prediction, finding: _Finding
+    ) -> tuple[Action, str, Question | None]:
+        follow = self._settings.one_per_object
+        scene = scene_of(frame, prediction, finding.doubt.reason) if follow else None
+        if scene and camera.scenes.is_repeated(scene, frame.captured_ns, self._ask_again_ns):
+            return Action.SUPPRESS, REPEATED, None
+        if not camera.admit(frame.captured_ns, self._min_interval_ns):
+            return Action.SUPPRESS, TOO_SOON, None
+        if scene:
+            camera.scenes.remember(scene, frame.captured_ns)
+        value = self._value(camera, finding, control.stratum_of(prediction), asks=True)
+        question = Question(
+            new_id(), finding.doubt.reason, frozenset(), 0.0, value, frame.captured_ns
+        )
+        return Action.ESCALATE, finding.doubt.reason, question
+
+    def _value(
+        self, camera: CameraAttention, finding: _Finding, label: str, *, asks: bool
+    ) -> float:
+        value = worth(finding.doubt.score, camera.rarity(label))
+        if asks:
+            camera.asked(label)
+        return value
+
+    def _was_asked(self, track: Track, now_ns: int) -> bool:
+        return track.asked_ns is not None and now_ns - track.asked_ns < self._ask_again_ns
+
+
+def _judge(decision: DecisionSettings, context: Context) -> _Judge:
+    return _Judge(
+        rules=tuple(make(decision) for make in RULES.values()),
+        thresholds=Thresholds(decision),
+        context=context,
+        provisional=decision.provisional,
+        of_class={
+            label_key(name): rule.provisional
+            for name, rule in decision.classes.items()
+            if rule.provisional is not None
+        },
+    )
+
+
+def _heard(prediction: Detections, floor: float) -> Detections:
+    """The boxes to follow: above the noise, and not too many."""
+    count = min(int((~noise(prediction, floor)).sum()), MOST_TRACKS)
+    return Detections(
+        prediction.xyxy[:count],
+        prediction.confidence[:count],
+        prediction.class_id[:count],
+        prediction.labels,
+    )
+
+
+def _provisional(judge: _Judge, prediction: Prediction, finding: _Finding) -> Provisional:
+    """Of the doubtful classes the strictest word: a part is as bad as its worst doubt."""
+    if not judge.of_class or not len(prediction):
+        return judge.provisional
+    if isinstance(prediction, Detections) and finding.where is not None:
+        labels = {prediction.label(int(i)) for i in np.flatnonzero(finding.where)}
+    else:
+        labels = {control.stratum_of(prediction)}
+    words = {judge.of_class.get(label_key(label), judge.provisional) for label in labels}
+    return max(words, key=_STRICTNESS.index)
+
+
+_STRICTNESS: Final = (Provisional.BEST_GUESS, Provisional.HOLD, Provisional.REJECT)

@@ -6,8 +6,11 @@ doubt: pace, budget and the message belong to others. So policies combine by tak
 strongest doubt, and each can be tested with arrays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from visionedge.entities import Prediction
 
@@ -20,23 +23,28 @@ class Doubt:
         reason: code of the rule, such as `below_threshold`.
         score: 0..1, grows with the chance that the local word is wrong. Scores of all rules
             are on this one scale, because the strongest wins and the spool is ordered by it.
+        where: (n,) bool, the boxes it is about; None for the frame as a whole.
     """
 
     reason: str
     score: float
+    where: NDArray[np.bool_] | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """What a policy may know beyond the prediction.
 
     Attributes:
         expect_objects: the camera should never see an empty scene.
         floor: confidence below which the model's boxes are noise, 0..1.
+        flicker: (n,) float32, how unstable the track of each box is, 0..1; None where
+            nothing is tracked.
     """
 
     expect_objects: bool = False
     floor: float = 0.0
+    flicker: NDArray[np.float32] | None = None
 
 
 class EscalationPolicy(Protocol):

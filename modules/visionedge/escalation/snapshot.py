@@ -7,8 +7,8 @@ loop has let go of the frame, and takes as long as an inference.
 The message fits by construction: everything but the picture is made and weighed first, and
 the picture gets the rest (base64 makes four bytes of three), at most the settings' budget.
 
-The spool's value of an escalation is the score of its doubt: both grow with the chance that
-the local word is wrong, which is what is lost with the message.
+The spool's value of an escalation is that of its question: the doubt, more for a rare class.
+It grows with what is lost with the message.
 """
 
 import base64
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from visionedge.entities import Decision, Detections, Envelope, Frame, Kind, Prediction, new_id
 from visionedge.escalation.claims import Claims, make_claims
 from visionedge.escalation.jpeg import Area, Jpeg, encode
+from visionedge.escalation.judging import doubted
 from visionedge.escalation.redact import RedactedImage, Redactor
 from visionedge.escalation.resolution import make_note
-from visionedge.escalation.rules import doubted
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.settings import Settings
@@ -56,7 +56,9 @@ class Snapshots:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings.escalation
         self._ttl = timedelta(seconds=settings.escalation.ttl_s)
-        self._thresholds = Thresholds(settings.decision)
+        self._thresholds = {
+            name: Thresholds(settings.decision_of(name)) for name in settings.cameras
+        }
         self._floors = {
             name: settings.models[camera.model].floor for name, camera in settings.cameras.items()
         }
@@ -83,7 +85,10 @@ class Snapshots:
                 be seen; do not send the frame.
         """
         image = self._redactor.redact(frame)
-        floor, accept = self._floors[frame.camera_id], self._thresholds.accept(prediction)
+        floor, accept = (
+            self._floors[frame.camera_id],
+            self._thresholds[frame.camera_id].accept(prediction),
+        )
         area = (0, 0, frame.width, frame.height)
         if self._settings.snapshot.crop and isinstance(prediction, Detections):
             asked = doubted(prediction, accept) & ~(prediction.confidence < floor)
@@ -96,7 +101,7 @@ class Snapshots:
         envelope = Envelope(
             id=message.id,
             kind=Kind.ESCALATION,
-            value=message.score,
+            value=decision.question.value if decision.question else message.score,
             created_at=message.created_at,
             expires_at=message.expires_at,
             properties=properties,
@@ -128,8 +133,9 @@ class Snapshots:
                 height=frame.height,
             ),
             model=model,
-            reason=decision.reason,
+            reason=decision.question.reason if decision.question else decision.reason,
             score=decision.score,
+            provisional=decision.provisional,
             settings_revision=decision.settings_revision,
             prediction=claims.body,
             image=_image_body(empty, area, image.masked),

@@ -20,6 +20,12 @@ from visionedge.settings.cameras import (
     StreamCamera,
     UsbCamera,
 )
+from visionedge.settings.decision import ClassRule, DecisionSettings
+from visionedge.settings.escalation import (
+    BudgetSettings,
+    EscalationSettings,
+    SnapshotSettings,
+)
 from visionedge.settings.last_good import LastGood
 from visionedge.settings.next_start import waits_for_start
 from visionedge.settings.secrets import missing_secrets, reveal
@@ -33,15 +39,11 @@ from visionedge.settings.sources import (
     resolve,
 )
 from visionedge.settings.tree import (
-    ClassRule,
-    DecisionSettings,
-    EscalationSettings,
     HttpSettings,
     InferenceSettings,
     LogSettings,
     ModelSettings,
     Settings,
-    SnapshotSettings,
     SpoolSettings,
     TelemetrySettings,
     UplinkSettings,
@@ -50,6 +52,7 @@ from visionedge.settings.tree import (
 __all__ = [
     "DEFAULTS",
     "ENV_PREFIX",
+    "BudgetSettings",
     "CameraSettings",
     "ClassRule",
     "DecisionSettings",

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from visionedge.settings.decision import DecisionSettings
+from visionedge.settings.escalation import BudgetSettings
 from visionedge.settings.section import Name, Section, Unit
 
 Polygon = Annotated[tuple[tuple[Unit, Unit], ...], Field(min_length=3, max_length=64)]
@@ -33,6 +35,14 @@ class _Camera(Section):
         title="Masks",
         description="Zones that are blacked out in every picture that leaves the device: "
         "polygons of [x, y], 0..1 of the frame.",
+    )
+    decision: DecisionSettings | None = Field(
+        None,
+        title="Decision",
+        description="This camera's own rules of doubt, whole, in place of `decision`.",
+    )
+    budget: BudgetSettings = Field(
+        BudgetSettings(), title="Budget", description="Of this camera, below that of all."
     )
 
 

@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from visionedge.settings.cameras import CameraSettings, PatternCamera
+from visionedge.settings.decision import DecisionSettings
+from visionedge.settings.escalation import EscalationSettings
 from visionedge.settings.section import NEXT_START, YEAR_S, Name, Section, Unit
 
 
@@ -49,83 +51,6 @@ class InferenceSettings(Section):
         title="Workers",
         description="Threads that run models; 0 is one a core. Takes effect at the next start.",
         json_schema_extra=NEXT_START,
-    )
-
-
-class ClassRule(Section):
-    """Thresholds of one class."""
-
-    accept: Unit = Field(title="Accept from", description="From this confidence on it is taken.")
-
-
-class DecisionSettings(Section):
-    """When a prediction is taken as it is, and when it is doubted."""
-
-    accept: Unit = Field(
-        0.5,
-        title="Accept from",
-        description="From this confidence on a box or class is taken; what lies between the "
-        "floor and this is doubted.",
-    )
-    margin: Unit = Field(
-        0.15,
-        title="Margin",
-        description="A classification is doubted when its second class comes this close.",
-    )
-    classes: dict[Name, ClassRule] = Field(
-        {}, max_length=1000, title="Classes", description="Rules of single classes, by label."
-    )
-
-
-class SnapshotSettings(Section):
-    """How a doubtful frame is made small enough to send."""
-
-    max_image_bytes: int = Field(
-        180_000,
-        ge=4_096,
-        le=180_000,
-        title="Most bytes",
-        description="Of the JPEG; base64 and the message around it must stay under 240 KiB.",
-    )
-    max_side_px: int = Field(
-        1280, ge=64, le=8192, title="Longest side", description="Larger pictures are scaled down."
-    )
-    quality: int = Field(
-        85, ge=20, le=100, title="JPEG quality", description="Where the ladder begins."
-    )
-    crop: bool = Field(
-        False, title="Crop", description="Send the doubtful boxes with a margin, not the frame."
-    )
-
-
-class EscalationSettings(Section):
-    """What is asked, how often, and until when."""
-
-    enabled: bool = Field(True, title="Enabled", description="False decides and sends nothing.")
-    min_interval_s: float = Field(
-        1.0,
-        ge=0,
-        le=86_400,
-        title="Least interval",
-        description="Seconds between two escalations of a camera; doubts between are suppressed.",
-    )
-    ttl_s: float = Field(
-        7 * 86_400,
-        gt=0,
-        le=YEAR_S,
-        title="Time to live",
-        description="Seconds until an unanswered escalation expires.",
-    )
-    queue: int = Field(
-        16, ge=1, le=256, title="Queue", description="Doubtful frames waiting to be encoded."
-    )
-    match_iou: Unit = Field(
-        0.3,
-        title="Matching overlap",
-        description="A box of a verdict and one of ours are the same object from this IoU on.",
-    )
-    snapshot: SnapshotSettings = Field(
-        SnapshotSettings(), title="Snapshot", description="How the picture is made."
     )
 
 
@@ -267,3 +192,8 @@ class Settings(Section):
         json_schema_extra=NEXT_START,
     )
     log: LogSettings = Field(LogSettings(), title="Log", description="Log lines.")
+
+    def decision_of(self, camera_id: str) -> DecisionSettings:
+        """The camera's own rules of doubt, or those of all."""
+        camera = self.cameras.get(camera_id)
+        return self.decision if camera is None or camera.decision is None else camera.decision

@@ -1,0 +1,131 @@
+"""What the module has its eye on: the objects in view, and what was asked about them.
+
+It outlives the decider, which is replaced with the settings, so that a stream of twin
+patches neither opens the gate for a flood nor asks again about what was just asked.
+
+A question is opened by the first doubtful frame of an object and is due a little later;
+objects that come into doubt meanwhile join it, and of the frames in between the best view
+is sent (`views`). What that frame shows counts as asked. An object of the question that is
+not in it waits for the next one.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.entities import Detections, Frame, Question, new_id
+from visionedge.escalation.control import ControlSample
+from visionedge.escalation.scenes import Scenes
+from visionedge.escalation.tracks import Track, Tracks
+
+_CUT_OFF: Final = 0.5
+"""What an object is worth as a view when the border of the frame cuts it."""
+_BORDER_PX: Final = 2.0
+_COMMON: Final = 0.5
+"""Share of its doubt that a class is worth when nothing else is ever asked about."""
+_MEMORY: Final = 0.99
+"""Weight of the past in the count of asked classes: about the last hundred."""
+_MOST_LABELS: Final = 1000
+
+
+@dataclass(slots=True)
+class CameraAttention:
+    """Of one camera; `lock` is held by whoever reads or writes the rest."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    tracks: Tracks = field(default_factory=Tracks)
+    scenes: Scenes = field(default_factory=Scenes)
+    control: ControlSample = field(default_factory=ControlSample)
+    last_ns: int | None = None
+    """When it last opened a question, by the time of capture."""
+    question: str = ""
+    due_ns: int = 0
+    asked_labels: dict[str, float] = field(default_factory=dict)
+
+    def admit(self, captured_ns: int, min_interval_ns: int) -> bool:
+        """True, and remembered, if the frame is far enough from the last one admitted.
+
+        Workers finish frames out of order, so the distance counts in both directions.
+        """
+        if self.last_ns is not None and abs(captured_ns - self.last_ns) < min_interval_ns:
+            return False
+        self.last_ns = max(captured_ns, self.last_ns or captured_ns)
+        return True
+
+    def open_question(self, due_ns: int) -> str:
+        """Begin a question that is due at `due_ns`."""
+        self.question, self.due_ns = new_id(), due_ns
+        return self.question
+
+    def rarity(self, label: str) -> float:
+        """1 for what was never asked about, falling towards 0 for what always is."""
+        total = sum(self.asked_labels.values())
+        return 1 - self.asked_labels.get(label, 0.0) / (total + 1)
+
+    def asked(self, label: str) -> None:
+        """Count one question about `label`."""
+        for known in self.asked_labels:
+            self.asked_labels[known] *= _MEMORY
+        if label in self.asked_labels or len(self.asked_labels) < _MOST_LABELS:
+            self.asked_labels[label] = self.asked_labels.get(label, 0.0) + 1
+
+
+class Attention:
+    """Of all cameras. Safe for all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cameras: dict[str, CameraAttention] = {}
+
+    def of(self, camera_id: str) -> CameraAttention:
+        """That of one camera; lock it before use."""
+        with self._lock:
+            if camera_id not in self._cameras:
+                self._cameras[camera_id] = CameraAttention()
+            return self._cameras[camera_id]
+
+    def close(self, camera_id: str, question: Question, captured_ns: int) -> bool:
+        """A question is about to be asked by the frame that shows `question.tracks`.
+
+        Returns:
+            False where none of its objects is in doubt any more, now that they have been
+            seen better: nobody needs to be asked.
+        """
+        camera = self.of(camera_id)
+        with camera.lock:
+            waiting = camera.tracks.of_question(question.id)
+            for track in waiting:
+                track.question = ""
+                if track.id in question.tracks:
+                    track.asked_ns = captured_ns
+            shown = [track for track in waiting if track.id in question.tracks]
+            return not (shown and all(track.sure for track in shown))
+
+    def release(self, camera_id: str, question: Question) -> None:
+        """A question was given up: its objects may be asked about by a later frame."""
+        camera = self.of(camera_id)
+        with camera.lock:
+            for track in camera.tracks.of_question(question.id):
+                track.question = ""
+
+
+def worth(score: float, rarity: float) -> float:
+    """What an answer is worth: the doubt, and up to twice as much for a rare class."""
+    return score * (_COMMON + (1 - _COMMON) * rarity)
+
+
+def view_of(
+    frame: Frame, detections: Detections, where: NDArray[np.bool_], tracks: list[Track]
+) -> float:
+    """How well `frame` shows the boxes at `where`: how many, how whole, how near the middle."""
+    boxes = detections.xyxy[: len(tracks)][where[: len(tracks)]]
+    if not len(boxes):
+        return 0.0
+    size = np.array([frame.width, frame.height], dtype=np.float32)
+    inside = (boxes[:, :2] > _BORDER_PX).all(axis=1)
+    inside &= (boxes[:, 2:] < size - _BORDER_PX).all(axis=1)
+    off_centre = np.abs((boxes[:, :2] + boxes[:, 2:]) / size - 1).max(axis=1)
+    return float(np.where(inside, 1.0, _CUT_OFF).sum() - 0.4 * off_centre.mean())

@@ -1,0 +1,107 @@
+"""What may be asked in a minute, an hour and a day, spent on the most valuable doubt.
+
+The future is not known, so a budget is not spent in order of arrival: the more of it is
+gone, the more a doubt must be worth. The bar rises as `(U e / L)^z * L / e` with the spent
+share `z`, for values between L and U: of all rules that see one item at a time this one is
+nearest to a choice made with hindsight, at worst by a factor of 1 + ln(U / L) (Zhou,
+Chakrabarty, Lukose, "Budget constrained bidding in keyword auctions and online knapsack
+problems", 2008). The first quarter goes to whoever asks; the last part to the best alone.
+
+Spending is forgotten evenly with time rather than at the full hour, so that no flood comes
+with the stroke of the clock.
+
+What this does not promise: a budget that outlives the process. A restart begins anew, and
+restarts are spaced by their supervisor.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from visionedge.settings import BudgetSettings, Settings
+
+_LEAST, _MOST = 0.05, 1.0
+_RATIO: Final = math.log(_MOST * math.e / _LEAST)
+_SPANS_S: Final = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+_EVERYBODY: Final = ""
+
+
+def least_value(spent: float) -> float:
+    """What a doubt must be worth when `spent`, 0..1, of a budget is gone."""
+    if spent >= 1:
+        return math.inf
+    bar = _LEAST / math.e * math.exp(_RATIO * max(0.0, spent))
+    return 0.0 if bar <= _LEAST else bar
+
+
+@dataclass(slots=True)
+class _Tank:
+    """What was spent lately of one limit: drained at the rate the limit allows."""
+
+    span_s: float
+    level: float = 0.0
+    at_ns: int = 0
+
+    def now(self, limit: float, now_ns: int) -> float:
+        """The spent amount, after draining until now."""
+        gone_s = max(0, now_ns - self.at_ns) / 1e9
+        self.level = max(0.0, self.level - limit * gone_s / self.span_s)
+        self.at_ns = max(self.at_ns, now_ns)
+        return self.level
+
+
+class Spending:
+    """What was spent, by camera and by limit; it outlives a change of settings."""
+
+    def __init__(self) -> None:
+        self._tanks: dict[tuple[str, str], _Tank] = {}
+
+    def tank(self, owner: str, limit: str) -> _Tank:
+        """The one of this owner and limit."""
+        key = (owner, limit)
+        if key not in self._tanks:
+            self._tanks[key] = _Tank(_SPANS_S[limit.rpartition("_")[2]])
+        return self._tanks[key]
+
+
+class Budget:
+    """Admits doubts by one revision of the settings. For the snapshot thread.
+
+    Args:
+        settings: the budgets of all and of each camera.
+        spending: handed on from the budget that this one replaces.
+    """
+
+    def __init__(self, settings: Settings, spending: Spending | None = None) -> None:
+        self.spending = spending or Spending()
+        self._limits = {
+            _EVERYBODY: _limits(settings.escalation.budget),
+            **{name: _limits(camera.budget) for name, camera in settings.cameras.items()},
+        }
+
+    def admits(self, camera_id: str, value: float, now_ns: int) -> bool:
+        """True if `value` is worth what is left of each budget it would draw on."""
+        return all(
+            self._fits(owner, name, limit, now_ns, value)
+            for owner in (_EVERYBODY, camera_id)
+            for name, limit in self._limits.get(owner, {}).items()
+        )
+
+    def spend(self, camera_id: str, size_bytes: int, now_ns: int) -> None:
+        """One escalation of `size_bytes` was made."""
+        for owner in (_EVERYBODY, camera_id):
+            for name, limit in self._limits.get(owner, {}).items():
+                tank = self.spending.tank(owner, name)
+                tank.now(limit, now_ns)
+                tank.level += 1 if name.startswith("frames") else size_bytes
+
+    def _fits(self, owner: str, name: str, limit: float, now_ns: int, value: float) -> bool:
+        spent = self.spending.tank(owner, name).now(limit, now_ns)
+        if name.startswith("frames") and spent + 1 > limit:
+            return False
+        return value >= least_value(spent / limit)
+
+
+def _limits(budget: BudgetSettings) -> Mapping[str, float]:
+    return {name: limit for name, limit in budget.model_dump().items() if limit}

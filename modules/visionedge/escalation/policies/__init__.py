@@ -1,0 +1,1 @@
+"""One file a rule of doubt; `visionedge.escalation.rules` lists them."""

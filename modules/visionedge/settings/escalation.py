@@ -1,0 +1,114 @@
+"""What is asked, how often, at what price, and until when."""
+
+from pydantic import Field
+
+from visionedge.settings.section import YEAR_S, Section, Unit
+
+_LIMIT = "; 0 is no limit."
+
+
+class SnapshotSettings(Section):
+    """How a doubtful frame is made small enough to send."""
+
+    max_image_bytes: int = Field(
+        180_000,
+        ge=4_096,
+        le=180_000,
+        title="Most bytes",
+        description="Of the JPEG; base64 and the message around it must stay under 240 KiB.",
+    )
+    max_side_px: int = Field(
+        1280, ge=64, le=8192, title="Longest side", description="Larger pictures are scaled down."
+    )
+    quality: int = Field(
+        85, ge=20, le=100, title="JPEG quality", description="Where the ladder begins."
+    )
+    crop: bool = Field(
+        False, title="Crop", description="Send the doubtful boxes with a margin, not the frame."
+    )
+
+
+class BudgetSettings(Section):
+    """What may be asked in a minute, an hour and a day: the most valuable doubt goes first."""
+
+    frames_per_minute: int = Field(
+        0, ge=0, le=10**6, title="Frames a minute", description="Escalations" + _LIMIT
+    )
+    frames_per_hour: int = Field(
+        0, ge=0, le=10**7, title="Frames an hour", description="Escalations" + _LIMIT
+    )
+    frames_per_day: int = Field(
+        0, ge=0, le=10**8, title="Frames a day", description="Escalations" + _LIMIT
+    )
+    bytes_per_minute: int = Field(
+        0, ge=0, le=10**12, title="Bytes a minute", description="Of escalations" + _LIMIT
+    )
+    bytes_per_hour: int = Field(
+        0, ge=0, le=10**13, title="Bytes an hour", description="Of escalations" + _LIMIT
+    )
+    bytes_per_day: int = Field(
+        0, ge=0, le=10**14, title="Bytes a day", description="Of escalations" + _LIMIT
+    )
+
+
+class EscalationSettings(Section):
+    """What is asked, how often, and until when."""
+
+    enabled: bool = Field(True, title="Enabled", description="False decides and sends nothing.")
+    min_interval_s: float = Field(
+        1.0,
+        ge=0,
+        le=86_400,
+        title="Least interval",
+        description="Seconds between two escalations of a camera; doubts between are suppressed.",
+    )
+    one_per_object: bool = Field(
+        True,
+        title="One escalation an object",
+        description="Follow objects from frame to frame and ask once about each; false asks "
+        "about every doubtful frame.",
+    )
+    view_wait_s: float = Field(
+        1.5,
+        ge=0,
+        le=60,
+        title="Wait for a better view",
+        description="Seconds after the first doubt; of the frames in them the best is sent.",
+    )
+    ask_again_s: float = Field(
+        600,
+        ge=0,
+        le=YEAR_S,
+        title="Ask again after",
+        description="Seconds until the same object, or the same scene with the same "
+        "prediction, may be asked about again.",
+    )
+    control_per_hour: float = Field(
+        6,
+        ge=0,
+        le=3600,
+        title="Control sample",
+        description="Confident frames a camera sends in an hour, evenly over the classes, "
+        "because an error that is sure of itself is found in no other way; 0 is none.",
+    )
+    budget: BudgetSettings = Field(
+        BudgetSettings(frames_per_minute=60), title="Budget", description="Of all cameras."
+    )
+    ttl_s: float = Field(
+        7 * 86_400,
+        gt=0,
+        le=YEAR_S,
+        title="Time to live",
+        description="Seconds until an unanswered escalation expires.",
+    )
+    queue: int = Field(
+        16, ge=1, le=256, title="Queue", description="Doubtful frames waiting to be encoded."
+    )
+    match_iou: Unit = Field(
+        0.3,
+        title="Matching overlap",
+        description="A box of a verdict and one of ours are the same object from this IoU on.",
+    )
+    snapshot: SnapshotSettings = Field(
+        SnapshotSettings(), title="Snapshot", description="How the picture is made."
+    )
