@@ -203,6 +203,16 @@ def test_a_range_that_is_written_down_is_not_probed(tmp_path: Path) -> None:
     assert described(color_classifier(WEIGHTS), tmp_path, **card).card.input.scale < 1
 
 
+@pytest.mark.parametrize("part", ["mean", "std"])
+def test_a_card_that_gives_half_of_the_range_is_not_probed_either(
+    tmp_path: Path, part: str
+) -> None:
+    found = described(color_classifier(WEIGHTS), tmp_path, input={part: (0.5, 0.5, 0.5)})
+    assert found.card.input.scale == pytest.approx(1 / 255)
+    assert getattr(found.card.input, part) == pytest.approx((0.5, 0.5, 0.5))
+    assert "input.scale" not in found.origins
+
+
 def test_metadata_beside_the_model_count_too(tmp_path: Path) -> None:
     (tmp_path / "metadata_properties.json").write_text(
         '{"Image.BitmapPixelFormat": "Rgb8", "Image.NominalPixelRange": "Normalized_1_1"}'

@@ -183,7 +183,8 @@ class _Reader:
     def _read_answers(self) -> None:
         """What only a classifier's answers to several pictures tell."""
         is_open = self._fields.get("output.activation", "auto") == "auto"
-        is_conventional = "input.scale" in self._conventional
+        # Where the card gives a mean or deviation, it has said all of the range.
+        is_conventional = self._conventional >= {f"input.{name}" for name in RAW}
         if is_open or is_conventional:
             scores = self._scores()
             if is_conventional:
