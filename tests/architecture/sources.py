@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-_ON_THE_PATH: Final = ("modules", "tools")
-_PRODUCT: Final = ("modules", "tools", "cloud", "docs", "bench")
+_ON_THE_PATH: Final = ("modules", "tools", "cloud")
+_PRODUCT: Final = ("modules", "tools", "cloud", "docs", "bench", "deploy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ LAYERS: Final = (
     ("__main__",),
 )
 _HEIGHT: Final = {part: height for height, layer in enumerate(LAYERS) for part in layer}
-_OUTSIDE: Final = ("devhub", "demo", "training", "cloud", "bench", "docs", "tests", "support")
+_OUTSIDE: Final = (
+    "devhub", "demo", "training", "cloud", "verifier", "bench", "docs", "tests", "support",
+)  # fmt: skip
 
 
 def part_of(module: str) -> str:

@@ -1,0 +1,80 @@
+"""How much may be spent a day, for the hub as a whole and for each device.
+
+A unit is one call of a Vision API. It is taken before the call and given back only where the
+service is known not to have charged, so a crash can lose units but never overspend. The counts
+live in the store and change by compare-and-swap: any number of workers share one budget.
+
+Days are UTC. One device that doubts everything uses up its own budget and not the others'.
+"""
+
+import json
+from typing import Final
+from urllib.parse import quote
+
+from verifier.clock import Clock
+from verifier.errors import StoreConflict
+from verifier.stores.store import Store
+
+_PREFIX: Final = "budget/"
+
+
+class Budget:
+    """Takes units from the hub's day and the device's day. Safe for threads and workers.
+
+    Args:
+        per_hub: Units a day of all devices; None for no limit.
+        per_device: Units a day of each device; None for no limit.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, *, per_hub: int | None, per_device: int | None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._per_hub = per_hub
+        self._per_device = per_device
+
+    def take(self, device_id: str, units: int = 1) -> bool:
+        """Take units from both, or from neither; False when either has too few left."""
+        if not self._add(self._device_key(device_id), units, self._per_device):
+            return False
+        if self._add(self._hub_key(), units, self._per_hub):
+            return True
+        self._add(self._device_key(device_id), -units, None)
+        return False
+
+    def give_back(self, device_id: str, units: int = 1) -> None:
+        """Return units that were not charged."""
+        self._add(self._hub_key(), -units, None)
+        self._add(self._device_key(device_id), -units, None)
+
+    def left(self, device_id: str | None = None) -> int | None:
+        """Units left today of the hub, or of a device; None for no limit."""
+        limit = self._per_hub if device_id is None else self._per_device
+        key = self._hub_key() if device_id is None else self._device_key(device_id)
+        if limit is None:
+            return None
+        stored = self._store.read(key)
+        return max(0, limit - (json.loads(stored.value) if stored else 0))
+
+    def _add(self, key: str, units: int, limit: int | None) -> bool:
+        while True:
+            stored = self._store.read(key)
+            used = max(0, (json.loads(stored.value) if stored else 0) + units)
+            if limit is not None and used > limit:
+                return False
+            value = json.dumps(used).encode()
+            try:
+                if stored is None:
+                    self._store.create(key, value)
+                else:
+                    self._store.replace(key, value, stored.version)
+            except StoreConflict:
+                continue
+            return True
+
+    def _hub_key(self) -> str:
+        return f"{_PREFIX}{self._clock.utc():%Y-%m-%d}/hub"
+
+    def _device_key(self, device_id: str) -> str:
+        return f"{_PREFIX}{self._clock.utc():%Y-%m-%d}/device/{quote(device_id, safe='')}"

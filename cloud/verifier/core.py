@@ -1,0 +1,225 @@
+"""One message in, one outcome out: the whole of the verifier but its host.
+
+    admit ─► claim ─► cache, else budget ─► ask ─► compose ─► verified ─► the courier delivers
+
+Whatever happens between two steps, what is written is enough to go on from: nothing is paid for
+twice but what a worker that died had asked and not yet written down. `ledger.py` says why.
+
+`handle` raises only what a host must stop for or come back to: a Vision API that refuses our
+key, and a store that is away. Everything else is an outcome. It may be called by many threads.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from verifier.admit import Admitted, Meta, admit
+from verifier.asking import Asking, OutOfBudget, Purse
+from verifier.budget import Budget
+from verifier.cache import Cache
+from verifier.clock import Clock
+from verifier.compose import Composer, gave_up
+from verifier.dead_letters import DeadLetters
+from verifier.errors import (
+    BackendBusy,
+    BackendMisconfigured,
+    BackendRefused,
+    PoisonMessage,
+    SettingsRefused,
+    StoreConflict,
+)
+from verifier.ledger import MAX_CLAIMS, Held, Ledger, State
+from verifier.observer import Observer
+from verifier.opinion import Backend, Limits, Opinion, Picture, Want
+from visionedge.wire import Verdict
+
+log: Final = logging.getLogger(__name__)
+ANY_MODEL: Final = "*"
+
+
+class Kind(StrEnum):
+    """How handling a message ended."""
+
+    VERIFIED = "verified"
+    DUPLICATE = "duplicate"
+    EXPIRED = "expired"
+    POISON = "poison"
+    DEFERRED = "deferred"
+
+    @property
+    def is_done(self) -> bool:
+        """The message need not come again."""
+        return self is not Kind.DEFERRED
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message.
+
+    Attributes:
+        kind: How it ended.
+        escalation_id: Empty where the message did not even say.
+        reason: A short code, where there is one.
+        retry_after_s: When a deferred message is worth handing in again.
+    """
+
+    kind: Kind
+    escalation_id: str = ""
+    reason: str = ""
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who is asked about a model's escalations, what, and how the answer is read."""
+
+    asking: Asking
+    want: frozenset[Want]
+    composer: Composer = field(default_factory=Composer)
+
+    def __post_init__(self) -> None:
+        first = self.asking.regions[0]
+        if missing := self.want - first.offers:
+            known = ", ".join(sorted(first.offers))
+            raise SettingsRefused(
+                f"want: {first.name} does not offer {', '.join(sorted(missing))}",
+                hint=f"it offers: {known}",
+            )
+
+    @property
+    def backend(self) -> Backend:
+        """The API, in its preferred region."""
+        return self.asking.regions[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Handles messages.
+
+    Args:
+        routes: By name of the model that doubted; `*` for all others.
+        on_verified: Given each verdict that was written and is to be delivered, and each that a
+            module asked for again by sending its escalation once more.
+        ask_s: How long to try for an answer; less than the ledger's lease, so that no other
+            worker takes an escalation over while it is still being asked about.
+    """
+
+    routes: Mapping[str, Route]
+    ledger: Ledger
+    budget: Budget
+    cache: Cache
+    dead_letters: DeadLetters
+    clock: Clock
+    on_verified: Callable[[Held], None]
+    observer: Observer = field(default_factory=Observer)
+    ask_s: float = 80.0
+
+    def handle(self, body: bytes, meta: Meta) -> Outcome:
+        """Take one message to its outcome.
+
+        Raises:
+            BackendMisconfigured: no picture can be asked about; stop, and wake somebody.
+            StoreUnavailable: try the same message again later.
+        """
+        outcome = self._handle(body, meta)
+        self.observer.handled(outcome.kind, outcome.reason)
+        return outcome
+
+    def _handle(self, body: bytes, meta: Meta) -> Outcome:
+        try:
+            admitted = admit(body, meta)
+        except PoisonMessage as error:
+            return self._set_aside(body, meta, error.reason, str(error))
+        mine, held = self.ledger.claim(admitted.case)
+        if not mine:
+            return self._known(held)
+        try:
+            return self._settle(admitted, held, body, meta)
+        except StoreConflict:
+            # Our claim ran out and another worker has it: its word counts, not ours.
+            return Outcome(Kind.DEFERRED, admitted.case.escalation_id, "claim_lost", 1.0)
+
+    def _settle(self, admitted: Admitted, claim: Held, body: bytes, meta: Meta) -> Outcome:
+        id_ = admitted.case.escalation_id
+        if admitted.case.expires_at <= self.clock.utc():
+            self.ledger.settle(claim, State.EXPIRED, "late")
+            return Outcome(Kind.EXPIRED, id_, "late")
+        if claim.entry.claims > MAX_CLAIMS:
+            died = f"{MAX_CLAIMS} workers died over it"
+            outcome = self._set_aside(body, meta, "kills_workers", died, id_)
+            self.ledger.poison(claim, "kills_workers")
+            return outcome
+        try:
+            verdict = self._verdict(admitted)
+        except BackendBusy as error:
+            self.ledger.release(claim)
+            return Outcome(Kind.DEFERRED, id_, "busy", error.retry_after_s or 1.0)
+        except BackendMisconfigured:
+            self.ledger.release(claim)
+            raise
+        self.on_verified(self.ledger.verified(claim, verdict))
+        self.observer.agreed(verdict.agreement or "none")
+        return Outcome(Kind.VERIFIED, id_, verdict.reason or "")
+
+    def _verdict(self, admitted: Admitted) -> Verdict:
+        escalation, picture = admitted.escalation, admitted.picture
+        route = self.routes.get(escalation.model.name) or self.routes[ANY_MODEL]
+        now = self.clock.utc
+        name = route.backend.name
+        if unfit := _unfit(picture, route.backend.limits):
+            return gave_up(escalation, name, unfit, now())
+        try:
+            opinion = self._opinion(route, picture, admitted)
+        except OutOfBudget:
+            return gave_up(escalation, name, "budget", now())
+        except BackendRefused as error:
+            log.warning("%s refused escalation %s: %s", name, escalation.id, error)
+            return gave_up(escalation, name, "refused", now())
+        return route.composer.compose(escalation, opinion, route.want, name, now())
+
+    def _opinion(self, route: Route, picture: Picture, admitted: Admitted) -> Opinion:
+        cached = self.cache.find(route.backend, picture, route.want)
+        if cached is not None:
+            return cached
+        device = admitted.case.device_id
+        purse = Purse(lambda: self.budget.take(device), lambda: self.budget.give_back(device))
+        until_s = self.clock.monotonic_s() + min(
+            self.ask_s, (admitted.case.expires_at - self.clock.utc()).total_seconds()
+        )
+        backend, opinion = route.asking.ask(picture, route.want, until_s, purse)
+        self.observer.charged(backend, opinion.units)
+        self.cache.keep(route.backend, picture, route.want, opinion)
+        return opinion
+
+    def _known(self, held: Held) -> Outcome:
+        entry = held.entry
+        if entry.state is State.CLAIMED:
+            left_s = _seconds_until(entry.leased_until, self.clock.utc())
+            return Outcome(Kind.DEFERRED, entry.escalation_id, "claimed", max(0.1, left_s))
+        if entry.state is State.VERIFIED and self.ledger.is_mine(entry):
+            # A module that sends again waits for its verdict, so it can be reached now.
+            self.on_verified(held)
+        return Outcome(Kind.DUPLICATE, entry.escalation_id, entry.state)
+
+    def _set_aside(
+        self, body: bytes, meta: Meta, reason: str, detail: str, id_: str = ""
+    ) -> Outcome:
+        self.dead_letters.put(body, meta, reason, detail)
+        log.warning("message of %s at %s set aside: %s", meta.device_id, meta.position, reason)
+        return Outcome(Kind.POISON, id_, reason)
+
+
+def _unfit(picture: Picture, limits: Limits) -> str:
+    """Why a service would refuse this picture, or empty."""
+    if len(picture.jpeg) > limits.max_bytes:
+        return "picture_too_heavy"
+    if min(picture.width, picture.height) < limits.min_px:
+        return "picture_too_small"
+    return "picture_too_big" if max(picture.width, picture.height) > limits.max_px else ""
+
+
+def _seconds_until(moment: datetime | None, now: datetime) -> float:
+    return (moment - now).total_seconds() if moment else 0.0

@@ -1,0 +1,1 @@
+"""The way back: verdicts to the module that asked."""

@@ -1,0 +1,90 @@
+"""A budget holds, whoever takes from it and however many do at once."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.cloud import PlayedClock
+
+from verifier.budget import Budget
+from verifier.stores.memory import MemoryStore
+from verifier.stores.sqlite import SqliteStore
+
+
+def budget(per_hub: int | None = None, per_device: int | None = None) -> tuple[Budget, PlayedClock]:
+    clock = PlayedClock()
+    return Budget(MemoryStore(), clock, per_hub=per_hub, per_device=per_device), clock
+
+
+def test_a_device_cannot_use_up_the_others() -> None:
+    purse, _ = budget(per_hub=100, per_device=3)
+    assert [purse.take("greedy") for _ in range(5)] == [True] * 3 + [False] * 2
+    assert purse.take("modest")
+    assert (purse.left(), purse.left("greedy"), purse.left("modest")) == (96, 0, 2)
+
+
+def test_what_the_hub_refuses_the_device_keeps() -> None:
+    purse, _ = budget(per_hub=1, per_device=10)
+    assert purse.take("a")
+    assert not purse.take("b")
+    assert purse.left("b") == 10
+
+
+def test_the_day_ends_at_midnight_utc() -> None:
+    purse, clock = budget(per_hub=1)
+    assert purse.take("a")
+    assert not purse.take("a")
+    clock.advance(12 * 3600)
+    assert purse.take("a")
+
+
+def test_without_a_limit_all_is_counted_and_nothing_refused() -> None:
+    purse, _ = budget()
+    assert all(purse.take("a") for _ in range(50))
+    assert purse.left() is None
+
+
+def test_what_is_given_back_can_be_taken() -> None:
+    purse, _ = budget(per_hub=1, per_device=1)
+    assert purse.take("a")
+    purse.give_back("a")
+    assert purse.take("a")
+
+
+def test_a_device_called_as_a_part_of_a_key_has_a_budget_of_its_own() -> None:
+    purse, _ = budget(per_hub=100, per_device=1)
+    assert all(purse.take(name) for name in ("hub", "device", "a/b", "a", "a%2Fb"))
+
+
+def test_many_workers_never_overspend(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "budget.db")
+    clock = PlayedClock()
+    start = threading.Barrier(6)
+
+    def spend(worker: int) -> int:
+        mine = Budget(store, clock, per_hub=25, per_device=9)
+        start.wait(10)
+        return sum(mine.take(f"device-{worker % 3}") for _ in range(15))
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = list(pool.map(spend, range(6)))
+    store.close()
+    assert sum(taken) == 25
+    assert all(sum(taken[device::3]) <= 9 for device in range(3))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
+def test_taken_less_given_back_is_never_over_either_limit(steps: list[tuple[str, bool]]) -> None:
+    purse, _ = budget(per_hub=7, per_device=3)
+    held: dict[str, int] = dict.fromkeys("abc", 0)
+    for device, takes in steps:
+        if takes:
+            held[device] += purse.take(device)
+        elif held[device]:
+            purse.give_back(device)
+            held[device] -= 1
+        assert sum(held.values()) <= 7
+        assert max(held.values()) <= 3
+        assert purse.left() == 7 - sum(held.values())
