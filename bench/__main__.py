@@ -1,7 +1,7 @@
 """`python -m bench`: measure visionedge against the bare run of a model, side by side.
 
-Each benchmark prints a table and writes it as JSON with the machine and the versions. A
-figure is a ratio within one run; see `docs/explanation/performance.md`.
+Each benchmark prints a table, and writes it as JSON with the machine and the versions and as a
+picture. A figure is a ratio within one run; see `docs/explanation/performance.md`.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from bench import plot
 from bench.context import Context
 from bench.harness import Patience
 from bench.registry import BENCHMARKS
@@ -58,7 +59,8 @@ def _run(name: str, context: Context, out: Path) -> None:
         print(f"\n{name} {table}", flush=True)
     for reason in report.skipped:
         print(f"\n{name} skipped {reason}", flush=True)
-    print(f"\n{name}: written to {report.save(out)}", flush=True)
+    written = [str(path) for path in (report.save(out), plot.save(report, out)) if path]
+    print(f"\n{name}: written to {' and '.join(written)}", flush=True)
 
 
 def _list() -> int:
@@ -99,7 +101,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
         help="that may be spent on repeating what others disturbed",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("out/bench"), help="folder of the JSON files"
+        "--out", type=Path, default=Path("out/bench"), help="folder of the JSON files and pictures"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser.parse_args(arguments)

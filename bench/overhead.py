@@ -7,6 +7,7 @@
 All in one thread, in turns, frame by frame. Capture, decision and sending are not in it.
 """
 
+from operator import attrgetter
 from typing import Final
 
 from bench.contenders import Bare, agreement, naive_way, ready_tensor
@@ -73,4 +74,5 @@ def _table(subject: Subject, context: Context) -> Table:
             f"ready 1080p frames ({subject.pictures}); {agreed}",
             rounds.disturbance,
         ),
+        bar=attrgetter("ratio"),
     )

@@ -18,6 +18,7 @@ runs by default.
 import statistics
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -84,6 +85,7 @@ def _table(subject: Subject, context: Context) -> Table:
             f"decoding one takes {decode_s * 1e3:.1f} ms of CPU",
             rounds.disturbance,
         ),
+        bar=attrgetter("ratio"),
     )
 
 

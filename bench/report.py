@@ -45,12 +45,14 @@ class Table:
         rows: one dataclass a line.
         columns: what of them is printed; the first is the name and stands left.
         notes: printed below.
+        bar: what of a row is drawn, as a ratio to the base; None where nothing is.
     """
 
     title: str
     rows: Sequence[Any]
     columns: Sequence[Column]
     notes: Sequence[str] = ()
+    bar: Callable[[Any], float] | None = None
 
     def __str__(self) -> str:
         cells = [[column.heading for column in self.columns]]

@@ -4,11 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 from bench.__main__ import main
 from bench.harness import Row, Sample, compare
 from bench.registry import BENCHMARKS
 from bench.report import Column, Report, Table
+
+from bench import plot
 
 
 def test_the_list_names_every_benchmark_with_what_it_measures(
@@ -60,6 +63,24 @@ def test_a_report_keeps_unrounded_figures_with_machine_and_versions(tmp_path: Pa
     assert {"processor", "python", "onnxruntime", "numpy"} <= document["machine"].keys()
 
 
+def test_a_picture_shows_a_bar_of_the_right_length_for_every_row() -> None:
+    samples = {name: [Sample(1 / ratio, 1)] for name, ratio in (("bare", 1), ("ours", 0.5))}
+    table = Table("t", compare(samples, "bare"), (Column("", lambda r: r.contender),), bar=_ratio)
+    picture = plot.draw(Report("some", [table]))
+    inked = [(row != picture[0, 0]).any(axis=1).sum() for row in picture]
+    bars = [length for length in inked if length > 150]
+    assert max(bars) == pytest.approx(2 * min(bars), rel=0.15)
+
+
+def test_a_report_without_bars_has_no_picture(tmp_path: Path) -> None:
+    assert plot.save(Report("some", [Table("t", [], ())]), tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def _ratio(row: Row) -> float:
+    return row.ratio
+
+
 def test_a_run_prints_every_contender_and_writes_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +93,8 @@ def test_a_run_prints_every_contender_and_writes_json(
     assert [row["contender"].partition(",")[0].split()[0] for row in rows] == [
         "bare", "naive", "naive", "ours",
     ]  # fmt: skip
+    picture = cv2.imread(str(tmp_path / "overhead.png"))
+    assert picture is not None
     for row in rows:
         assert row["contender"] in captured.out
         assert row["rounds"] == 2
