@@ -1,9 +1,10 @@
 """Cameras, models and decisions of one revision of the settings, built beside the old ones.
 
-`prepare` does all that can fail and changes nothing: models are loaded and proven on their
-golden frames, the decider and the snapshots are built. `swap` then cannot fail: one
-assignment for the pipeline, and only those cameras are stopped and started whose settings
-changed. Models and sessions that did not change are taken over as they are.
+`prepare` does all that can fail and changes nothing: models are tried in a child process
+where they are new to this device, loaded, and proven on their golden frames; the decider
+and the snapshots are built. `swap` then cannot fail: one assignment for the pipeline, and
+only those cameras are stopped and started whose settings changed. Models and sessions that
+did not change are taken over as they are.
 """
 
 import logging
@@ -18,11 +19,12 @@ from visionedge.errors import ModelError, ModelLoadError, SettingsError
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.inference.golden import verify_golden
-from visionedge.inference.model import LoadedModel, limits_of, load_model
+from visionedge.inference.model import LoadedModel, limits_of
+from visionedge.inference.trial import load_tried
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Wiring
 from visionedge.runtime.slot import LatestSlots
-from visionedge.settings import ModelSettings, Settings
+from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
 
 log: Final = logging.getLogger(__name__)
 _FEED_STOP_S: Final = 2.0
@@ -54,6 +56,7 @@ class Lineup:
         self._metrics = metrics
         self._on_state = on_state
         self._now: Prepared | None = None
+        self._paused: set[str] = set()
         self.feeds: dict[str, CameraFeed] = {}
         """By camera; replaced whole, so other threads may iterate over it."""
 
@@ -66,8 +69,10 @@ class Lineup:
         """Build what `settings` ask for.
 
         Raises:
-            SettingsError: a model cannot be used; `fields` names it. Nothing has changed.
+            SettingsError: a model cannot be used, or a secret is missing; `fields` names it.
+                Nothing has changed.
         """
+        _check_secrets(settings)
         used = {camera.model for camera in settings.cameras.values()}
         # Beside the spool, because that is what lasts from one container to the next.
         cache = Path(settings.spool.path).parent / "models"
@@ -93,8 +98,21 @@ class Lineup:
                 self._slots.discard(name)
         fresh = {name: self._feed(name, prepared) for name in after if name not in kept}
         self.feeds = {**kept, **fresh}
-        for feed in fresh.values():
+        self._paused &= after.keys()
+        for name, feed in fresh.items():
+            if name in self._paused:
+                feed.pause()
             feed.start()
+
+    def pause(self, camera_id: str) -> None:
+        """Let go of a camera until `resume`, also over changes of its settings."""
+        self._paused.add(camera_id)
+        self.feeds[camera_id].pause()
+
+    def resume(self, camera_id: str) -> None:
+        """Open a camera again after `pause`."""
+        self._paused.discard(camera_id)
+        self.feeds[camera_id].resume()
 
     def stop(self, timeout_s: float) -> None:
         """Let go of all cameras."""
@@ -126,6 +144,19 @@ class Lineup:
             ) from error
 
 
+def _check_secrets(settings: Settings) -> None:
+    missing = missing_secrets(
+        {
+            f"cameras.{name}.url": camera.url
+            for name, camera in settings.cameras.items()
+            if isinstance(camera, StreamCamera)
+        }
+    )
+    if missing:
+        listed = "; ".join(f"{path}: {reason}" for path, reason in missing.items())
+        raise SettingsError(listed, fields=missing)
+
+
 def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:
     return LoadedModel(
         model.session,
@@ -137,7 +168,7 @@ def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:
 
 
 def _proven(settings: ModelSettings, cache: Path) -> LoadedModel:
-    model = load_model(Path(settings.path), settings, cache=cache)
+    model = load_tried(Path(settings.path), settings, cache)
     mismatches = verify_golden(model)
     if mismatches:
         raise ModelLoadError(

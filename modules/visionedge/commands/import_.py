@@ -23,12 +23,14 @@ from visionedge.errors import EXIT_OK, ModelLoadError, SettingsError
 from visionedge.inference import export_manifest
 from visionedge.inference.boxes import Limits
 from visionedge.inference.bundle import GOLDEN_NAME, MODEL_NAME
+from visionedge.inference.cache import private_folder
 from visionedge.inference.card import CARD_NAME, LABELS_NAME
 from visionedge.inference.card_golden import EXPECTED_NAME, Golden
 from visionedge.inference.golden import verify_golden
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.prediction_json import as_document
+from visionedge.inference.trial import load_tried
 
 _MOST_BOXES: Final = 1000
 _MOST_FRAMES: Final = 256
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.to.exists():
         raise SettingsError(f"{args.to} is there already", hint="name another, or move it away")
-    model = load_model(args.export, options.DEFAULTS, options.hints(args))
+    model = load_tried(args.export, options.DEFAULTS, private_folder(), options.hints(args))
     try:
         args.to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=args.to.parent, prefix=".import-") as beside:

@@ -16,10 +16,12 @@ from typing import Any, Final
 from visionedge.commands import options, speed
 from visionedge.errors import EXIT_OK, ModelCardError, SettingsError
 from visionedge.inference.bundle import MODEL_NAME, find_bundle
+from visionedge.inference.cache import private_folder
 from visionedge.inference.card import CARD_NAME, Document, ModelCard
-from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.model import LoadedModel
 from visionedge.inference.readings import Reading, heads_that_run, other_readings
 from visionedge.inference.session import Session
+from visionedge.inference.trial import load_tried
 from visionedge.settings import merge
 
 _MOST_LABELS: Final = 20
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """
     hints = options.hints(args)
     try:
-        model = load_model(args.model, options.DEFAULTS, hints)
+        model = load_tried(args.model, options.DEFAULTS, private_folder(), hints)
     except ModelCardError as error:
         raise _with_suggestion(error, args.model, hints) from None
     document = as_document(model, hints)

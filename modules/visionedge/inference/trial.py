@@ -1,0 +1,211 @@
+"""A model that nobody has seen load here is loaded by a child process first.
+
+A runtime that parses a stranger's graph can crash, eat all memory or never come back, and
+no exception tells of it. So the first load happens in a process of its own, with limits on
+address space and time, at a lower priority, and first in line for the kernel's memory
+killer. Whatever becomes of it, it becomes an error with a name here, and the module that
+asked keeps the model it has.
+
+It costs an interpreter and one more load: 0.6 s for our bundle on two cores. So it is done
+once a model and device: what has loaded and answered a frame leaves a proof in the cache.
+The proof counts for the same file, the same card and hints, the same weights beside it, the
+same execution providers, the same version of ONNX Runtime and the same processor. Anything
+else is tried again. A failure leaves no proof and is tried again every time.
+
+What this does not promise: a sandbox. The child may read what the module may read; a model
+is run with the rights of whoever deployed it. And a graph that is slow on some frames only
+is found by the watchdog, not here.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from visionedge.errors import ModelCardError, ModelError, ModelLoadError, ModelRunError
+from visionedge.inference.bundle import Bundle, checked_sha256, find_bundle
+from visionedge.inference.card import Document
+from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.onnx_file import read_onnx
+from visionedge.settings import ModelSettings, merge
+
+log: Final = logging.getLogger(__name__)
+DEADLINE_S: Final = 120.0
+"""A large model on a slow device takes seconds to load and to be probed."""
+ADDRESS_SPACE_BYTES: Final = 4 * 1024**3
+"""Our bundle takes half a gigabyte of addresses, most of it the libraries'."""
+_NICE: Final = 5
+_FIRST_TO_KILL: Final = "1000"
+_KEPT: Final = 64
+_ERRORS: Final[Mapping[str, type[ModelError]]] = {
+    error.__name__: error for error in (ModelCardError, ModelLoadError, ModelRunError)
+}
+_PROCESSOR: Final = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+"""Lines of /proc/cpuinfo that tell which kernels the runtime picks."""
+
+
+def load_tried(
+    path: Path,
+    settings: ModelSettings,
+    cache: Path,
+    hints: Document | None = None,
+    *,
+    deadline_s: float = DEADLINE_S,
+) -> LoadedModel:
+    """`load_model`, after a trial where there is no proof that it goes well.
+
+    Args:
+        path: bundle folder, ONNX file, or zip of an export.
+        settings: how to run it.
+        cache: where proofs are kept.
+        hints: fields of a card that win over the bundle's.
+        deadline_s: how long the trial may take.
+
+    Raises:
+        ModelError: as `load_model` says; and `ModelLoadError` where the trial crashed, took
+            too much memory or too long.
+    """
+    bundle = find_bundle(path, cache)
+    proof = cache / "proofs" / _key(bundle, settings, hints or {})
+    if not proof.is_file():
+        _try(path, settings, cache, hints or {}, deadline_s)
+        _record(proof, bundle.model)
+    return load_model(path, settings, hints, cache)
+
+
+def _key(bundle: Bundle, settings: ModelSettings, hints: Document) -> str:
+    beside = read_onnx(bundle.model).external
+    parts = [
+        *(checked_sha256(path, None)
+          for path in (bundle.model, *(bundle.model.parent / name for name in beside))),
+        json.dumps(merge(bundle.document(), hints), sort_keys=True),
+        *settings.providers,
+        version("onnxruntime"),
+        platform.machine(),
+        *_processor(),
+    ]  # fmt: skip
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _processor() -> list[str]:
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return []
+    return [line for line in first.splitlines() if line.startswith(_PROCESSOR)]
+
+
+def _try(
+    path: Path, settings: ModelSettings, cache: Path, hints: Document, deadline_s: float
+) -> None:
+    asked = {
+        "path": str(path),
+        "cache": str(cache),
+        "settings": settings.model_dump(mode="json"),
+        "hints": hints,
+        "deadline_s": deadline_s,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "visionedge.inference.trial"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as child:
+        try:
+            answer, _ = child.communicate(json.dumps(asked).encode(), deadline_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise _too_slow(path, deadline_s) from None
+    _raise_for(path, child.returncode, answer, deadline_s)
+
+
+def _raise_for(path: Path, code: int, answer: bytes, deadline_s: float) -> None:
+    """Turn how the child ended into an error, unless it ended well."""
+    if code == -signal.SIGXCPU:
+        raise _too_slow(path, deadline_s)
+    if code < 0:
+        raise ModelLoadError(
+            f"{path} crashed the runtime ({signal.Signals(-code).name}) when it was tried",
+            hint="it is damaged, made to do harm, or met a fault of ONNX Runtime "
+            f"{version('onnxruntime')}: export it again, and do not deploy it until it loads",
+        )
+    try:
+        told: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise ModelLoadError(
+            f"{path}: its trial ended with {code} and no answer",
+            hint="run `visionedge predict` with it by hand to see why",
+        ) from None
+    if name := told.get("error"):
+        raise _ERRORS[name](told["message"], hint=told["hint"])
+
+
+def _too_slow(path: Path, deadline_s: float) -> ModelLoadError:
+    return ModelLoadError(
+        f"{path} did not load and answer a frame within {deadline_s:g} s",
+        hint="its graph runs for ever, or it is too large for this device",
+    )
+
+
+def _record(proof: Path, model: Path) -> None:
+    try:
+        proof.parent.mkdir(parents=True, exist_ok=True)
+        proof.write_text(f"{model}\n", encoding="utf-8")
+        kept = sorted(proof.parent.iterdir(), key=lambda path: -path.stat().st_mtime)
+        for old in kept[_KEPT:]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        log.info("no proof of %s is kept, so it is tried at each start: %s", model, error)
+
+
+def _limit(deadline_s: float) -> None:
+    """Bound this process, before anything of the model is read."""
+    for kind, wanted in (
+        (resource.RLIMIT_AS, ADDRESS_SPACE_BYTES),
+        # So that it ends even if whoever asked has ended.
+        (resource.RLIMIT_CPU, round(deadline_s) + 1),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (bound, hard))
+    os.nice(_NICE)
+    try:
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_KILL, encoding="ascii")
+    except OSError as error:
+        log.debug("the kernel's memory killer was told nothing: %s", error)
+
+
+def _child() -> None:
+    """The trial itself: read from stdin what is asked, write to stdout how it went."""
+    asked = json.load(sys.stdin)
+    _limit(asked["deadline_s"])
+    answer: dict[str, str] = {}
+    try:
+        settings = ModelSettings.model_validate(asked["settings"])
+        load_model(Path(asked["path"]), settings, asked["hints"], Path(asked["cache"]))
+    except ModelError as error:
+        message = Exception.__str__(error)
+        answer = {"error": type(error).__name__, "message": message, "hint": error.hint}
+    except MemoryError:
+        answer = {
+            "error": ModelLoadError.__name__,
+            "message": f"{asked['path']} wants more than {ADDRESS_SPACE_BYTES >> 30} GiB of memory",
+            "hint": "its shapes are wrong, or it is not meant for a device: export it again",
+        }
+    sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _child()
