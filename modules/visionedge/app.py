@@ -15,18 +15,19 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from visionedge import settings as sources
 from visionedge.cameras.feed import CameraState
 from visionedge.entities import Frame
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SpoolCorrupt
-from visionedge.lineup import Lineup
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt
+from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
 from visionedge.metrics import Metrics
 from visionedge.page import page_routes
-from visionedge.pipeline import Pipeline
+from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
 from visionedge.runtime.clock import SystemClock
@@ -34,6 +35,7 @@ from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import Settings
 from visionedge.telemetry import Telemetry
+from visionedge.twin import DesiredState, OpenEnd
 from visionedge.uplink.link import Link
 from visionedge.uplink.spool import Spool
 
@@ -60,6 +62,12 @@ class App:
         self._started_ns = self._clock.ns()
         self._fatal: int | None = None
         self.settings = sources.resolve(self._layers)
+        # Where it lies is no matter of the twin: it must be found before the twin is.
+        folder = Path(self.settings.spool.path).parent
+        self._last_good = sources.LastGood(folder / sources.LAST_GOOD_NAME)
+        self._desired = DesiredState()
+        self._take_last_good()
+        self.started_with = self.settings
         self.revision = 1
         self.metrics = Metrics(_identity(environment))
         self.telemetry = Telemetry(self._clock.utc())
@@ -82,7 +90,9 @@ class App:
             revision=lambda: self.revision,
             interval_s=self.settings.telemetry.interval_s,
         )
-        self._linkup = Linkup(self, self._layers, self._spool, environment)
+        self._linkup = Linkup(
+            self, self._layers, self._spool, self._desired, self._last_good, environment
+        )
         self._pipeline: Pipeline | None = None
         self._page: HttpServer | None = None
 
@@ -94,7 +104,7 @@ class App:
         """
         edge_log.configure(self.settings.log.level)
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
-        prepared = self.lineup.prepare(self.settings, self.revision)
+        prepared = self._first_lineup()
         self.metrics.settings_revision.set(self.revision)
         self._pipeline = Pipeline(
             prepared.wiring,
@@ -214,10 +224,70 @@ class App:
             "stuck": self.stuck_parts(),
         }
 
+    def open_ends(self) -> tuple[OpenEnd, ...]:
+        """Sections of the settings in use of which some does not act yet."""
+        waiting = sources.waits_for_start(self.started_with, self.settings)
+        return tuple(
+            OpenEnd(path.partition(".")[0], f"{path} takes effect at the next start")
+            for path in waiting
+        )
+
+    def advance(self) -> None:
+        """Take the next step of what takes time; called by the control thread."""
+
+    def facts(self) -> sources.Document:
+        """What the twin reports beside the answers: little, and nothing that always changes."""
+        return {
+            "module": {"version": version("visionedge"), "settings_revision": self.revision},
+            "connectivity": {"state": self.link.state},
+        }
+
+    def capture(self, camera_id: str) -> None:
+        """Escalate the next frame of a camera, whatever is in it."""
+        if self._pipeline:
+            self._pipeline.request(camera_id)
+
+    def pause(self, camera_id: str) -> None:
+        """Let go of a camera until `resume`."""
+        self.lineup.pause(camera_id)
+
+    def resume(self, camera_id: str) -> None:
+        """Open a camera again."""
+        self.lineup.resume(camera_id)
+
+    def recent(self) -> list[Asked]:
+        """The latest escalations, newest first."""
+        return list(reversed(self._pipeline.recent)) if self._pipeline else []
+
     def give_up(self, reason: str) -> None:
         """End the process: something cannot be mended from inside. Safe for all threads."""
         log.critical("the process ends to be restarted: %s", reason)
         self._fatal = EXIT_STUCK
+
+    def _take_last_good(self) -> None:
+        """Begin with what the hub last said and was good, if it still is."""
+        kept = self._last_good.load()
+        if kept is None:
+            return
+        try:
+            self.settings = sources.resolve([*self._layers, kept[0]])
+        except SettingsError as error:
+            log.error("the last good settings are not good any more and are not used: %s", error)
+            return
+        self._desired = DesiredState(kept)
+        log.info("begun with the settings of desired version %s", kept[1])
+
+    def _first_lineup(self) -> Prepared:
+        """Of the last good settings; of those without the twin where they cannot be used."""
+        try:
+            return self.lineup.prepare(self.settings, self.revision)
+        except SettingsError as error:
+            without = sources.resolve(self._layers)
+            if without == self.settings:
+                raise
+            log.error("the last good settings cannot be used: %s", error)
+            self.settings = without
+            return self.lineup.prepare(self.settings, self.revision)
 
     def _on_camera(self, camera_id: str, state: CameraState, detail: str) -> None:
         if state in (CameraState.LOST, CameraState.RUNNING, CameraState.ENDED):

@@ -5,7 +5,10 @@ folded in the order of their versions, a verdict is settled while no setting cha
 slow model swap holds up the next patch, not the link.
 
 A new desired document is planned, prepared, swapped in and acknowledged, whole or not at
-all; where preparing fails (a model that does not load) it is refused with that reason.
+all; where preparing fails (a model that does not load) it is refused with that reason. What
+was taken is kept on disk for a start without the hub. What of it does not act yet, because
+it needs a new process or a model that is still on its way, is answered so, and answered
+again when that changes.
 """
 
 import logging
@@ -16,12 +19,14 @@ from visionedge.errors import SettingsError
 from visionedge.methods import Methods
 from visionedge.metrics import Metrics
 from visionedge.runtime.worker import Worker
-from visionedge.settings import Document, Settings
+from visionedge.settings import Document, LastGood, Settings
 from visionedge.twin import (
     Accepted,
     Answer,
     DesiredState,
+    FactsReport,
     Folded,
+    OpenEnd,
     Refused,
     ReportedState,
     plan,
@@ -57,6 +62,15 @@ class Applies(Protocol):
             SettingsError: they cannot be used; those in use stay.
         """
 
+    def advance(self) -> None:
+        """Take the next step of whatever takes time, such as a model on trial; quick."""
+
+    def open_ends(self) -> tuple[OpenEnd, ...]:
+        """What of the settings in use does not act yet."""
+
+    def facts(self) -> Document:
+        """What is reported of the module beside the answers."""
+
 
 class Control:
     """Handles the hub's events until stopped.
@@ -64,6 +78,8 @@ class Control:
     Args:
         layers: sources of settings below the twin.
         target: who applies settings.
+        desired: the hub's document, as far as it is known.
+        last_good: where a document that was taken is kept.
         inbox: where events come from.
         hub: asked to read the twin again.
         sender: told of receipts and reconnects.
@@ -75,6 +91,8 @@ class Control:
         self,
         layers: list[Document],
         target: Applies,
+        desired: DesiredState,
+        last_good: LastGood,
         inbox: Inbox,
         hub: HubClient,
         sender: Sender,
@@ -84,16 +102,22 @@ class Control:
     ) -> None:
         self._layers = layers
         self._target = target
+        self._last_good = last_good
         self._inbox = inbox
         self._hub = hub
         self._sender = sender
         self._acknowledger = acknowledger
         self._methods = methods
         self._metrics = metrics
-        self._desired = DesiredState()
+        self._desired = desired
         self._reported = ReportedState()
+        self._facts = FactsReport()
+        self._answer: Answer | None = None
+        """To the document that is known, once it was answered."""
+        self._open_ends: tuple[OpenEnd, ...] = ()
         self._patch: Document | None = None
         """The last acknowledgement, until the hub has it."""
+        self._facts_patch: Document | None = None
         self.worker = Worker(
             "control",
             self._run,
@@ -107,9 +131,8 @@ class Control:
             event = self._inbox.take(_POLL_S)
             if event is not None:
                 self._handle(event)
-            if self._patch is not None and self._acknowledger.has_delivered(self._patch):
-                self._reported.delivered()
-                self._patch = None
+            self._target.advance()
+            self._report()
 
     def _handle(self, event: HubEvent) -> None:
         match event:
@@ -118,6 +141,9 @@ class Control:
                 answer = self._methods.call(event.name, event.payload)
                 event.answer(answer.status, answer.payload)
             case DesiredDocument():
+                if (event.version or 0) < (self._desired.version or 0):
+                    # The identity was made anew, and its reported properties with it.
+                    self._facts.forget()
                 self._fold(self._desired.replace(event.properties, event.version))
             case DesiredPatch():
                 # A patch is pushed from the cloud; a document may be edgeHub's own copy.
@@ -145,8 +171,9 @@ class Control:
         else:
             log.info("desired version %s is in use", self._desired.version)
             self._metrics.twin_patches.labels("applied").inc()
-        self._patch = self._reported.acknowledge(self._desired, answer, self._target.settings)
-        self._acknowledger.put(self._patch)
+            self._last_good.save(self._desired.document, self._desired.version)
+        self._answer = answer
+        self._acknowledge()
 
     def _apply(self, accepted: Accepted) -> Answer:
         try:
@@ -154,6 +181,34 @@ class Control:
         except SettingsError as error:
             return Refused(error.fields or {"": str(error)})
         return accepted
+
+    def _acknowledge(self) -> None:
+        if self._answer is None:
+            return
+        self._open_ends = self._target.open_ends()
+        self._patch = self._reported.acknowledge(
+            self._desired, self._answer, self._target.settings, self._open_ends
+        )
+        self._acknowledger.put(self._patch)
+
+    def _report(self) -> None:
+        """Follow the patches that are under way, and send what has changed since."""
+        if self._patch is not None and self._acknowledger.has_delivered(self._patch):
+            self._reported.delivered()
+            self._patch = None
+        if self._answer is not None and self._target.open_ends() != self._open_ends:
+            self._acknowledge()
+        under_way = self._facts_patch is not None and self._acknowledger.is_waiting(
+            self._facts_patch
+        )
+        # Nothing before the first answer: that begins by taking away the words of the last process.
+        if self._answer is None or under_way:
+            return
+        facts = {**self._target.facts()}
+        facts["module"] = {**facts.get("module", {}), "desired_version": self._desired.version}
+        self._facts_patch = self._facts.patch(facts)
+        if self._facts_patch is not None:
+            self._acknowledger.put(self._facts_patch, "facts")
 
 
 def _listed(refused: Refused) -> str:

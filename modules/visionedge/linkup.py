@@ -5,16 +5,16 @@ imports; stopped last, because what the others leave behind goes out through it.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from visionedge.acknowledge import Acknowledger
 from visionedge.control import Applies, Control
-from visionedge.methods import Methods
+from visionedge.methods import Methods, Operated
 from visionedge.metrics import Metrics
 from visionedge.runtime.worker import Worker
-from visionedge.settings import Document, UplinkSettings
+from visionedge.settings import Document, LastGood, UplinkSettings
 from visionedge.telemetry import Telemetry
-from visionedge.twin import FORGET
+from visionedge.twin import FORGET, DesiredState
 from visionedge.uplink.inbox import Inbox
 from visionedge.uplink.link import Link
 from visionedge.uplink.registry import choose
@@ -25,7 +25,7 @@ _STOP_S: Final = 1.0
 """For each part that only has to notice."""
 
 
-class Owner(Applies, Protocol):
+class Owner(Applies, Operated, Protocol):
     """What the link needs of the app."""
 
     @property
@@ -40,9 +40,6 @@ class Owner(Applies, Protocol):
     def link(self) -> Link:
         """The measured state."""
 
-    def status(self) -> Mapping[str, Any]:
-        """What the method `status` answers."""
-
     def give_up(self, reason: str) -> None:
         """End the process, to be restarted."""
 
@@ -54,6 +51,8 @@ class Linkup:
         owner: the app.
         layers: sources of settings below the twin.
         spool: what goes up.
+        desired: the hub's document, as far as an earlier process has left it.
+        last_good: where a document that was taken is kept.
         environment: of the process, to choose the hub by.
 
     Raises:
@@ -65,28 +64,34 @@ class Linkup:
         owner: Owner,
         layers: list[Document],
         spool: Spool,
+        desired: DesiredState,
+        last_good: LastGood,
         environment: Mapping[str, str],
     ) -> None:
         metrics, uplink = owner.metrics, owner.settings.uplink
         self._hub = choose(uplink, environment, metrics, owner.give_up)
+        spool.tell_settled(ledger.note)
         self._inbox = Inbox(self._hub.refresh_twin)
         self._sender = Sender(spool, self._hub, owner.link, metrics, _pacing(uplink))
         self._acknowledger = Acknowledger(self._hub, metrics, FORGET)
         self._control = Control(
             layers,
             owner,
+            desired,
+            last_good,
             self._inbox,
             self._hub,
             self._sender,
             self._acknowledger,
-            Methods(spool, owner.telemetry, owner.status),
+            Methods(spool, owner.telemetry, owner, layers, desired, self._sender.flush),
             metrics,
         )
 
     @property
     def workers(self) -> list[Worker]:
         """The threads, for the health check."""
-        return [self._sender.worker, self._acknowledger.worker, self._control.worker]
+        own = [self._sender.worker, self._acknowledger.worker, self._control.worker]
+        return own + self._hub.workers
 
     def start(self) -> None:
         """Connect, and begin to send and to listen."""

@@ -14,12 +14,14 @@ it replaced was counted by the feed.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from visionedge.entities import Action, Decision, Envelope, Frame, Prediction, Question
+from visionedge.entities import Action, Decision, Envelope, Frame, Prediction, Question, new_id
 from visionedge.errors import ModelRunError, SpoolError
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
@@ -33,6 +35,9 @@ from visionedge.uplink.spool import Spool
 from visionedge.wire import ModelBody
 
 log: Final = logging.getLogger(__name__)
+REQUESTED: Final = "requested"
+"""Reason of an escalation that somebody asked for."""
+_RECENT: Final = 50
 _IDLE_S: Final = 0.5
 """How long a worker waits for a frame before it gives a sign of life."""
 
@@ -56,6 +61,17 @@ class Doubt:
     prediction: Prediction
     decision: Decision
     wiring: Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An escalation that the spool took, for whoever wants to know the latest."""
+
+    escalation_id: str
+    camera_id: str
+    reason: str
+    score: float
+    captured_at: datetime
 
 
 class Pipeline:
@@ -88,6 +104,9 @@ class Pipeline:
         self._telemetry = telemetry
         self._metrics = metrics
         self._doubts: Views[Doubt] = Views(queue)
+        self._requested: set[str] = set()
+        self.recent: deque[Asked] = deque(maxlen=_RECENT)
+        """The latest escalations that the spool took, oldest first."""
         crash = metrics.worker_crashes
         self._loops = [
             Worker(f"frames-{n}", self._loop, on_crash=lambda w, _: crash.labels(w.name).inc())
@@ -110,6 +129,10 @@ class Pipeline:
     def rewire(self, wiring: Wiring) -> None:
         """Use `wiring` from the next frame on."""
         self._wiring = wiring
+
+    def request(self, camera_id: str) -> None:
+        """Escalate the next frame of a camera, whatever is in it; twice before it is once."""
+        self._requested.add(camera_id)
 
     def stop(self, timeout_s: float) -> None:
         """Finish the frames in flight, then the doubts that wait; what is late is counted."""
@@ -151,12 +174,23 @@ class Pipeline:
             log.error("%s, frame %d: %s", frame.camera_id, frame.seq, error)
             self._metrics.frames_dropped.labels(frame.camera_id, "model_error").inc()
             return
-        decision = wiring.decider.decide(frame, prediction)
+        decision = self._as_requested(frame, wiring.decider.decide(frame, prediction))
         latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
         self._record(frame, prediction, decision, latency_s)
         self._time(runner)
         if decision.question is not None:
             self._set_aside(Doubt(frame, prediction, decision, wiring), decision.question)
+
+    def _as_requested(self, frame: Frame, decision: Decision) -> Decision:
+        """The decision, or an escalation where somebody asked for this camera's next frame."""
+        try:
+            self._requested.remove(frame.camera_id)
+        except KeyError:
+            return decision
+        question = Question(new_id(), REQUESTED, frozenset(), 1.0, 1.0, time.monotonic_ns())
+        return replace(
+            decision, action=Action.ESCALATE, reason=REQUESTED, score=1.0, question=question
+        )
 
     def _record(
         self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
@@ -191,7 +225,8 @@ class Pipeline:
 
     def _keep(self, doubt: Doubt) -> None:
         camera, decider = doubt.frame.camera_id, doubt.wiring.decider
-        if cause := decider.admit(doubt.frame, doubt.decision, time.monotonic_ns()):
+        asked = doubt.decision.reason == REQUESTED
+        if not asked and (cause := decider.admit(doubt.frame, doubt.decision, time.monotonic_ns())):
             self._metrics.escalations_dropped.labels(camera, cause).inc()
             return
         cause = "snapshot"
@@ -205,6 +240,15 @@ class Pipeline:
             self._spool.put(envelope, note)
             self._metrics.stage.labels("spool").observe(time.perf_counter() - began)
             cause = ""
+            self.recent.append(
+                Asked(
+                    envelope.id,
+                    camera,
+                    doubt.decision.reason,
+                    doubt.decision.score,
+                    doubt.frame.captured_at,
+                )
+            )
         except SpoolError as error:
             log.error("escalation of %s, frame %d lost: %s", camera, doubt.frame.seq, error)
         finally:

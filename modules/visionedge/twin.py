@@ -4,8 +4,10 @@ Desired properties come as whole documents and as patches, late, twice, out of o
 at all. `DesiredState` folds them by their versions into the document that the hub has, and
 says when only reading it again can tell. `plan` makes settings of that document, whole or
 not at all, and `ReportedState` answers in the convention of IoT Plug and Play: for each
-section what is in use (`value`), whether it was taken (`ac`: 200 or 400), for which version
-(`av`), and why not (`ad`). A refused document changes nothing; every bad field is named.
+section what is in use (`value`), whether it was taken (`ac`: 200, 202 where some of it waits
+for the next start, or 400), for which version (`av`), and why not (`ad`). A refused document
+changes nothing; every bad field is named. `FactsReport` tells the rest: what the module is,
+which models it has, how the link does; patched only where it changed, and not too often.
 
 The answer covers all sections of the document, not only those of the last patch: a section
 that was refused along with another one is taken when that one is mended, and is answered so.
@@ -27,24 +29,33 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from visionedge.errors import SettingsError
+from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.redact import redact
 from visionedge.settings import Document, Settings, resolve
 
 TAKEN: Final = 200
+PENDING: Final = 202
 REFUSED: Final = 400
-FORGET: Final[Document] = dict.fromkeys(Settings.model_fields)
+FACTS: Final = ("module", "connectivity", "model")
+"""Reported sections that answer nothing."""
+FORGET: Final[Document] = dict.fromkeys([*Settings.model_fields, *FACTS])
 """Patch that takes away all that an earlier process reported; once, before the first answer."""
 
 _MAX_STRING_BYTES: Final = 4096
 _MAX_NAME_BYTES: Final = 1024
-_MAX_REPORTED_BYTES: Final = 30_000
-"""Below the 32 KiB of all reported properties."""
+_MAX_REPORTED_BYTES: Final = 26_000
+"""Of the answers; with the facts below the 32 KiB of all reported properties."""
+_MAX_FACTS_BYTES: Final = 6_000
+_FACTS_EVERY_S: Final = 10.0
+"""Between two patches of facts; IoT Hub throttles twin updates, and edgeHub syncs each 5 s."""
 _MAX_REASON_BYTES: Final = 16_000
 """Of all reasons together."""
 _MAX_LINE_BYTES: Final = 1024
 """Of the reason of one field."""
 _HIDDEN_CHARS: Final = 8192
 """Of a reason that are looked through for passwords, far more than are kept of it."""
+_MAX_TOLD: Final = 50
+"""Reasons in the answer to a trial; the twin's own answer has all that fit."""
 _MAX_UNKNOWN: Final = 16
 """Sections that are no settings and are answered; a typing error is one of a few."""
 _NOT_IN_A_NAME: Final = re.compile(r"[\x00-\x20\x7f-\x9f.$#]")
@@ -66,11 +77,15 @@ class DesiredState:
     Attributes:
         document: without the hub's own `$` keys; replaced, never changed in place.
         version: of the document; None until the hub gave one.
+
+    Args:
+        kept: document and version that an earlier process had taken, and is in use.
     """
 
-    def __init__(self) -> None:
-        self.document: Document = {}
-        self.version: int | None = None
+    def __init__(self, kept: tuple[Document, int | None] = ({}, None)) -> None:
+        self.document, self.version = kept
+        self._heard = False
+        """Whether this process has heard of it from the hub."""
 
     def replace(self, properties: Mapping[str, Any], version: int | None) -> Folded:
         """Take a whole document, which is the hub's word: also with a smaller version.
@@ -82,14 +97,15 @@ class DesiredState:
         if version is None and self.version is not None:
             return Folded.IGNORED
         document = _patched({}, _own(properties))
-        if version is not None and version == self.version and _same(document, self.document):
+        known = version is not None and version == self.version and self._heard
+        if known and _same(document, self.document):
             return Folded.IGNORED
-        self.document, self.version = document, version
+        self.document, self.version, self._heard = document, version, True
         return Folded.APPLIED
 
     def patch(self, properties: Mapping[str, Any], version: int) -> Folded:
         """Merge a change (RFC 7386) if it is the next one."""
-        if self.version is None or version > self.version + 1:
+        if self.version is None or not self._heard or version > self.version + 1:
             return Folded.REREAD
         if version <= self.version:
             return Folded.IGNORED
@@ -112,8 +128,22 @@ class Refused:
 
     fields: Mapping[str, str]
 
+    def told(self) -> dict[str, str]:
+        """The reasons as they may leave the device: short, and without passwords."""
+        listed = list(self.fields.items())[:_MAX_TOLD]
+        return {_cut(redact(path), _MAX_NAME_BYTES): _line("", why) for path, why in listed}
+
 
 Answer = Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEnd:
+    """A section that was taken, and of which some does not act: not yet, or not at all."""
+
+    section: str
+    reason: str
+    failed: bool = False
 
 
 def plan(layers: Iterable[Mapping[str, Any]], in_use: Settings) -> Answer:
@@ -133,6 +163,23 @@ def plan(layers: Iterable[Mapping[str, Any]], in_use: Settings) -> Answer:
     return Accepted(settings, frozenset(changed))
 
 
+def dry_run(
+    layers: Iterable[Mapping[str, Any]],
+    desired: DesiredState,
+    changes: Mapping[str, Any],
+    in_use: Settings,
+    *,
+    whole: bool = False,
+) -> Answer:
+    """What `plan` would say if the hub sent these changes next; nothing is changed.
+
+    Args:
+        whole: they are the whole document, not a change of it.
+    """
+    base: Document = {} if whole else desired.document
+    return plan([*layers, _patched(base, _own(changes))], in_use)
+
+
 class ReportedState:
     """What the hub was told, so that the next answer takes away what no longer holds.
 
@@ -144,7 +191,13 @@ class ReportedState:
         self._told: Document = {}
         self._telling: Document = {}
 
-    def acknowledge(self, desired: DesiredState, answer: Answer, in_use: Settings) -> Document:
+    def acknowledge(
+        self,
+        desired: DesiredState,
+        answer: Answer,
+        in_use: Settings,
+        open_ends: Iterable[OpenEnd] = (),
+    ) -> Document:
         """The patch that answers `desired`; call `delivered` when the hub has it.
 
         Args:
@@ -152,6 +205,7 @@ class ReportedState:
             answer: what came of it. Whoever cannot apply an accepted plan, because a model
                 does not load, answers with a `Refused` of their own.
             in_use: the settings after that.
+            open_ends: what of it was taken and does not act, or not yet.
 
         Returns:
             For each section `{"value", "ac", "av", "ad"}`: `value` holds what is in use of
@@ -160,13 +214,13 @@ class ReportedState:
         shown = in_use.model_dump(mode="json")
         sections = _answered_sections(desired.document)
         refused = _reasons(sections, answer.fields) if isinstance(answer, Refused) else {}
+        pending = {} if refused else {end.section: end for end in open_ends}
         self._telling = _bounded(
             {
                 _name(section): {
                     "value": _in_use(shown.get(section, {}), desired.document[section]),
-                    "ac": REFUSED if refused else TAKEN,
+                    **_code(section, refused, pending),
                     "av": desired.version or 0,
-                    **({"ad": refused[section]} if refused else {}),
                 }
                 for section in sections
             }
@@ -179,6 +233,68 @@ class ReportedState:
     def delivered(self) -> None:
         """The hub has merged the last patch."""
         self._told = self._telling
+
+
+class FactsReport:
+    """What the module tells of itself unasked: only what changed, and not all the time.
+
+    Args:
+        every_s: least time between two patches.
+    """
+
+    def __init__(self, clock: Clock | None = None, every_s: float = _FACTS_EVERY_S) -> None:
+        self._clock = clock or SystemClock()
+        self._every_ns = round(every_s * 1e9)
+        self._told: Document = {}
+        self._due_ns = 0
+
+    def patch(self, facts: Document) -> Document | None:
+        """The changes since the last patch; None where there are none, or it is too early."""
+        if self._clock.ns() < self._due_ns:
+            return None
+        telling = _short(facts)
+        patch = _changes(self._told, telling)
+        if not patch:
+            return None
+        self._told = telling
+        self._due_ns = self._clock.ns() + self._every_ns
+        return patch
+
+    def forget(self) -> None:
+        """The hub knows nothing of it any more: tell all of it next."""
+        self._told = {}
+
+
+def _short(facts: Document) -> Document:
+    """The facts as a twin can hold them, without the largest where they are too many."""
+    telling = {key: _in_use(value, value) for key, value in facts.items()}
+    while _size_bytes(telling) > _MAX_FACTS_BYTES:
+        del telling[max(telling, key=lambda key: _size_bytes(telling[key]))]
+    return telling
+
+
+def _changes(told: Mapping[str, Any], telling: Mapping[str, Any]) -> Document:
+    """The patch from `told` to `telling` (RFC 7386), without what is the same."""
+    patch: Document = {key: None for key in told if key not in telling}
+    for key, value in telling.items():
+        under = told.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            if changed := _changes(under, value):
+                patch[key] = changed
+        elif key not in told or under != value:
+            patch[key] = value
+    return patch
+
+
+def _code(
+    section: str, refused: Mapping[str, str], pending: Mapping[str, OpenEnd]
+) -> dict[str, Any]:
+    if section in refused:
+        return {"ac": REFUSED, "ad": refused[section]}
+    if end := pending.get(section):
+        code = REFUSED if end.failed else PENDING
+        return {"ac": code, "ad": _line("", end.reason)}
+    return {"ac": TAKEN}
 
 
 def _own(properties: Mapping[str, Any]) -> Document:

@@ -18,7 +18,12 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
         "visionedge.escalation",
         "visionedge.commands",
     ),
-    "pydantic": ("visionedge.settings", "visionedge.inference.card", "visionedge.wire"),
+    "pydantic": (
+        "visionedge.settings",
+        "visionedge.inference.card",
+        "visionedge.methods.payloads",
+        "visionedge.wire",
+    ),
     "concurrent.futures": (),
     "asyncio": (),
 }

@@ -26,6 +26,7 @@ from visionedge.settings.escalation import (
     EscalationSettings,
     SnapshotSettings,
 )
+from visionedge.settings.last_good import NAME as LAST_GOOD_NAME
 from visionedge.settings.last_good import LastGood
 from visionedge.settings.next_start import waits_for_start
 from visionedge.settings.secrets import missing_secrets, reveal
@@ -52,6 +53,7 @@ from visionedge.settings.tree import (
 __all__ = [
     "DEFAULTS",
     "ENV_PREFIX",
+    "LAST_GOOD_NAME",
     "BudgetSettings",
     "CameraSettings",
     "ClassRule",

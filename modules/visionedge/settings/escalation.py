@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from visionedge.settings.section import YEAR_S, Section, Unit
+from visionedge.settings.section import NEXT_START, YEAR_S, Section, Unit
 
 _LIMIT = "; 0 is no limit."
 
@@ -25,29 +25,6 @@ class SnapshotSettings(Section):
     )
     crop: bool = Field(
         False, title="Crop", description="Send the doubtful boxes with a margin, not the frame."
-    )
-
-
-class BudgetSettings(Section):
-    """What may be asked in a minute, an hour and a day: the most valuable doubt goes first."""
-
-    frames_per_minute: int = Field(
-        0, ge=0, le=10**6, title="Frames a minute", description="Escalations" + _LIMIT
-    )
-    frames_per_hour: int = Field(
-        0, ge=0, le=10**7, title="Frames an hour", description="Escalations" + _LIMIT
-    )
-    frames_per_day: int = Field(
-        0, ge=0, le=10**8, title="Frames a day", description="Escalations" + _LIMIT
-    )
-    bytes_per_minute: int = Field(
-        0, ge=0, le=10**12, title="Bytes a minute", description="Of escalations" + _LIMIT
-    )
-    bytes_per_hour: int = Field(
-        0, ge=0, le=10**13, title="Bytes an hour", description="Of escalations" + _LIMIT
-    )
-    bytes_per_day: int = Field(
-        0, ge=0, le=10**14, title="Bytes a day", description="Of escalations" + _LIMIT
     )
 
 
@@ -102,7 +79,12 @@ class EscalationSettings(Section):
         description="Seconds until an unanswered escalation expires.",
     )
     queue: int = Field(
-        16, ge=1, le=256, title="Queue", description="Doubtful frames waiting to be encoded."
+        16,
+        ge=1,
+        le=256,
+        title="Queue",
+        description="Doubtful frames waiting to be encoded. Takes effect at the next start.",
+        json_schema_extra=NEXT_START,
     )
     match_iou: Unit = Field(
         0.3,
