@@ -108,6 +108,11 @@ class Sender:
             self._wake.set()
         self._retry.set()
 
+    def flush(self) -> None:
+        """Somebody wants what waits to go now: a pause after failures is cut short."""
+        self._retry.set()
+        self._wake.set()
+
     def stop(self, timeout_s: float) -> bool:
         """Send what may be sent until nothing is left, a send fails, or time is up.
 
