@@ -26,6 +26,7 @@ from visionedge.settings.escalation import (
     EscalationSettings,
     SnapshotSettings,
 )
+from visionedge.settings.delivery import DeliverySettings
 from visionedge.settings.last_good import NAME as LAST_GOOD_NAME
 from visionedge.settings.last_good import LastGood
 from visionedge.settings.next_start import waits_for_start
@@ -58,6 +59,7 @@ __all__ = [
     "CameraSettings",
     "ClassRule",
     "DecisionSettings",
+    "DeliverySettings",
     "Document",
     "EscalationSettings",
     "FileCamera",

@@ -1,11 +1,12 @@
 """The tree of settings, from `Settings` at its foot to each field."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from visionedge.settings.cameras import CameraSettings, PatternCamera
 from visionedge.settings.decision import DecisionSettings
+from visionedge.settings.delivery import DeliverySettings
 from visionedge.settings.escalation import EscalationSettings
 from visionedge.settings.section import NEXT_START, YEAR_S, Name, Section, Unit
 
@@ -17,7 +18,31 @@ class ModelSettings(Section):
         min_length=1,
         title="Path",
         description="Bundle folder, ONNX file or Custom Vision export, absolute or relative to "
-        "the module's working folder.",
+        "the module's working folder. Where there is a `uri`: what runs until that is proven.",
+    )
+    uri: str = Field(
+        "",
+        max_length=2048,
+        pattern=r"^($|https?://.|file:///.|/.|\$\{)",
+        title="Address",
+        description="Where to fetch a bundle: https:// (a SAS address as well), http:// of "
+        "another module, file:///PATH or /PATH of an ONNX file or zip. May hold `${env:NAME}` "
+        "and `${file:/run/secrets/NAME}`. Empty fetches nothing.",
+    )
+    sha256: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        title="SHA-256",
+        description="Of the file at `uri`, in hex; required with it.",
+    )
+    size_bytes: int = Field(
+        0, ge=0, le=16 * 1024**3, title="Size", description="Of that file; 0 is not known."
+    )
+    signature: str = Field(
+        "",
+        max_length=128,
+        title="Signature",
+        description="Ed25519, base64, of the text `visionedge-model:` and the SHA-256 in hex.",
     )
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",),
@@ -39,6 +64,13 @@ class ModelSettings(Section):
     max_detections: int = Field(
         300, ge=1, le=1000, title="Most boxes", description="Boxes kept a frame, best first."
     )
+
+
+    @model_validator(mode="after")
+    def _with_hash(self) -> Self:
+        if self.uri and not self.sha256:
+            raise ValueError("`uri` needs `sha256`: without it nobody knows what was fetched")
+        return self
 
 
 class InferenceSettings(Section):
@@ -168,6 +200,9 @@ class Settings(Section):
         max_length=64,
         title="Models",
         description="By name; null removes one.",
+    )
+    delivery: DeliverySettings = Field(
+        DeliverySettings(), title="Delivery", description="Models that the twin names."
     )
     inference: InferenceSettings = Field(
         InferenceSettings(), title="Inference", description="How frames are worked on."
