@@ -5,7 +5,9 @@
     ├── ModelError                  3
     │   ├── ModelCardError               the card, labels or bundle layout is wrong
     │   ├── ModelLoadError               the file is no model this runtime can load
-    │   └── ModelRunError                the model loaded and then failed on a frame
+    │   ├── ModelRunError                the model loaded and then failed on a frame
+    │   ├── ModelUnavailable             it cannot be fetched now: try again later
+    │   └── ModelRefused                 what was fetched is not to be used: name another
     ├── CameraError                 4
     │   ├── CameraUnavailable            try again later; the feed does, with back-off
     │   └── CameraEnded                  the file or folder is read to its end
@@ -79,6 +81,14 @@ class ModelLoadError(ModelError):
 
 class ModelRunError(ModelError):
     """The model loaded and then failed, or answered nonsense, on a frame."""
+
+
+class ModelUnavailable(ModelError):
+    """A bundle cannot be fetched now; what has arrived is kept."""
+
+
+class ModelRefused(ModelError):
+    """A bundle has the wrong hash, size or signature, or is not there."""
 
 
 class CameraError(VisionEdgeError):
