@@ -36,6 +36,9 @@ class Named:
     name: str
     confidence: float
 
+    def __post_init__(self) -> None:
+        _check(self.name, self.confidence)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -44,6 +47,9 @@ class Seen:
     name: str
     confidence: float
     box: Box
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,14 @@ def box_around(points: list[tuple[float, float]], *, of: tuple[float, float]) ->
     xs = [_unit(x / across) for x, _ in points]
     ys = [_unit(y / down) for _, y in points]
     return (min(xs), min(ys), max(xs), max(ys))
+
+
+def _check(name: object, confidence: float) -> None:
+    """Raise ValueError for what no service may say: `http.reading` maps it."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("a name is missing")
+    if not 0 <= confidence <= 1:
+        raise ValueError(f"a confidence of {confidence}")
 
 
 def _unit(value: float) -> float:
