@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.calibrate import fit_line, reliability
-from training.evaluate import Boxes
+from visionedge.evaluation.average_precision import Boxes
 
 
 def overconfident_frames(claimed: float, right_share: float) -> tuple[list[Boxes], list[Boxes]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.evaluate import (
+from visionedge.evaluation.average_precision import (
     Boxes,
     match_class,
     mean_average_precision,

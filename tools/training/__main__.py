@@ -12,7 +12,6 @@ from pathlib import Path
 
 from training.bundle import MODEL_NAME, write_card
 from training.calibrate import Line, fit_line
-from training.evaluate import Boxes
 from training.export import VERSION, export_onnx
 from training.fit import Plan, fit
 from training.golden import write_golden
@@ -22,6 +21,7 @@ from training.net import DefectNet
 from training.pool import render_pool
 from training.predict import predict
 from visionedge.cameras.scene import LineSpec
+from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.image import use_one_thread
 
 _FULL = Plan()

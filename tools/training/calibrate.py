@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluate import Boxes, match_class
 from visionedge.cameras.defects import DEFECT_LABELS
+from visionedge.evaluation.average_precision import Boxes, match_class
 
 _ROUNDS: Final = 2_000
 _RIDGE: Final = 1e-2

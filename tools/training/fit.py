@@ -14,13 +14,18 @@ from pathlib import Path
 import torch
 
 from training.batches import batches
-from training.evaluate import Boxes, match_class, mean_average_precision, score_class
 from training.lines import Split, crowded_line, frames_of
 from training.loss import detection_loss
 from training.net import CLASS_COUNT, DefectNet
 from training.pool import Pool
 from training.predict import predict
 from visionedge.entities import Image
+from visionedge.evaluation.average_precision import (
+    Boxes,
+    match_class,
+    mean_average_precision,
+    score_class,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,11 @@ import cv2
 import numpy as np
 
 from training.calibrate import reliability
-from training.evaluate import (
+from training.lines import Sample, Split, crowded_line, frames_of, natural_line
+from training.runtime import Detector
+from visionedge.cameras.defects import DEFECT_LABELS
+from visionedge.cameras.scene import LineSpec
+from visionedge.evaluation.average_precision import (
     Boxes,
     ClassScore,
     match_class,
@@ -28,10 +32,6 @@ from training.evaluate import (
     pooled,
     score_class,
 )
-from training.lines import Sample, Split, crowded_line, frames_of, natural_line
-from training.runtime import Detector
-from visionedge.cameras.defects import DEFECT_LABELS
-from visionedge.cameras.scene import LineSpec
 
 LINES: Final[Mapping[str, Callable[[int], LineSpec]]] = {
     "natural": natural_line,

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import torch
 
-from training.evaluate import Boxes
 from training.net import DefectNet, decode_boxes
 from visionedge.entities import Image
+from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.boxes import nms
 
 INPUT_WIDTH: Final = 640

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from training.evaluate import Boxes
 from visionedge.entities import Detections, Image
+from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.model import load_model
 from visionedge.settings import ModelSettings
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluate import (
+from visionedge.evaluation.average_precision import (
     Boxes,
     ClassScore,
     match_class,

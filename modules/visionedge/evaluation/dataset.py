@@ -1,0 +1,99 @@
+"""Pictures and their truth, in the terms of the model that is judged.
+
+A data set has its own names and numbers of classes. They are matched to the model's by
+name, spelling aside (`pin-hole` is `pin_hole`), because the numbers of two exporters never
+agree; a set without names is taken to count as the model does. What matches nothing is an
+error and not a class that is never found.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.errors import SettingsError
+from visionedge.evaluation.average_precision import Boxes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One picture of a data set.
+
+    Attributes:
+        path: of the file.
+        class_id: (n,) int32, in the numbers of the data set.
+        xyxy: (n, 4) float32, pixels; None where the picture as a whole is of its class.
+    """
+
+    path: Path
+    class_id: NDArray[np.int32]
+    xyxy: NDArray[np.float32] | None = None
+
+    @property
+    def truth(self) -> Boxes:
+        """The boxes that are really there."""
+        xyxy = np.zeros((0, 4), np.float32) if self.xyxy is None else self.xyxy
+        return Boxes.true(xyxy, self.class_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All pictures, and the names of their classes; empty where the set has none."""
+
+    format: str
+    names: tuple[str, ...]
+    pictures: Sequence[Picture]
+
+    @property
+    def is_detection(self) -> bool:
+        """True where the truth is boxes."""
+        return any(picture.xyxy is not None for picture in self.pictures)
+
+    def in_terms_of(self, labels: Sequence[str], same: Mapping[str, str]) -> "Dataset":
+        """The same pictures with the class numbers of a model.
+
+        Args:
+            labels: of the model.
+            same: names of the data set to those of the model, where they differ.
+
+        Raises:
+            SettingsError: a class of the data set is none of the model's.
+        """
+        numbers = self._numbers(labels, same)
+        pictures = [
+            Picture(each.path, numbers[each.class_id].astype(np.int32), each.xyxy)
+            for each in self.pictures
+        ]
+        if any((each.class_id < 0).any() for each in pictures):
+            unknown = [name for name, number in zip(self.names, numbers, strict=True) if number < 0]
+            raise SettingsError(
+                f"the model knows no {', '.join(unknown)}; it knows {', '.join(labels)}",
+                hint="say which is which with `--map THEIRS=OURS`",
+            )
+        return Dataset(self.format, tuple(labels), pictures)
+
+    def _numbers(self, labels: Sequence[str], same: Mapping[str, str]) -> NDArray[np.int32]:
+        if self.names:
+            known = {plain(label): number for number, label in enumerate(labels)}
+            wanted = [plain(same.get(name, name)) for name in self.names]
+            return np.array([known.get(name, -1) for name in wanted], np.int32)
+        highest = max((int(each.class_id.max(initial=0)) for each in self.pictures), default=0)
+        if highest >= len(labels):
+            raise SettingsError(
+                f"the data set has class {highest}, and the model {len(labels)} classes",
+                hint="put a classes.txt with the names of the data set beside it",
+            )
+        return np.arange(len(labels), dtype=np.int32)
+
+
+def plain(name: str) -> str:
+    """A name without the differences of spelling."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def boxes(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """Rows of x1 y1 x2 y2 as (n, 4) float32."""
+    return np.array(rows, np.float32).reshape(-1, 4)

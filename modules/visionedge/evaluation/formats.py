@@ -1,0 +1,269 @@
+"""The ways in which people keep the truth about pictures, and how each is told from the others.
+
+    coco     one JSON with `images`, `annotations`, `categories`; bbox is x y w h, pixels
+    yolo     NAME.txt beside NAME.jpg, or `labels/` beside `images/`; lines `class cx cy w h`,
+             0..1 of the picture; names in classes.txt or data.yaml, or none
+    voc      NAME.xml with `object/name` and `object/bndbox` (PASCAL VOC; corners count from 1)
+    deeppcb  NAME.txt beside NAME.jpg; lines `x1 y1 x2 y2 type`, pixels, type 1 to 6
+             (arXiv:1902.06197)
+    folders  a folder a class, with its pictures inside
+
+A text file without a line is a picture with nothing in it. A picture without a file of its
+own has no truth and is left out: it may show anything.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+import numpy as np
+
+from visionedge.errors import SettingsError
+from visionedge.evaluation.dataset import Dataset, Picture, boxes
+from visionedge.inference.image import read_image
+
+SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+_DEEPPCB_NAMES: Final = ("open", "short", "mousebite", "spur", "spurious_copper", "pin_hole")
+_NAME_FILES: Final = ("classes.txt", "obj.names", "labels.txt")
+_MAX_BYTES: Final = 512 * 1024**2
+
+
+def read_dataset(path: Path, kind: str | None = None) -> Dataset:
+    """The data set at `path`.
+
+    Args:
+        path: its folder, or the JSON file of COCO.
+        kind: key of `FORMATS`; None tells it by looking.
+
+    Raises:
+        SettingsError: there is none, or a file of it is wrong; the message names it.
+    """
+    if not path.exists():
+        raise SettingsError(f"there is no data set at {path}", hint="check the path")
+    kind = kind or _told(path)
+    found = FORMATS[kind](path)
+    if not found.pictures:
+        raise SettingsError(
+            f"{path} holds no picture with its truth as {kind}",
+            hint=f"choose another with --format: {', '.join(FORMATS)}",
+        )
+    return found
+
+
+def _told(path: Path) -> str:
+    """The format that a folder or file looks like."""
+    if path.is_file() or any(path.glob("*.json")):
+        return "coco"
+    if next(path.rglob("*.xml"), None):
+        return "voc"
+    for text in _texts(path):
+        for line in _lines(text):
+            return "yolo" if any("." in part for part in line.split()[1:]) else "deeppcb"
+    if any(entry.is_dir() for entry in path.iterdir()):
+        return "folders"
+    raise SettingsError(
+        f"{path} looks like no data set", hint=f"choose with --format: {', '.join(FORMATS)}"
+    )
+
+
+def _coco(path: Path) -> Dataset:
+    file = path if path.is_file() else next(iter(sorted(path.glob("*.json"))))
+    document = _json(file)
+    try:
+        categories = sorted(document["categories"], key=lambda each: each["id"])
+        number = {each["id"]: index for index, each in enumerate(categories)}
+        of_image: dict[Any, list[Any]] = {each["id"]: [] for each in document["images"]}
+        for each in document["annotations"]:
+            # A crowd is an area that is not judged.
+            if not each.get("iscrowd"):
+                of_image[each["image_id"]].append(each)
+        pictures = [
+            Picture(
+                _beside(file, each["file_name"]),
+                np.array([number[a["category_id"]] for a in of_image[each["id"]]], np.int32),
+                boxes([_from_xywh(*a["bbox"]) for a in of_image[each["id"]]]),
+            )
+            for each in document["images"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _wrong(file, f"{type(error).__name__} {error}") from None
+    return Dataset("coco", tuple(each["name"] for each in categories), pictures)
+
+
+def _from_xywh(x: float, y: float, width: float, height: float) -> tuple[float, ...]:
+    return x, y, x + width, y + height
+
+
+def _beside(file: Path, name: str) -> Path:
+    """Where a picture of a COCO file is: exporters put it in three places."""
+    above = file.parent.parent
+    folders = (file.parent, file.parent / "images", above / "images", above / file.stem)
+    places = [folder / name for folder in folders]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _yolo(path: Path) -> Dataset:
+    pictures = []
+    for text in _texts(path):
+        picture = _picture_of(text)
+        if picture is None:
+            continue
+        rows = _numbers(text, 5)
+        width, height = _size(picture) if rows else (1, 1)
+        scaled = [
+            ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+            for _, x, y, w, h in rows
+        ]
+        classes = np.array([int(row[0]) for row in rows], np.int32)
+        pictures.append(Picture(picture, classes, boxes(scaled)))
+    return Dataset("yolo", _names(path), pictures)
+
+
+def _deeppcb(path: Path) -> Dataset:
+    pictures = []
+    for text in _texts(path):
+        picture = _picture_of(text)
+        if picture is not None:
+            rows = _numbers(text, 5)
+            classes = np.array([int(row[4]) - 1 for row in rows], np.int32)
+            if len(classes) and not 0 <= classes.min() <= classes.max() < len(_DEEPPCB_NAMES):
+                raise _wrong(text, "types go from 1 to 6")
+            pictures.append(Picture(picture, classes, boxes([row[:4] for row in rows])))
+    return Dataset("deeppcb", _DEEPPCB_NAMES, pictures)
+
+
+def _voc(path: Path) -> Dataset:
+    found: list[tuple[Path, list[str], list[list[float]]]] = []
+    for file in sorted(path.rglob("*.xml")):
+        try:
+            root = ElementTree.fromstring(_text(file))
+            objects = root.findall("object")
+            names = [each.findtext("name", "").strip() for each in objects]
+            corners = [
+                [float(each.findtext(f"bndbox/{side}", "")) for side in _VOC_SIDES]
+                for each in objects
+            ]
+        except (ElementTree.ParseError, ValueError) as error:
+            raise _wrong(file, str(error)) from None
+        picture = _picture_of(file, root.findtext("filename", ""))
+        if picture is not None:
+            # A pixel counts from 1 and to its end: 1 to 1 is one pixel.
+            found.append((picture, names, [[a - 1, b - 1, c, d] for a, b, c, d in corners]))
+    order = sorted({name for _, names, _ in found for name in names})
+    pictures = [
+        Picture(picture, np.array([order.index(n) for n in names], np.int32), boxes(corners))
+        for picture, names, corners in found
+    ]
+    return Dataset("voc", tuple(order), pictures)
+
+
+_VOC_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _folders(path: Path) -> Dataset:
+    names = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    pictures = [
+        Picture(file, np.array([number], np.int32))
+        for number, name in enumerate(names)
+        for file in sorted((path / name).rglob("*"))
+        if file.suffix.lower() in SUFFIXES
+    ]
+    return Dataset("folders", tuple(names), pictures)
+
+
+FORMATS: Final[Mapping[str, Callable[[Path], Dataset]]] = {
+    "coco": _coco,
+    "yolo": _yolo,
+    "voc": _voc,
+    "deeppcb": _deeppcb,
+    "folders": _folders,
+}
+
+
+def _texts(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*.txt") if file.name not in _NAME_FILES)
+
+
+def _picture_of(truth: Path, named: str = "") -> Path | None:
+    """The picture of a file of truth: beside it, or in a folder `images` or `JPEGImages`."""
+    swapped = [
+        Path(str(truth.parent).replace(name, images))
+        for name, images in (("labels", "images"), ("Annotations", "JPEGImages"))
+    ]
+    for folder in (truth.parent, *swapped, truth.parent.parent / "images"):
+        if named and (folder / Path(named).name).is_file():
+            return folder / Path(named).name
+        for suffix in SUFFIXES:
+            if (picture := (folder / truth.name).with_suffix(suffix)).is_file():
+                return picture
+    return None
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    image = read_image(picture)
+    if image is None:
+        raise _wrong(picture, "it is no picture that can be read")
+    return image.shape[1], image.shape[0]
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    for folder in (path, path.parent):
+        for name in _NAME_FILES:
+            if (folder / name).is_file():
+                return tuple(_lines(folder / name))
+        if (file := folder / "data.yaml").is_file():
+            return tuple(_names_in_yaml(file))
+    return ()
+
+
+def _names_in_yaml(file: Path) -> Iterator[str]:
+    """The list below `names:`, as Ultralytics and Roboflow write it: inline, dashes or numbers."""
+    inside = False
+    for line in _text(file).splitlines():
+        key, _, rest = line.partition(":")
+        if key.strip() == "names" and not line.startswith(" "):
+            inside = True
+            yield from (part.strip(" '\"") for part in rest.strip(" []").split(",") if part.strip())
+        elif inside and line.startswith((" ", "-")) and line.strip():
+            yield (rest if rest else line.strip().removeprefix("-")).strip(" '\"")
+        else:
+            inside = False
+
+
+def _numbers(file: Path, count: int) -> list[list[float]]:
+    rows = []
+    for line in _lines(file):
+        parts = line.split()
+        try:
+            rows.append([float(part) for part in parts[:count]])
+        except ValueError:
+            raise _wrong(file, f"`{line[:60]}` holds no numbers") from None
+        if len(parts) < count:
+            raise _wrong(file, f"`{line[:60]}` has {len(parts)} numbers, and not {count}")
+    return rows
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.strip() for line in _text(file).splitlines() if line.strip()]
+
+
+def _json(file: Path) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(_text(file))
+    except ValueError as error:
+        raise _wrong(file, str(error)) from None
+
+
+def _text(file: Path) -> str:
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise _wrong(file, f"it is larger than {_MAX_BYTES} bytes")
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _wrong(file, str(error)) from None
+
+
+def _wrong(file: Path, why: str) -> SettingsError:
+    return SettingsError(f"{file}: {why}", hint="mend the file, or choose another --format")

@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.inference.graphs import answers, color_classifier, saved
+
+from visionedge.__main__ import main
+from visionedge.inference.image import read_image
+
+ROOT = Path(__file__).parents[2]
+DEEPPCB = ROOT / ".." / "shared" / "datasets" / "deeppcb"
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Path:
+    """It sees one bolt in the middle, whatever it is shown."""
+    out = np.zeros((1, 6, 84))
+    out[0, :, 3] = [32, 32, 16, 8, 0.9, 0.1]
+    model = saved(answers({"output0": out}), tmp_path / "model" / "model.onnx")
+    model.with_name("labels.txt").write_text("bolt\nnut")
+    return model.parent
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "classes.txt").write_text("nut\nbolt")
+    truth = {"right": "1 0.5 0.5 0.25 0.125", "wrong": "0 0.5 0.5 0.25 0.125", "empty": ""}
+    for name, text in truth.items():
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((64, 64, 3), 9, np.uint8))
+        (folder / f"{name}.txt").write_text(text)
+    return folder
+
+
+def test_figures_and_plots_are_written(
+    detector: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["evaluate", "--model", str(detector), str(dataset), "--json", "--out", str(out)]
+    assert main(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["format"] == "yolo"
+    assert told["confusion"] == [[1, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert told["precision"] == pytest.approx(1 / 3)
+    assert told["recall"] == pytest.approx(1 / 2)
+    assert json.loads((out / "report.json").read_text()) == told
+    for name in ("confusion.png", "reliability.png"):
+        drawn = read_image(out / name)
+        assert drawn is not None
+        assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 3
+
+
+def test_people_get_a_table(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--model", str(detector), str(dataset)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["class", "true", "AP50", "AP50-95", "precision", "recall"]
+    assert lines[1].split()[:2] == ["bolt", "1"]
+
+
+def test_a_classifier_is_judged_on_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = color_classifier(np.array([[9, 0, -9], [-9, 0, 9]], np.float32))
+    model = saved(graph, tmp_path / "colours" / "model.onnx")
+    model.with_name("labels.txt").write_text("red\nblue")
+    for channel, name in ((2, "red"), (0, "blue")):
+        folder = tmp_path / "set" / name
+        folder.mkdir(parents=True)
+        picture = np.zeros((40, 40, 3), np.uint8)
+        picture[..., channel] = 250
+        cv2.imwrite(str(folder / "a.png"), picture)
+    arguments = ["evaluate", "--model", str(model), str(tmp_path / "set"), "--color", "rgb"]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
+    assert main(arguments) == 0
+    assert "accuracy 1.000 over 2 pictures" in capsys.readouterr().out
+
+
+def test_boxes_and_classes_are_not_mixed(
+    detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set" / "bolt").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set" / "bolt" / "a.png"), np.zeros((9, 9, 3), np.uint8))
+    assert main(["evaluate", "--model", str(detector), str(tmp_path / "set")]) == 2
+    assert "same kind" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not DEEPPCB.is_dir(), reason="the boards are not beside the project")
+def test_our_bundle_is_measured_on_real_boards(capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = ROOT / "models" / "pcb-defects"
+    assert main(["evaluate", "--model", str(bundle), str(DEEPPCB), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pictures"] == 120
+    assert sum(each["truth"] for each in told["classes"]) == 826
+    assert 0 < told["map50_95"] < told["map50"] < 1

@@ -1,0 +1,139 @@
+"""Each format, told by looking, gives the same boxes in pixels."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from visionedge.errors import SettingsError
+from visionedge.evaluation.formats import read_dataset
+
+BOXES = [[10, 20, 30, 60], [50, 5, 90, 45]]
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((80, 100, 3), 99, np.uint8))
+    return path
+
+
+def coco(folder: Path) -> Path:
+    picture(folder / "images" / "a.png")
+    document = {
+        "images": [{"id": 7, "file_name": "a.png"}],
+        "categories": [{"id": 9, "name": "nut"}, {"id": 4, "name": "bolt"}],
+        "annotations": [
+            {"image_id": 7, "category_id": 4, "bbox": [10, 20, 20, 40]},
+            {"image_id": 7, "category_id": 9, "bbox": [50, 5, 40, 40]},
+            {"image_id": 7, "category_id": 9, "bbox": [0, 0, 99, 79], "iscrowd": 1},
+        ],
+    }
+    (folder / "truth.json").write_text(json.dumps(document))
+    return folder
+
+
+def yolo(folder: Path) -> Path:
+    picture(folder / "images" / "a.png")
+    picture(folder / "images" / "unlabelled.png")
+    (folder / "labels").mkdir()
+    (folder / "labels" / "a.txt").write_text("0 0.2 0.5 0.2 0.5\n1 0.7 0.3125 0.4 0.5\n")
+    (folder / "data.yaml").write_text("train: x\nnames:\n  0: bolt\n  1: nut\nnc: 2\n")
+    return folder
+
+
+def voc(folder: Path) -> Path:
+    picture(folder / "JPEGImages" / "a.png")
+    corners = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+    objects = "".join(
+        f"<object><name>{name}</name><bndbox>{corners.format(x1 + 1, y1 + 1, x2, y2)}</bndbox>"
+        "</object>"
+        for name, (x1, y1, x2, y2) in zip(("bolt", "nut"), BOXES, strict=True)
+    )
+    (folder / "Annotations").mkdir()
+    text = f"<annotation><filename>a.png</filename>{objects}</annotation>"
+    (folder / "Annotations" / "a.xml").write_text(text)
+    return folder
+
+
+FORMATS: dict[str, Callable[[Path], Path]] = {"coco": coco, "yolo": yolo, "voc": voc}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_format_is_told_and_read_in_pixels(kind: str, tmp_path: Path) -> None:
+    found = read_dataset(FORMATS[kind](tmp_path))
+    assert found.format == kind
+    (only,) = found.in_terms_of(("Nut", "BOLT"), {}).pictures
+    assert only.path.name == "a.png"
+    assert only.class_id.tolist() == [1, 0]
+    assert only.xyxy is not None
+    assert only.xyxy == pytest.approx(np.array(BOXES, np.float32), abs=1e-3)
+
+
+def test_deeppcb_is_told_from_yolo_by_its_numbers(tmp_path: Path) -> None:
+    picture(tmp_path / "b.jpg")
+    (tmp_path / "b.txt").write_text("10 20 30 60 6\n50 5 90 45 5\n")
+    found = read_dataset(tmp_path)
+    assert found.format == "deeppcb"
+    (only,) = found.pictures
+    assert [found.names[number] for number in only.class_id] == ["pin_hole", "spurious_copper"]
+
+
+def test_folders_are_classes(tmp_path: Path) -> None:
+    for name in ("good/a.png", "good/b.png", "bad/c.png"):
+        picture(tmp_path / name)
+    found = read_dataset(tmp_path)
+    assert found.format == "folders"
+    assert not found.is_detection
+    ours = found.in_terms_of(("good", "faulty"), {"bad": "faulty"})
+    assert [int(each.class_id[0]) for each in ours.pictures] == [1, 0, 0]
+
+
+def test_an_empty_list_is_a_picture_with_nothing_in_it(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    picture(tmp_path / "empty.png")
+    found = read_dataset(tmp_path, "yolo")
+    assert [len(each.class_id) for each in found.pictures] == [0]
+
+
+def test_names_inline_in_yaml_are_read(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("names: ['bolt', \"nut\"]\n")
+    assert read_dataset(tmp_path).names == ("bolt", "nut")
+
+
+def test_a_class_that_the_model_does_not_know_is_named_with_the_mend(tmp_path: Path) -> None:
+    found = read_dataset(coco(tmp_path))
+    with pytest.raises(SettingsError, match="no nut") as caught:
+        found.in_terms_of(("bolt", "screw"), {})
+    assert "--map" in caught.value.hint
+
+
+BROKEN: dict[str, tuple[str, str]] = {
+    "a.json": ("[1]", "a.json"),
+    "b.json": ("{", "b.json"),
+    "a.xml": ("<annotation><object>", "a.xml"),
+    "a.txt": ("0 0.5 nothing 0.1 0.1", "nothing"),
+    "b.txt": ("0 0.5 0.5", "3 numbers, and not 5"),
+    "c.txt": ("1 2 30 40 9", "types go from 1 to 6"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_named(name: str, tmp_path: Path) -> None:
+    text, said = BROKEN[name]
+    picture((tmp_path / name).with_suffix(".png"))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=said) as caught:
+        read_dataset(tmp_path)
+    assert name in str(caught.value)
+    assert caught.value.hint
+
+
+def test_what_is_no_data_set_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="looks like no data set"):
+        read_dataset(tmp_path)
+    with pytest.raises(SettingsError, match="there is no data set"):
+        read_dataset(tmp_path / "missing")
