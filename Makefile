@@ -1,6 +1,7 @@
 # make run     run the virtual line through model, spool, SDK, local hub and verdicts
 # make test    all tests              make check  format, lint, types, architecture
 # make bench   side-by-side figures   make train  train models/pcb-defects anew
+# make images  build both images without Docker or a registry, and test them (Debian, root)
 # The first of them makes .venv and installs the pinned requirements.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
             $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') \
             $(if $(CUT_AT),--cut-at $(CUT_AT)) $(if $(CUT_FOR),--cut-for $(CUT_FOR))
 
-.PHONY: run test test-slow check format bench train generate lock clean
+.PHONY: run test test-slow check images format bench train generate lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/architecture
+
+images: $(READY)
+	@bash tests/image/run.sh
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Build both images as a release does, and test them under the limits of the manifest.
+#
+# With no Docker engine and no registry: see base.sh. Needs root; installs what it needs on
+# Debian; ends with 77 where this machine cannot do it. Everything is in a store of its own:
+#   IMAGE_STORE=DIR   keep the store, for a second run that builds on it; default: a folder in
+#                     TMPDIR that is removed
+#   IMAGE_NEED_MB=N   free disk to ask for
+#   IMAGE_TESTS=no    build only
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+. "$here/tools.sh"
+. "$here/base.sh"
+
+step() { printf '==> images: %s (%d s)\n' "$*" "$SECONDS"; }
+
+# Containers of its own, whatever else this machine runs: no run disturbs another.
+make_store() {
+  export CONTAINERS_STORAGE_CONF=$1/storage.conf CONTAINERS_CONF=$1/containers.conf
+  export CONTAINERS_REGISTRIES_CONF=$1/registries.conf
+  # No service that could ask a container for its health: the tests do.
+  export DISABLE_HC_SYSTEMD=true
+  printf '[storage]\ndriver = "overlay"\ngraphroot = "%s/graph"\nrunroot = "%s/run"\n' \
+    "$1" "$1" > "$CONTAINERS_STORAGE_CONF"
+  cat > "$CONTAINERS_CONF" <<'CONF'
+[containers]
+default_ulimits = ["nofile=8192:8192", "nproc=16384:16384"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "netavark"
+CONF
+  printf 'unqualified-search-registries = ["docker.io"]\n' > "$CONTAINERS_REGISTRIES_CONF"
+}
+
+remove_store() {
+  podman rm --all --force --time 0 >/dev/null 2>&1 || true
+  [ -n "${IMAGE_STORE:-}" ] && return
+  umount --recursive "$store/graph/overlay" 2>/dev/null || true
+  rm -rf --one-file-system "$store"
+}
+
+# What pip needs of this machine to reach a package registry, for the build only.
+pip_mounts() {
+  local file
+  for file in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
+    [ -e "$file" ] && printf -- '-v\n%s:%s:ro\n' "$file" "$file"
+  done
+  return 0
+}
+
+build() {
+  local arch=$1 tag=$2
+  shift 2
+  local mounts
+  mapfile -t mounts < <(pip_mounts)
+  buildah bud --quiet --pull-never --layers --network=host --isolation=chroot \
+    --build-arg BUILDPLATFORM=linux/amd64 --build-arg BUILD_IMAGE="$BUILD_BASE" --timestamp "$epoch" \
+    --build-arg SOURCE_DATE_EPOCH="$epoch" --build-arg REVISION="$revision" \
+    "${mounts[@]}" "$@" -f "$root/Dockerfile.$arch" -t "$tag" "$root" > "$store/build-$arch.log" 2>&1 ||
+    { tail -n 40 "$store/build-$arch.log" >&2; return 1; }
+}
+
+[ -z "${IMAGE_STORE:-}" ] || mkdir -p "$IMAGE_STORE"
+store=${IMAGE_STORE:-$(mktemp -d "${TMPDIR:-/tmp}/images.XXXXXX")}
+store=$(cd "$store" && pwd)
+trap '[ -n "${IMAGE_STORE:-}" ] || rm -rf --one-file-system "$store"' EXIT
+need_disk "$store" "${IMAGE_NEED_MB:-4000}"
+need_machine
+step 'tools'
+need_tools
+need_emulation
+make_store "$store"
+trap remove_store EXIT
+# The same inputs give the same layers: every date in them is that of the commit.
+epoch=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 1790000000)
+revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
+
+step 'stand-in bases'
+need_bases "$store"
+for arch in amd64 arm64v8; do
+  step "build $arch"
+  twice build "$arch" "localhost/visionedge:$arch"
+done
+step 'both images are built'
+podman images --format '    {{.Repository}}:{{.Tag}}  {{.Size}}' | grep visionedge
+[ "${IMAGE_TESTS:-yes}" = no ] && exit
+
+if [ "${IMAGE_TWICE:-yes}" = yes ]; then
+  step 'build amd64 again, from nothing'
+  twice build amd64 localhost/visionedge:again --no-cache
+fi
+step 'tests'
+run_tests() { IMAGE_STORE=$store "$root/.venv/bin/python" -m pytest -q -m image "$@"; }
+# This one waits for two minutes and computes nothing: beside the others.
+run_tests "$here/test_stuck.py" > "$store/stuck.log" 2>&1 &
+stuck=$!
+run_tests "$here" --ignore "$here/test_stuck.py"
+wait "$stuck" || { cat "$store/stuck.log"; exit 1; }
+tail -n 1 "$store/stuck.log"
+step 'done'
