@@ -16,7 +16,7 @@ from typing import Final
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from visionedge.commands import import_, inspect, predict, run, verify
+from visionedge.commands import evaluate, import_, inspect, predict, run, verify
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
 COMMANDS: Final = {
@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "inspect": inspect,
     "verify": verify,
     "import": import_,
+    "evaluate": evaluate,
 }
 
 
