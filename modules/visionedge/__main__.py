@@ -16,15 +16,18 @@ from typing import Final
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from visionedge.commands import evaluate, import_, inspect, predict, run, verify
+from visionedge.commands import audit, evaluate, import_, inspect, manifest, predict, run, verify
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
 COMMANDS: Final = {
     "run": run,
+    "audit": audit,
     "predict": predict,
     "inspect": inspect,
     "verify": verify,
     "import": import_,
+    "evaluate": evaluate,
+    "manifest": manifest,
     "evaluate": evaluate,
 }
 

@@ -249,6 +249,8 @@ class Resolution:
         resolved_at: UTC.
         verifier: who said so; empty when expired.
         confirmed, corrected, rejected, missed: number of boxes (or classes) of each kind.
+        agreement: each of them as its label and what became of it; of missed ones the
+            verifier's label, of all others ours.
     """
 
     escalation_id: str
@@ -259,3 +261,4 @@ class Resolution:
     corrected: int = 0
     rejected: int = 0
     missed: int = 0
+    agreement: tuple[tuple[str, Outcome], ...] = ()

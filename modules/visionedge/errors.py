@@ -18,9 +18,10 @@
     │   ├── UplinkUnavailable            not now: keep the envelope and send it later
     │   ├── UplinkRejected               never: this envelope cannot be sent as it is
     │   └── UplinkAuthFailed             the hub refuses our identity: rebuild the client
-    └── VerifierError               7
-        ├── VerifierBusy                 ask again after `retry_after_s`
-        └── VerifierRefused              do not ask again with the same input
+    ├── VerifierError               7
+    │   ├── VerifierBusy                 ask again after `retry_after_s`
+    │   └── VerifierRefused              do not ask again with the same input
+    └── RedactionError              8    do not send this picture: nobody can say what it shows
 
 The vendors' own errors (onnxruntime, azure-iot-device, sqlite3, OpenCV) are mapped to
 these where the vendor is imported, so no other part catches a vendor's class. The exit
@@ -153,3 +154,9 @@ class VerifierBusy(VerifierError):
 
 class VerifierRefused(VerifierError):
     """The verifier will not answer this input, however often it is asked."""
+
+
+class RedactionError(VisionEdgeError):
+    """What must not be seen could not be found in a picture; it must not leave the device."""
+
+    exit_code = 8

@@ -5,6 +5,7 @@ imports; stopped last, because what the others leave behind goes out through it.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Protocol
 
 from visionedge.acknowledge import Acknowledger
@@ -15,6 +16,7 @@ from visionedge.runtime.worker import Worker
 from visionedge.settings import Document, LastGood, UplinkSettings
 from visionedge.telemetry import Telemetry
 from visionedge.twin import FORGET, DesiredState
+from visionedge.uplink.egress import EgressLedger, RecordedHub
 from visionedge.uplink.inbox import Inbox
 from visionedge.uplink.link import Link
 from visionedge.uplink.registry import choose
@@ -69,7 +71,9 @@ class Linkup:
         environment: Mapping[str, str],
     ) -> None:
         metrics, uplink = owner.metrics, owner.settings.uplink
-        self._hub = choose(uplink, environment, metrics, owner.give_up)
+        egress = owner.settings.egress
+        ledger = EgressLedger(Path(egress.path), egress.max_bytes)
+        self._hub = RecordedHub(choose(uplink, environment, metrics, owner.give_up), ledger)
         spool.tell_settled(ledger.note)
         self._inbox = Inbox(self._hub.refresh_twin)
         self._sender = Sender(spool, self._hub, owner.link, metrics, _pacing(uplink))

@@ -93,7 +93,7 @@ class Metrics:
         self.escalations_dropped = self._counter(
             "escalations_dropped",
             "Doubtful frames that never reached the spool, by cause: "
-            "queue, snapshot, spool, stopped, grew_sure, over_budget",
+            "queue, snapshot, redaction, spool, stopped, grew_sure, over_budget",
             "camera",
             "cause",
         )
@@ -112,6 +112,13 @@ class Metrics:
             "verdict_age_seconds", "From the creation of an escalation to its verdict", _VERDICT_S
         )
         self.resolutions = self._counter("resolutions", "Settled escalations", "outcome")
+        self.agreement = self._counter(
+            "agreement",
+            "Claims and objects that a verdict spoke of, by class: "
+            "confirmed, corrected, rejected, missed",
+            "label",
+            "outcome",
+        )
 
     def _add_link(self) -> None:
         self.sent = self._counter(

@@ -22,7 +22,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from visionedge.entities import Action, Decision, Envelope, Frame, Prediction, Question, new_id
-from visionedge.errors import ModelRunError, SpoolError
+from visionedge.errors import ModelRunError, RedactionError, SpoolError
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.views import Views
@@ -249,6 +249,9 @@ class Pipeline:
                     doubt.frame.captured_at,
                 )
             )
+        except RedactionError as error:
+            cause = "redaction"
+            log.error("escalation of %s, frame %d is not sent: %s", camera, doubt.frame.seq, error)
         except SpoolError as error:
             log.error("escalation of %s, frame %d lost: %s", camera, doubt.frame.seq, error)
         finally:

@@ -10,7 +10,7 @@ import queue
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from visionedge.entities import Envelope
+from visionedge.entities import Envelope, Outcome
 from visionedge.errors import SpoolUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import Clock, SystemClock
@@ -111,8 +111,15 @@ class Reporter:
             self._link.state,
             settings_revision=self._revision(),
             cameras=self._cameras(),
+            agreement=self._agreement(),
         )
         self._put(telemetry_envelope(window))
+
+    def _agreement(self) -> dict[str, dict[Outcome, int]]:
+        try:
+            return self._spool.agreement()
+        except SpoolUnavailable:
+            return {}
 
     def _count_frames(self) -> None:
         for camera, count in self._grown("visionedge_frames_captured_total", None):

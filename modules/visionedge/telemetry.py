@@ -180,6 +180,7 @@ class Telemetry:
         *,
         settings_revision: int,
         cameras: Iterable[str] = (),
+        agreement: Mapping[str, Mapping[Outcome, int]] | None = None,
     ) -> Message:
         """End the window and begin the next.
 
@@ -190,6 +191,7 @@ class Telemetry:
             settings_revision: that is in use.
             cameras: those that must be named even if nothing happened, because a camera
                 that gives nothing is news.
+            agreement: what verdicts said of each class, ever.
         """
         with self._lock:
             start, self._start = self._start, now
@@ -206,6 +208,7 @@ class Telemetry:
             settings_revision=settings_revision,
             cameras={},
             resolutions=dict(resolutions),
+            agreement=_shortened(agreement or {}),
             spool=spool,
             link=link,
         )
@@ -267,6 +270,15 @@ def _seen(prediction: Prediction) -> list[int]:
         present: list[int] = np.flatnonzero(prediction.confidence >= _PRESENT).tolist()
         return present
     return [int(prediction.confidence.argmax())] if len(prediction) else []
+
+
+def _shortened(agreement: Mapping[str, Mapping[Outcome, int]]) -> dict[str, dict[str, int]]:
+    """The classes that verdicts spoke of most, as many as a message always holds."""
+    often = sorted(agreement, key=lambda label: -sum(agreement[label].values()))
+    return {
+        label[:_LABEL_CHARS]: {outcome.value: n for outcome, n in agreement[label].items()}
+        for label in often[: _LABELS_KEPT[0]]
+    }
 
 
 def _fitting(message: Message, cameras: dict[str, _Camera]) -> Message:

@@ -230,6 +230,10 @@ class Telemetry(Message):
     settings_revision: int
     cameras: dict[str, CameraTelemetry]
     resolutions: dict[str, int] = Field(description="count of settled escalations, by outcome")
+    agreement: dict[str, dict[str, int]] = Field(
+        default_factory=dict,
+        description="what verdicts said of each class, ever: label to outcome to count",
+    )
     spool: SpoolTelemetry
     link: Literal["online", "degraded", "offline", "draining"]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.predictions import frame, texture
+from tests.support.predictions import boxes, frame, texture
 
 from visionedge.entities import Image
 from visionedge.escalation.jpeg import Jpeg, encode
@@ -16,7 +16,7 @@ REDACTOR = Redactor(resolve([]))
 
 
 def redacted(image: Image) -> RedactedImage:
-    return REDACTOR.redact(frame(image))
+    return REDACTOR.redact(frame(image), boxes())
 
 
 def encoded(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.architecture.sources import Fault, Source, broken, dotted, snippet, sources
-from tests.support.predictions import frame, texture
+from tests.support.predictions import boxes, frame, texture
 
 from visionedge.entities import Image
 from visionedge.escalation.redact import RedactedImage, Redactor
@@ -24,7 +24,7 @@ def redactor(*masks: Any) -> Redactor:  # noqa: ANN401 - polygons as JSON
 
 
 def redacted(image: Image, *masks: Any) -> RedactedImage:  # noqa: ANN401 - polygons as JSON
-    return redactor(*masks).redact(frame(image))
+    return redactor(*masks).redact(frame(image), boxes())
 
 
 def white(width: int = 200, height: int = 100) -> Image:
@@ -92,7 +92,7 @@ def test_a_zone_thinner_than_a_pixel_still_hides_the_line_it_lies_on() -> None:
 def test_a_camera_that_changes_its_size_is_masked_in_the_new_size_too() -> None:
     half = redactor([[0, 0], [0.5, 0], [0.5, 1], [0, 1]])
     for width, height in ((200, 100), (64, 48), (200, 100)):
-        pixels = half.redact(frame(white(width, height))).pixels
+        pixels = half.redact(frame(white(width, height)), boxes()).pixels
         assert not pixels[:, : width // 2].any()
         assert pixels[:, width // 2 + 3 :].all()
 
@@ -103,13 +103,13 @@ def test_each_camera_has_its_own_zones() -> None:
         "b": {"kind": "pattern"},
     }
     both = Redactor(resolve([{"cameras": cameras}]))
-    assert not both.redact(frame(white(), camera_id="a")).pixels.any()
-    assert both.redact(frame(white(), camera_id="b")).pixels.all()
+    assert not both.redact(frame(white(), camera_id="a"), boxes()).pixels.any()
+    assert both.redact(frame(white(), camera_id="b"), boxes()).pixels.all()
 
 
 def test_a_camera_that_the_settings_do_not_know_gives_no_picture_at_all() -> None:
     with pytest.raises(KeyError):
-        redactor().redact(frame(white(), camera_id="unknown"))
+        redactor().redact(frame(white(), camera_id="unknown"), boxes())
 
 
 def ways_around(source: Source) -> Iterator[Fault]:

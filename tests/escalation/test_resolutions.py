@@ -67,7 +67,16 @@ ONE = boxes(0.4, labels=LABELS, xyxy=[HERE])
 
 def test_the_same_object_with_the_same_name_is_confirmed() -> None:
     settled = resolve(note(ONE), verdict(seen("open", HERE)))
-    assert settled == Resolution("e1", Outcome.CONFIRMED, AT, "second-eye", confirmed=1)
+    agreed = (("open", Outcome.CONFIRMED),)
+    assert settled == Resolution(
+        "e1", Outcome.CONFIRMED, AT, "second-eye", confirmed=1, agreement=agreed
+    )
+
+
+def test_agreement_names_our_label_and_of_what_was_missed_theirs() -> None:
+    settled = resolve(note(ONE), verdict(seen("short", HERE), seen("spur", THERE)))
+    assert settled.agreement == (("open", Outcome.CORRECTED), ("spur", Outcome.MISSED))
+    assert resolve(note(ONE), verdict()).agreement == (("open", Outcome.REJECTED),)
 
 
 def test_the_same_object_with_another_name_is_corrected() -> None:

@@ -1,5 +1,8 @@
+import contextlib
+import sqlite3
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -375,3 +378,35 @@ def test_expiry_keeps_to_the_time_to_live_of_each_message(spool: Spool, clock: F
     )
     clock.advance(timedelta(seconds=20).total_seconds())
     assert sorted(loss.id for loss in spool.expire()) == ["10", "20"]
+
+
+def test_agreement_by_class_is_counted_once_and_kept_over_a_restart(open_spool: OpenSpool) -> None:
+    spool = open_spool()
+    agreement = (("open", Outcome.CONFIRMED), ("open", Outcome.CONFIRMED), ("spur", Outcome.MISSED))
+    for id_ in ("a", "b"):
+        spool.put(envelope(id=id_))
+        for _ in range(3):
+            spool.settle(replace(resolution(id_), agreement=agreement))
+    expected = {"open": {Outcome.CONFIRMED: 4}, "spur": {Outcome.MISSED: 2}}
+    assert spool.agreement() == expected
+    assert open_spool().agreement() == expected
+
+
+def test_a_verifier_that_invents_labels_does_not_fill_the_disk(spool: Spool) -> None:
+    spool.put(envelope(id="a"))
+    invented = tuple((f"thing {i}", Outcome.MISSED) for i in range(400))
+    spool.settle(replace(resolution("a"), agreement=invented))
+    agreement = spool.agreement()
+    assert len(agreement) == 129
+    assert agreement["(other)"] == {Outcome.MISSED: 272}
+
+
+def test_a_file_of_an_older_release_is_used_as_it_is(tmp_path: Path, open_spool: OpenSpool) -> None:
+    spool = open_spool()
+    spool.put(envelope(id="a"))
+    spool.close()
+    (file,) = tmp_path.rglob("spool.db")
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("DROP TABLE agreement")
+    assert open_spool().agreement() == {}
+    assert open_spool().find("a") is not None

@@ -20,8 +20,8 @@ A claim below its threshold is a claim: it was asked about, and "rejected" or "c
 the answer. What it says about thresholds is told apart by `doubted` in the note.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final, Literal
 
@@ -38,19 +38,14 @@ _AGREEMENT: Final = 0.2
 _PRECEDENCE: Final = (Outcome.MISSED, Outcome.CORRECTED, Outcome.REJECTED, Outcome.CONFIRMED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
-    """Claims and objects of each kind."""
+_Fate = tuple[str, Outcome]
+"""The label of one claim or object, and what became of it."""
 
-    confirmed: int = 0
-    corrected: int = 0
-    rejected: int = 0
-    missed: int = 0
 
-    def worst(self) -> Outcome:
-        """The outcome of the frame; an empty scene that is called empty is confirmed."""
-        found = (outcome for outcome in _PRECEDENCE if getattr(self, outcome.value))
-        return next(found, Outcome.CONFIRMED)
+def _worst(fates: list[_Fate]) -> Outcome:
+    """The outcome of the frame; an empty scene that is called empty is confirmed."""
+    found = {outcome for _, outcome in fates}
+    return next((outcome for outcome in _PRECEDENCE if outcome in found), Outcome.CONFIRMED)
 
 
 def make_note(claims: Claims, match_iou: float) -> dict[str, object]:
@@ -76,52 +71,61 @@ def resolve(note: Mapping[str, Any], verdict: Verdict) -> Resolution:
             was asked (classes where boxes were claimed, or the other way round), settles
             nothing: the local word stands, as when nobody had answered.
     """
-    count = _count(note, verdict)
+    fates = _fates(note, verdict)
+    counts = Counter(outcome for _, outcome in fates or ())
     return Resolution(
         escalation_id=verdict.escalation_id,
-        outcome=Outcome.EXPIRED if count is None else count.worst(),
+        outcome=Outcome.EXPIRED if fates is None else _worst(fates),
         resolved_at=verdict.verified_at.astimezone(UTC),
         verifier=verdict.verifier.name,
-        confirmed=count.confirmed if count else 0,
-        corrected=count.corrected if count else 0,
-        rejected=count.rejected if count else 0,
-        missed=count.missed if count else 0,
+        confirmed=counts[Outcome.CONFIRMED],
+        corrected=counts[Outcome.CORRECTED],
+        rejected=counts[Outcome.REJECTED],
+        missed=counts[Outcome.MISSED],
+        agreement=tuple(sorted(fates or ())),
     )
 
 
-def _count(note: Mapping[str, Any], verdict: Verdict) -> _Count | None:
+def _fates(note: Mapping[str, Any], verdict: Verdict) -> list[_Fate] | None:
     task: Literal["detection", "classification"] = note["task"]
     asked, other = verdict.detections, verdict.classes
     if verdict.status != "verified":
         return None
     if task == "detection":
-        return None if other and not asked else _count_boxes(note, asked)
+        return None if other and not asked else _of_boxes(note, asked)
     if asked and not other:
         return None
-    return _count_each(note, other) if note["independent"] else _count_best(note, other)
+    return _of_each(note, other) if note["independent"] else _of_best(note, other)
 
 
-def _count_best(note: Mapping[str, Any], classes: list[NamedClass]) -> _Count:
+def _of_best(note: Mapping[str, Any], classes: list[NamedClass]) -> list[_Fate]:
     """Classes compete: the best of ours against the best of theirs."""
-    if not note["claims"] or not classes:
-        return _Count(rejected=1) if note["claims"] else _Count(missed=int(bool(classes)))
-    ours = max(note["claims"], key=lambda claim: float(claim["confidence"]))
     # Of equal confidence the first in the alphabet, so that their order does not matter.
-    theirs = min(classes, key=lambda c: (-c.confidence, label_key(c.label)))
+    theirs = min(classes, key=lambda c: (-c.confidence, label_key(c.label)), default=None)
+    ours = max(note["claims"], key=lambda claim: float(claim["confidence"]), default=None)
+    if ours is None:
+        return [] if theirs is None else [(theirs.label, Outcome.MISSED)]
+    if theirs is None:
+        return [(ours["label"], Outcome.REJECTED)]
     agreed = label_key(ours["label"]) == label_key(theirs.label)
-    return _Count(confirmed=1) if agreed else _Count(corrected=1)
+    return [(ours["label"], Outcome.CONFIRMED if agreed else Outcome.CORRECTED)]
 
 
-def _count_each(note: Mapping[str, Any], classes: list[NamedClass]) -> _Count:
+def _of_each(note: Mapping[str, Any], classes: list[NamedClass]) -> list[_Fate]:
     """Classes stand by themselves: ours against theirs, as sets."""
-    ours = {label_key(claim["label"]) for claim in note["claims"]}
-    theirs = {label_key(c.label) for c in classes}
-    return _Count(
-        confirmed=len(ours & theirs), rejected=len(ours - theirs), missed=len(theirs - ours)
-    )
+    ours = {label_key(claim["label"]): claim["label"] for claim in note["claims"]}
+    # Of two spellings of one label the first in the alphabet.
+    theirs = {label_key(c.label): c.label for c in sorted(classes, key=lambda c: c.label)[::-1]}
+    return [
+        *(
+            (label, Outcome.CONFIRMED if key in theirs else Outcome.REJECTED)
+            for key, label in ours.items()
+        ),
+        *((label, Outcome.MISSED) for key, label in theirs.items() if key not in ours),
+    ]
 
 
-def _count_boxes(note: Mapping[str, Any], detections: list[DetectedObject]) -> _Count:
+def _of_boxes(note: Mapping[str, Any], detections: list[DetectedObject]) -> list[_Fate]:
     claims = note["claims"]
     ours = _upright([claim["box"] for claim in claims])
     # In an order of their own, so that the order of the message does not matter.
@@ -131,14 +135,18 @@ def _count_boxes(note: Mapping[str, Any], detections: list[DetectedObject]) -> _
         np.array([label_key(claim["label"]) for claim in claims], dtype=np.str_),
         np.array([label_key(d.label) for d in listed], dtype=np.str_),
     )
-    pairs = _matched(_iou(ours, theirs), agree, float(note["match_iou"]))
-    confirmed = sum(bool(agree[pair]) for pair in pairs)
-    return _Count(
-        confirmed=confirmed,
-        corrected=len(pairs) - confirmed,
-        rejected=len(ours) - len(pairs),
-        missed=len(theirs) - len(pairs),
-    )
+    pairs = dict(_matched(_iou(ours, theirs), agree, float(note["match_iou"])))
+    found = set(pairs.values())
+    return [
+        *((claim["label"], _fate(i, pairs, agree)) for i, claim in enumerate(claims)),
+        *((d.label, Outcome.MISSED) for j, d in enumerate(listed) if j not in found),
+    ]
+
+
+def _fate(claim: int, pairs: Mapping[int, int], agree: NDArray[np.bool_]) -> Outcome:
+    if claim not in pairs:
+        return Outcome.REJECTED
+    return Outcome.CONFIRMED if agree[claim, pairs[claim]] else Outcome.CORRECTED
 
 
 def _matched(

@@ -81,10 +81,11 @@ class Snapshots:
             be kept with it, that `resolution.resolve` takes when the verdict comes.
 
         Raises:
+            RedactionError: what must not be seen could not be found; do not send the frame.
             KeyError: these settings do not know the camera, so nobody can say what must not
                 be seen; do not send the frame.
         """
-        image = self._redactor.redact(frame)
+        image = self._redactor.redact(frame, prediction)
         floor, accept = (
             self._floors[frame.camera_id],
             self._thresholds[frame.camera_id].accept(prediction),

@@ -24,6 +24,7 @@ from visionedge.settings.decision import ClassRule, DecisionSettings
 from visionedge.settings.escalation import (
     BudgetSettings,
     EscalationSettings,
+    RedactionSettings,
     SnapshotSettings,
 )
 from visionedge.settings.delivery import DeliverySettings
@@ -41,6 +42,7 @@ from visionedge.settings.sources import (
     resolve,
 )
 from visionedge.settings.tree import (
+    EgressSettings,
     HttpSettings,
     InferenceSettings,
     LogSettings,
@@ -61,6 +63,7 @@ __all__ = [
     "DecisionSettings",
     "DeliverySettings",
     "Document",
+    "EgressSettings",
     "EscalationSettings",
     "FileCamera",
     "HttpSettings",
@@ -69,6 +72,7 @@ __all__ = [
     "LogSettings",
     "ModelSettings",
     "PatternCamera",
+    "RedactionSettings",
     "Settings",
     "SnapshotSettings",
     "SpoolSettings",

@@ -28,6 +28,50 @@ class SnapshotSettings(Section):
     )
 
 
+class RedactionSettings(Section):
+    """What is made unrecognisable in every picture that leaves, besides a camera's masks."""
+
+    face_model: str = Field(
+        "",
+        title="Face model",
+        description="ONNX file of a YuNet face detector; every face it finds is coarsened, and "
+        "where it fails the picture is not sent. Empty looks for no faces.",
+    )
+    face_confidence: Unit = Field(
+        0.4, title="Face confidence", description="From here on it counts as a face."
+    )
+    hide: tuple[str, ...] = Field(
+        (),
+        max_length=100,
+        title="Hide",
+        description="Labels of the camera's own model, such as `person`, whose boxes are "
+        "coarsened, sure or not.",
+    )
+
+
+class BudgetSettings(Section):
+    """What may be asked in a minute, an hour and a day: the most valuable doubt goes first."""
+
+    frames_per_minute: int = Field(
+        0, ge=0, le=10**6, title="Frames a minute", description="Escalations" + _LIMIT
+    )
+    frames_per_hour: int = Field(
+        0, ge=0, le=10**7, title="Frames an hour", description="Escalations" + _LIMIT
+    )
+    frames_per_day: int = Field(
+        0, ge=0, le=10**8, title="Frames a day", description="Escalations" + _LIMIT
+    )
+    bytes_per_minute: int = Field(
+        0, ge=0, le=10**12, title="Bytes a minute", description="Of escalations" + _LIMIT
+    )
+    bytes_per_hour: int = Field(
+        0, ge=0, le=10**13, title="Bytes an hour", description="Of escalations" + _LIMIT
+    )
+    bytes_per_day: int = Field(
+        0, ge=0, le=10**14, title="Bytes a day", description="Of escalations" + _LIMIT
+    )
+
+
 class EscalationSettings(Section):
     """What is asked, how often, and until when."""
 
@@ -93,4 +137,7 @@ class EscalationSettings(Section):
     )
     snapshot: SnapshotSettings = Field(
         SnapshotSettings(), title="Snapshot", description="How the picture is made."
+    )
+    redaction: RedactionSettings = Field(
+        RedactionSettings(), title="Redaction", description="Faces and other private things."
     )

@@ -112,6 +112,24 @@ class SpoolSettings(Section):
     )
 
 
+class EgressSettings(Section):
+    """The ledger of pictures that left the device. Takes effect at the next start."""
+
+    path: str = Field(
+        "run/egress.jsonl",
+        min_length=1,
+        title="Path",
+        description="JSON lines; older ones are in PATH.1, PATH.2 and so on.",
+    )
+    max_bytes: int = Field(
+        64 * 1024**2,
+        ge=64 * 1024,
+        le=1024**4,
+        title="Most bytes",
+        description="Of all its files; the oldest lines go first. A line has some 400 bytes.",
+    )
+
+
 class UplinkSettings(Section):
     """The way to the cloud. Where and how takes effect at the next start, the pace at once."""
 
@@ -214,6 +232,9 @@ class Settings(Section):
         EscalationSettings(), title="Escalation", description="What is asked, and how."
     )
     spool: SpoolSettings = Field(SpoolSettings(), title="Spool", description="The durable store.")
+    egress: EgressSettings = Field(
+        EgressSettings(), title="Egress", description="The ledger of pictures that left."
+    )
     uplink: UplinkSettings = Field(
         UplinkSettings(), title="Uplink", description="The way to the cloud."
     )

@@ -66,13 +66,16 @@ class Spool:
         clock: Clock | None = None,
         on_corrupt: Callable[[SpoolCorrupt], None] | None = None,
     ) -> None:
-        self._file = SpoolFile(path, clock or SystemClock(), self._count_corrupt)
+        self._clock = clock or SystemClock()
+        self._file = SpoolFile(path, self._clock, self._count_corrupt)
         self._on_corrupt = on_corrupt
         self._metrics = metrics
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
         self._backlog = {kind: Backlog() for kind in Kind}
         self._changed: threading.Event | None = None
+        self._labels: set[str] = set()
+        self._listener: Callable[[Resolution], None] = lambda _: None
 
     def limit(self, *, max_bytes: int, max_age_s: float) -> None:
         """Change the bounds; each `put` from now on keeps the new ones."""
@@ -82,6 +85,10 @@ class Spool:
     def wake_on_change(self, event: threading.Event) -> None:
         """Set `event` whenever there may be something new to send."""
         self._changed = event
+
+    def tell_settled(self, listener: Callable[[Resolution], None]) -> None:
+        """Call `listener` with each resolution that settles, once, after it is on the disk."""
+        self._listener = listener
 
     def put(self, envelope: Envelope, note: Mapping[str, Any] | None = None) -> tuple[Loss, ...]:
         """Take `envelope`, giving up what is worth less if its share is full.
@@ -220,12 +227,16 @@ class Spool:
             sql.enter(db, Kind.ESCALATION, "settled", waiting.size_bytes)
             sql.remove(db, id_)
             sql.remember(db, id_, resolution.outcome, now_s)
+            sql.agree(db, resolution.agreement)
             return Settled.FIRST, waiting.age_s
 
         settled, age_s = self._write(work)
         if settled is Settled.FIRST:
             self._metrics.resolutions.labels(resolution.outcome).inc()
             self._metrics.verdict_age.observe(age_s)
+            for label, outcome in resolution.agreement:
+                self._metrics.agreement.labels(self._known(label), outcome).inc()
+            self._listener(resolution)
             self._wake()
         return settled
 
@@ -252,6 +263,8 @@ class Spool:
         for loss in losses:
             if loss.kind is Kind.ESCALATION:
                 self._metrics.resolutions.labels(Outcome.EXPIRED).inc()
+                now = self._clock.utc()
+                self._listener(Resolution(loss.id, Outcome.EXPIRED, resolved_at=now))
         return losses
 
     def backlog(self) -> dict[Kind, Backlog]:
@@ -271,6 +284,14 @@ class Spool:
             SpoolUnavailable: ask again later.
         """
         return self._file.read(sql.ledger)
+
+    def agreement(self) -> dict[str, dict[Outcome, int]]:
+        """How often verdicts bore out each class, ever since the file was begun.
+
+        Raises:
+            SpoolUnavailable: ask again later.
+        """
+        return self._file.read(sql.agreement)
 
     def close(self) -> None:
         """Let the file go."""
@@ -308,6 +329,12 @@ class Spool:
             self._metrics.spool_bytes.labels(kind).set(lying.size_bytes)
         self._metrics.unanswered.set(backlog[Kind.ESCALATION].sent.messages)
         return result
+
+    def _known(self, label: str) -> str:
+        if label not in self._labels and len(self._labels) >= sql.MOST_LABELS:
+            return sql.OTHER
+        self._labels.add(label)
+        return label
 
     def _wake(self) -> None:
         if self._changed is not None:

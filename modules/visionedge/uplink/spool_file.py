@@ -25,7 +25,7 @@ from typing import Final, TypeVar
 
 from visionedge.errors import SpoolCorrupt, SpoolUnavailable
 from visionedge.runtime.clock import Clock
-from visionedge.uplink.spool_schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from visionedge.uplink.spool_schema import ADDITIONS, APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 from visionedge.uplink.spool_time import SpoolTime
 
 T = TypeVar("T")
@@ -161,6 +161,7 @@ class SpoolFile:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version != SCHEMA_VERSION:
             raise _damage(f"layout {version} is not {SCHEMA_VERSION}")
+        db.execute(ADDITIONS)
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> SpoolCorrupt:
         self._drop()

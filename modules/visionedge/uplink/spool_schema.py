@@ -74,3 +74,12 @@ END;
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
+
+ADDITIONS: Final = """
+CREATE TABLE IF NOT EXISTS agreement (
+    label TEXT NOT NULL, outcome TEXT NOT NULL, objects INTEGER NOT NULL,
+    PRIMARY KEY (label, outcome)
+) STRICT;
+"""
+"""Tables that came later: made where they are missing, so that a file of an older release is
+used as it is, and an older release can still use the file."""

@@ -5,13 +5,16 @@ Values go in and come out as the module's own types; the meaning is in `spool`.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from visionedge.entities import Envelope, Kind, Outcome
 from visionedge.uplink.spool_rows import Backlog, Cause, Loss, Tally, Unsettled
 
+MOST_LABELS: Final = 128
+"""Labels of missed objects come from outside, so their number must have an end."""
+OTHER: Final = "(other)"
 Connection = sqlite3.Connection
 Row = tuple[str, Kind, int]
 """id, kind and size in bytes."""
@@ -151,6 +154,28 @@ def was_settled(db: Connection, escalation_id: str) -> bool:
     return bool(
         db.execute("SELECT count(*) FROM settled WHERE id = ?", (escalation_id,)).fetchone()[0]
     )
+
+
+def agree(db: Connection, agreement: Iterable[tuple[str, Outcome]]) -> None:
+    """Add what became of each claim and object; the rarest labels share one entry."""
+    for label, outcome in agreement:
+        (known,) = db.execute("SELECT count(*) FROM agreement WHERE label = ?", (label,)).fetchone()
+        if not known:
+            (labels,) = db.execute("SELECT count(DISTINCT label) FROM agreement").fetchone()
+            label = label if labels < MOST_LABELS else OTHER
+        db.execute(
+            "INSERT INTO agreement VALUES (?, ?, 1) ON CONFLICT DO UPDATE "
+            "SET objects = objects + 1",
+            (label, outcome),
+        )
+
+
+def agreement(db: Connection) -> dict[str, dict[Outcome, int]]:
+    """What became of all claims and objects, by label."""
+    found: dict[str, dict[Outcome, int]] = {}
+    for label, outcome, objects in db.execute("SELECT * FROM agreement ORDER BY label"):
+        found.setdefault(label, {})[Outcome(outcome)] = objects
+    return found
 
 
 def forget_settled(db: Connection, oldest_s: float) -> None:
