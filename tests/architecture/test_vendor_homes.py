@@ -24,6 +24,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
         "visionedge.methods.payloads",
         "visionedge.wire",
     ),
+    "cryptography": ("visionedge.delivery.signature",),
     "concurrent.futures": (),
     "asyncio": (),
 }
