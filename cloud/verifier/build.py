@@ -1,0 +1,140 @@
+"""Put a worker together from its settings: the one place that knows all parts by name."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure.core.credentials import TokenCredential
+
+from verifier.asking import Asking
+from verifier.backends import registry
+from verifier.budget import Budget
+from verifier.cache import Cache
+from verifier.clock import Clock, SystemClock
+from verifier.compose import Composer
+from verifier.core import Core, Route
+from verifier.courier import Courier
+from verifier.dead_letters import DeadLetters
+from verifier.errors import SettingsRefused
+from verifier.http import Credential
+from verifier.identity import COGNITIVE_SERVICES, IOT_HUB, key, token
+from verifier.labels import LabelMap
+from verifier.ledger import Ledger
+from verifier.observer import Observer
+from verifier.reply.iot_hub import IotHubReply
+from verifier.reply.port import Reply
+from verifier.reply.service_sas import ConnectionString, signed_by
+from verifier.settings import HubSettings, RegionSettings, RouteSettings, VerifierSettings
+from verifier.stores.sqlite import SqliteStore
+from verifier.stores.store import Store
+
+Environment = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A worker's parts."""
+
+    core: Core
+    courier: Courier
+    budget: Budget
+    askings: tuple[Asking, ...]
+    stop: threading.Event
+
+
+def build(
+    settings: VerifierSettings,
+    environment: Environment,
+    store: Store,
+    *,
+    observer: Observer | None = None,
+    clock: Clock | None = None,
+    identity: TokenCredential | None = None,
+) -> Built:
+    """Everything but the host.
+
+    Raises:
+        SettingsRefused: a setting is wrong, or a variable that it names is not set.
+    """
+    clock, observer, stop = clock or SystemClock(), observer or Observer(), threading.Event()
+    ledger = Ledger(store, clock)
+    courier = Courier(ledger, reply_of(settings.hub, environment, clock, identity), clock, observer)
+    routes = {
+        model: _route(route, environment, clock, stop, observer, identity)
+        for model, route in settings.routes.items()
+    }
+    budget = Budget(
+        store, clock, per_hub=settings.budget.per_hub, per_device=settings.budget.per_device
+    )
+    core = Core(
+        routes=routes,
+        ledger=ledger,
+        budget=budget,
+        cache=Cache(store, clock, days=settings.worker.cache_days),
+        dead_letters=DeadLetters(store, clock),
+        clock=clock,
+        on_verified=courier.add,
+        observer=observer,
+    )
+    return Built(core, courier, budget, tuple(r.asking for r in routes.values()), stop)
+
+
+def reply_of(
+    hub: HubSettings, environment: Environment, clock: Clock, identity: TokenCredential | None
+) -> Reply:
+    """The way back, by key or by identity."""
+    if hub.connection_string_env:
+        string = ConnectionString.parse(secret(environment, hub.connection_string_env))
+        return IotHubReply(f"https://{string.host}", signed_by(string, clock))
+    if not hub.host:
+        raise SettingsRefused("hub: give host, or connection_string_env")
+    return IotHubReply(f"https://{hub.host}", token(IOT_HUB, identity))
+
+
+def file_store(path: str) -> Store:
+    """A ledger in one file.
+
+    Raises:
+        SettingsRefused: its folder is not there.
+    """
+    if not Path(path).absolute().parent.is_dir():
+        raise SettingsRefused(f"store.file: no folder for {path}")
+    return SqliteStore(Path(path))
+
+
+def secret(environment: Environment, name: str) -> str:
+    """The value of a variable; never empty."""
+    if not (value := environment.get(name, "")):
+        raise SettingsRefused(f"the variable {name} is not set")
+    return value
+
+
+def _route(
+    settings: RouteSettings,
+    environment: Environment,
+    clock: Clock,
+    stop: threading.Event,
+    observer: Observer,
+    identity: TokenCredential | None,
+) -> Route:
+    regions = [
+        registry.make(settings.backend, region, _credential(region, environment, identity))
+        for region in settings.backend.regions
+    ]
+    composer = Composer(LabelMap(settings.labels, settings.only_mapped), settings.min_confidence)
+    asking = Asking(regions, clock, stop, observer.called)
+    return Route(asking, frozenset(settings.want), composer)
+
+
+def _credential(
+    region: RegionSettings, environment: Environment, identity: TokenCredential | None
+) -> Callable[[str], Credential]:
+    def of(header: str) -> Credential:
+        if region.key_env:
+            return key(header, secret(environment, region.key_env))
+        if not region.endpoint:
+            return dict  # A vendor that signs by itself, as AWS does, gets no header of ours.
+        return token(COGNITIVE_SERVICES, identity)
+
+    return of

@@ -1,0 +1,133 @@
+"""The worker's settings: one JSON file, without a secret in it.
+
+A secret is named by the variable of the environment that holds it (`key_env`); where none is
+named the managed identity is used. Unknown fields are refused, so that a slip of the pen does not
+turn a budget off.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from verifier.errors import SettingsRefused
+from verifier.opinion import Want
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RegionSettings(_Section):
+    """One deployment of a Vision API."""
+
+    name: str = Field(description="such as westeurope; for Rekognition the AWS region")
+    endpoint: str = Field(default="", description="https://…; Rekognition needs none")
+    key_env: str = Field(default="", description="variable with the key; none: managed identity")
+
+
+class BackendSettings(_Section):
+    """One Vision API; its regions are asked in their order."""
+
+    kind: str = Field(description="which API, such as ia40")
+    regions: list[RegionSettings] = Field(min_length=1, max_length=8)
+    language: str = "en"
+    model_version: str = Field(default="", description="ia40, cv32; default latest")
+    project_id: str = Field(default="", description="customvision")
+    published_name: str = Field(default="", description="customvision")
+    task: Literal["classification", "detection"] = Field("detection", description="customvision")
+    model: str = Field(default="", description="docint: model; contentunderstanding: analyzer")
+    project_version_arn: str = Field(default="", description="rekognition: a Custom Labels model")
+
+
+class RouteSettings(_Section):
+    """Who is asked about a model's escalations, and how the answer is read."""
+
+    backend: BackendSettings
+    want: list[Want] = Field(min_length=1, description="each is charged")
+    labels: dict[str, str] = Field(default_factory=dict, description="from their names to ours")
+    only_mapped: bool = Field(default=False, description="leave out what has no name of ours")
+    min_confidence: float = Field(default=0.5, ge=0, le=1)
+
+
+class BudgetSettings(_Section):
+    """Calls a day (UTC); null for no limit."""
+
+    per_hub: int | None = Field(default=1000, ge=0)
+    per_device: int | None = Field(default=100, ge=0)
+
+
+class HubSettings(_Section):
+    """The IoT Hub that verdicts go back through."""
+
+    host: str = Field(default="", description="name.azure-devices.net; with a managed identity")
+    connection_string_env: str = Field(default="", description="or: variable with the string")
+
+
+class EventsSettings(_Section):
+    """The event hub that escalations come from."""
+
+    namespace: str = Field(default="", description="name.servicebus.windows.net")
+    name: str = "escalations"
+    consumer_group: str = "verifier"
+    connection_string_env: str = Field(default="", description="variable with the string instead")
+
+
+class StoreSettings(_Section):
+    """Where the ledger is kept: a container of a storage account, or a file."""
+
+    account_url: str = Field(default="", description="https://name.blob.core.windows.net")
+    connection_string_env: str = Field(default="", description="variable with the string instead")
+    container: str = "verifier"
+    file: str = Field(default="", description="a SQLite file instead, for one machine")
+
+
+class WorkerSettings(_Section):
+    """The process itself."""
+
+    threads: int = Field(default=8, ge=1, le=64, description="escalations asked about at once")
+    batch: int = Field(default=32, ge=1, le=300)
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=9400, ge=0, le=65535, description="/metrics and /healthz")
+    cache_days: float = Field(default=7, ge=0)
+
+
+class VerifierSettings(_Section):
+    """All of it."""
+
+    routes: dict[str, RouteSettings] = Field(description="by model; `*` for all others")
+    budget: BudgetSettings = BudgetSettings()
+    hub: HubSettings
+    events: EventsSettings = EventsSettings()
+    store: StoreSettings
+    worker: WorkerSettings = WorkerSettings()
+
+
+def read_settings(path: Path) -> VerifierSettings:
+    """The settings in a file.
+
+    Raises:
+        SettingsRefused: it cannot be read, or a field is wrong; each is named.
+    """
+    try:
+        return parse_settings(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsRefused(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsRefused(f"{path}: no JSON: {error}") from None
+
+
+def parse_settings(document: object) -> VerifierSettings:
+    """The settings in parsed JSON; see `read_settings`."""
+    try:
+        settings = VerifierSettings.model_validate(document)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)[:20]
+        )
+        raise SettingsRefused(wrong) from None
+    if "*" not in settings.routes:
+        raise SettingsRefused("routes: no `*`: a model without a route could not be answered")
+    return settings

@@ -1,0 +1,111 @@
+"""Settings that are wrong are refused by name, before anything runs; right ones build a worker."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.cloud import META, body, escalation, jpeg
+from tests.support.vision_stub import Reply, example, serving
+
+from verifier.backends.registry import BACKENDS, RETIRED
+from verifier.build import build, file_store
+from verifier.core import Kind
+from verifier.errors import SettingsRefused
+from verifier.settings import parse_settings, read_settings
+from verifier.stores.memory import MemoryStore
+
+HUB = "HostName=h.azure-devices.net;SharedAccessKeyName=service;SharedAccessKey=c2VjcmV0IQ=="
+ENVIRONMENT = {"VISION_KEY": "k-1", "HUB": HUB}
+
+
+def document(endpoint: str = "https://v.example", **backend: Any) -> dict[str, Any]:  # noqa: ANN401
+    region = {"name": "westeurope", "endpoint": endpoint, "key_env": "VISION_KEY"}
+    kind = {"kind": "ia40", "regions": [region]} | backend
+    return {
+        "routes": {"*": {"backend": kind, "want": ["objects"], "labels": {"Laptop": "laptop"}}},
+        "hub": {"connection_string_env": "HUB"},
+        "store": {"file": "ledger.db"},
+    }
+
+
+def test_settings_build_a_worker_that_asks_the_service_they_name() -> None:
+    answer = example("ia40_AnalyzeFromImageData_MaximumSet")
+    with serving(Reply(200, answer)) as stub:
+        built = build(parse_settings(document(stub.endpoint)), ENVIRONMENT, MemoryStore())
+        message = escalation("a", picture=jpeg(864, 576), ttl_s=10 * 365 * 86_400)
+        message["image"] |= {"width": 864, "height": 576}
+        assert built.core.handle(json.dumps(message).encode(), META).kind is Kind.VERIFIED
+    assert stub.requests[0].headers["Ocp-Apim-Subscription-Key"] == "k-1"
+    assert built.courier.waiting == 1
+
+
+def extra(kind: str) -> dict[str, str]:
+    return {"project_id": "p", "published_name": "i", "model": "m"} if kind != "ia40" else {}
+
+
+WANTED = {
+    "ia40": "objects",
+    "cv32": "brands",
+    "customvision": "objects",
+    "face": "faces",
+    "docint": "text",
+    "contentunderstanding": "labels",
+    "rekognition": "labels",
+}
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_every_backend_is_built_from_settings(kind: str) -> None:
+    settings = document(kind=kind, **extra(kind))
+    settings["routes"]["*"]["want"] = [WANTED[kind]]
+    built = build(parse_settings(settings), ENVIRONMENT, MemoryStore())
+    assert built.core.routes["*"].backend.name == kind
+
+
+@pytest.mark.parametrize("kind", [*RETIRED, "crystalball"])
+def test_what_is_retired_or_unknown_is_refused_with_the_way_out(kind: str) -> None:
+    with pytest.raises(SettingsRefused, match="kind"):
+        build(parse_settings(document(kind=kind)), ENVIRONMENT, MemoryStore())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"routes": {}}, r"routes: no `\*`"),
+        ({"hub": {}, "x": 1}, "x: Extra"),
+        ({"budget": {"per_hub": -1}}, "budget.per_hub"),
+        ({"store": None}, "store"),
+        ({"worker": {"threads": 0}}, "worker.threads"),
+    ],
+)
+def test_a_wrong_field_is_named(change: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsRefused, match=named):
+        parse_settings(document() | change)
+
+
+def test_a_variable_that_is_not_set_is_named() -> None:
+    with pytest.raises(SettingsRefused, match="VISION_KEY"):
+        build(parse_settings(document()), {"HUB": HUB}, MemoryStore())
+
+
+def test_custom_vision_without_a_project_is_refused() -> None:
+    with pytest.raises(SettingsRefused, match="project_id"):
+        build(parse_settings(document(kind="customvision")), ENVIRONMENT, MemoryStore())
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match="No such file"):
+        read_settings(tmp_path / "absent.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(SettingsRefused, match="no JSON"):
+        read_settings(tmp_path / "bad.json")
+    with pytest.raises(SettingsRefused, match=r"store\.file"):
+        file_store(str(tmp_path / "absent" / "ledger.db"))
+
+
+def test_a_message_of_a_model_without_a_route_goes_the_general_way() -> None:
+    with serving(Reply(400)) as stub:
+        built = build(parse_settings(document(stub.endpoint)), ENVIRONMENT, MemoryStore())
+        outcome = built.core.handle(body("a", ttl_s=10 * 365 * 86_400), META)
+    assert outcome.reason == "picture_too_small"
