@@ -21,6 +21,9 @@ from typing import Any, Final
 
 from visionedge import settings as sources
 from visionedge.cameras.feed import CameraState
+from visionedge.deliveries import Deliveries
+from visionedge.delivery.slots import SlotStore
+from visionedge.diagnostics import diagnostics
 from visionedge.entities import Frame
 from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt
 from visionedge.lineup import Lineup, Prepared
@@ -72,7 +75,10 @@ class App:
         self.metrics = Metrics(_identity(environment))
         self.telemetry = Telemetry(self._clock.utc())
         self._slots = LatestSlots[Frame]()
-        self.lineup = Lineup(self._slots, self.metrics, self._on_camera)
+        self._deliveries = Deliveries(
+            SlotStore(folder / "delivered"), folder / "models", self.metrics, self._on_delivery
+        )
+        self.lineup = Lineup(self._slots, self.metrics, self._on_camera, self._deliveries.paths)
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = Spool(
             Path(self.settings.spool.path),
@@ -118,6 +124,8 @@ class App:
         self._pipeline.start()
         self.lineup.swap(prepared)
         self.reporter.worker.start()
+        self._deliveries.worker.start()
+        self._deliveries.want(self.settings)
         self._linkup.start()
         if self.settings.http.port:
             http = self.settings.http
@@ -167,6 +175,9 @@ class App:
         if self._pipeline:
             self._pipeline.rewire(prepared.wiring)
         self.lineup.swap(prepared)
+        for name in self._deliveries.want(settings):
+            self.lineup.trials.pop(name, None)
+            self._rewire()
         self._spool.limit(max_bytes=settings.spool.max_bytes, max_age_s=settings.spool.max_age_s)
         self._linkup.pace(settings.uplink)
         self.reporter.interval_s = settings.telemetry.interval_s
@@ -185,6 +196,7 @@ class App:
         self.lineup.stop(min(_CAMERA_STOP_S, left_s()))
         if self._pipeline:
             self._pipeline.stop(left_s() * _PIPELINE_SHARE)
+        self._deliveries.stop(0.5)
         self.reporter.stop(1.0)
         self._linkup.stop(left_s())
         self._spool.close()
@@ -198,7 +210,7 @@ class App:
 
     def stuck_parts(self) -> list[str]:
         """Names of the threads that give no sign of life, and of cameras beyond help."""
-        workers = [self.reporter.worker, *self._linkup.workers]
+        workers = [self.reporter.worker, self._deliveries.worker, *self._linkup.workers]
         if self._pipeline:
             workers += self._pipeline.workers
         if self._page:
@@ -227,20 +239,35 @@ class App:
     def open_ends(self) -> tuple[OpenEnd, ...]:
         """Sections of the settings in use of which some does not act yet."""
         waiting = sources.waits_for_start(self.started_with, self.settings)
-        return tuple(
+        ends = [
             OpenEnd(path.partition(".")[0], f"{path} takes effect at the next start")
             for path in waiting
-        )
+        ]
+        return (*ends, *self._deliveries.open_ends(self.settings))
 
     def advance(self) -> None:
         """Take the next step of what takes time; called by the control thread."""
+        self._deliveries.advance(self.lineup, self._rewire)
 
     def facts(self) -> sources.Document:
         """What the twin reports beside the answers: little, and nothing that always changes."""
         return {
             "module": {"version": version("visionedge"), "settings_revision": self.revision},
             "connectivity": {"state": self.link.state},
+            "model": self._deliveries.report(self.settings, self.lineup),
         }
+
+    def diagnostics(self) -> dict[str, Any]:
+        """What somebody far away needs to understand the module: below 64 KiB, no passwords."""
+        return diagnostics(self.status(), self.facts(), self.settings, self.metrics)
+
+    def swap_model(self, name: str) -> str:
+        """Try what is desired of a model again; returns what comes of it now."""
+        return self._deliveries.retry(self.settings, name)
+
+    def roll_back_model(self, name: str) -> str:
+        """Put the bundle before into use; empty where there is none."""
+        return self._deliveries.roll_back(name, self.lineup, self._rewire)
 
     def capture(self, camera_id: str) -> None:
         """Escalate the next frame of a camera, whatever is in it."""
@@ -263,6 +290,16 @@ class App:
         """End the process: something cannot be mended from inside. Safe for all threads."""
         log.critical("the process ends to be restarted: %s", reason)
         self._fatal = EXIT_STUCK
+
+    def _rewire(self) -> None:
+        """Put a change of models into effect, between two frames."""
+        prepared = self.lineup.prepare(self.settings, self.revision)
+        if self._pipeline:
+            self._pipeline.rewire(prepared.wiring)
+        self.lineup.swap(prepared)
+
+    def _on_delivery(self, name: str, state: str, detail: str) -> None:
+        self.reporter.health(f"model/{name}", state, detail)
 
     def _take_last_good(self) -> None:
         """Begin with what the hub last said and was good, if it still is."""

@@ -8,10 +8,10 @@ did not change are taken over as they are.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from visionedge.cameras.feed import CameraFeed, OnState
 from visionedge.entities import Frame
@@ -26,10 +26,27 @@ from visionedge.pipeline import Wiring
 from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
 
+if TYPE_CHECKING:
+    from visionedge.inference.rivals import Rivals
+
 log: Final = logging.getLogger(__name__)
 _FEED_STOP_S: Final = 2.0
-_LIMITS: Final = {"floor", "nms_iou", "max_detections"}
-"""Settings of a model that need no reload."""
+_SAME_SESSION: Final = {
+    *("floor", "nms_iou", "max_detections"),
+    *("path", "uri", "sha256", "size_bytes", "signature"),
+}
+"""Settings of a model that need no reload as long as it lies where it lay."""
+Paths = Callable[[str, ModelSettings], Sequence[Path]]
+"""Where a model is to be loaded from, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A model in memory, and what it was made of."""
+
+    model: LoadedModel
+    settings: ModelSettings
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +54,7 @@ class Prepared:
     """A lineup that is ready to take over."""
 
     settings: Settings
-    models: Mapping[str, LoadedModel]
+    held: Mapping[str, Held]
     """By name in the settings."""
     wiring: Wiring
 
@@ -49,21 +66,40 @@ class Lineup:
         slots: where the feeds put frames.
         metrics: for the feeds.
         on_state: told of each change of a camera's state.
+        paths: where models lie; by default where the settings say.
     """
 
-    def __init__(self, slots: LatestSlots[Frame], metrics: Metrics, on_state: OnState) -> None:
+    def __init__(
+        self,
+        slots: LatestSlots[Frame],
+        metrics: Metrics,
+        on_state: OnState,
+        paths: Paths = lambda _, settings: (Path(settings.path),),
+    ) -> None:
         self._slots = slots
         self._metrics = metrics
         self._on_state = on_state
+        self._paths = paths
         self._now: Prepared | None = None
+        self._held: dict[str, Held] = {}
         self._paused: set[str] = set()
+        self.trials: dict[str, Rivals] = {}
+        """Bundles on trial, by name of the model; in effect from the next `swap` on."""
         self.feeds: dict[str, CameraFeed] = {}
         """By camera; replaced whole, so other threads may iterate over it."""
 
     @property
     def models(self) -> Mapping[str, LoadedModel]:
         """Those in use, by name."""
-        return self._now.models if self._now else {}
+        return {name: held.model for name, held in self._held.items()}
+
+    def path_of(self, name: str) -> Path:
+        """Where the model in use lies."""
+        return self._held[name].path
+
+    def use(self, name: str, model: LoadedModel, path: Path) -> None:
+        """Let a model that was loaded elsewhere stand for a name from the next `prepare` on."""
+        self._held[name] = Held(model, self._held[name].settings, path)
 
     def prepare(self, settings: Settings, revision: int) -> Prepared:
         """Build what `settings` ask for.
@@ -76,21 +112,28 @@ class Lineup:
         used = {camera.model for camera in settings.cameras.values()}
         # Beside the spool, because that is what lasts from one container to the next.
         cache = Path(settings.spool.path).parent / "models"
-        models = {name: self._model(name, settings.models[name], cache) for name in sorted(used)}
+        held = {name: self._hold(name, settings.models[name], cache) for name in sorted(used)}
+        models = {name: each.model for name, each in held.items()}
         before = self._now.wiring.decider if self._now else None
         wiring = Wiring(
             revision=revision,
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
             decider=Decider(settings, revision, before),
             snapshots=Snapshots(settings),
+            trials={
+                name: self.trials[camera.model]
+                for name, camera in settings.cameras.items()
+                if camera.model in self.trials
+            },
         )
-        return Prepared(settings, models, wiring)
+        return Prepared(settings, held, wiring)
 
     def swap(self, prepared: Prepared) -> None:
         """Let `prepared` take over the cameras; the pipeline is rewired by its owner first."""
         before = self._now.settings.cameras if self._now else {}
         after = prepared.settings.cameras
         self._now = prepared
+        self._held = dict(prepared.held)
         kept = {name: feed for name, feed in self.feeds.items() if after.get(name) == before[name]}
         for name, feed in self.feeds.items():
             if name not in kept:
@@ -128,20 +171,28 @@ class Lineup:
             on_state=self._on_state,
         )
 
-    def _model(self, name: str, settings: ModelSettings, cache: Path) -> LoadedModel:
+    def _hold(self, name: str, settings: ModelSettings, cache: Path) -> Held:
         """The model in use, if these settings mean the same one; else a new one, proven."""
-        if self._now is not None and name in self._now.models:
-            model, before = self._now.models[name], self._now.settings.models[name]
-            if settings == before:
-                return model
-            if settings.model_dump(exclude=_LIMITS) == before.model_dump(exclude=_LIMITS):
-                return _with_limits(model, settings)
+        paths, held = self._paths(name, settings), self._held.get(name)
+        if held is not None and held.path == paths[0] and _same_session(settings, held.settings):
+            if limits_of(settings) == held.model.limits:
+                return Held(held.model, settings, held.path)
+            return Held(_with_limits(held.model, settings), settings, held.path)
+        for path in paths[:-1]:
+            try:
+                return Held(_proven(path, settings, cache), settings, path)
+            except ModelError as error:
+                log.error("model %s: the bundle that was active cannot be used: %s", name, error)
         try:
-            return _proven(settings, cache)
+            return Held(_proven(paths[-1], settings, cache), settings, paths[-1])
         except ModelError as error:
             raise SettingsError(
                 f"model `{name}`: {error}", fields={f"models.{name}": str(error)}
             ) from error
+
+
+def _same_session(one: ModelSettings, other: ModelSettings) -> bool:
+    return one.model_dump(exclude=_SAME_SESSION) == other.model_dump(exclude=_SAME_SESSION)
 
 
 def _check_secrets(settings: Settings) -> None:
@@ -167,12 +218,12 @@ def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:
     )
 
 
-def _proven(settings: ModelSettings, cache: Path) -> LoadedModel:
-    model = load_tried(Path(settings.path), settings, cache)
+def _proven(path: Path, settings: ModelSettings, cache: Path) -> LoadedModel:
+    model = load_tried(path, settings, cache)
     mismatches = verify_golden(model)
     if mismatches:
         raise ModelLoadError(
-            f"{settings.path} fails {len(mismatches)} of its golden frames: {mismatches[0]}",
+            f"{path} fails {len(mismatches)} of its golden frames: {mismatches[0]}",
             hint="the file, the card or the runtime is not the one the bundle was made with",
         )
     return model

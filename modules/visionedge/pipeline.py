@@ -16,7 +16,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -27,6 +27,7 @@ from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.views import Views
 from visionedge.inference.model import LoadedModel, Runner
+from visionedge.inference.rivals import Rivals, RunnerOf
 from visionedge.metrics import Metrics
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
@@ -51,6 +52,8 @@ class Wiring:
     """By camera."""
     decider: Decider
     snapshots: Snapshots
+    trials: Mapping[str, Rivals] = field(default_factory=dict)
+    """By camera, where a new bundle is on trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +170,44 @@ class Pipeline:
         if model is None:
             self._metrics.frames_dropped.labels(frame.camera_id, "stopped").inc()
             return
-        runner = runners.get(model) or runners.setdefault(model, model.runner())
-        try:
-            prediction = runner.infer(frame.image)
-        except ModelRunError as error:
-            log.error("%s, frame %d: %s", frame.camera_id, frame.seq, error)
-            self._metrics.frames_dropped.labels(frame.camera_id, "model_error").inc()
+        trial = wiring.trials.get(frame.camera_id)
+
+        def runner_of(model: LoadedModel) -> Runner:
+            return runners.get(model) or runners.setdefault(model, model.runner())
+
+        model, prediction = self._infer(frame, model, trial, runner_of)
+        if prediction is None:
             return
         decision = self._as_requested(frame, wiring.decider.decide(frame, prediction))
         latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
         self._record(frame, prediction, decision, latency_s)
-        self._time(runner)
+        self._time(runner_of(model))
         if decision.question is not None:
             self._set_aside(Doubt(frame, prediction, decision, wiring), decision.question)
+        if trial is not None and model is wiring.models[frame.camera_id]:
+
+            def look(other: LoadedModel) -> Prediction:
+                return runner_of(other).infer(frame.image)
+
+            trial.answered(runner_of, look, model, prediction)
+
+    def _infer(
+        self,
+        frame: Frame,
+        model: LoadedModel,
+        trial: Rivals | None,
+        runner_of: RunnerOf,
+    ) -> tuple[LoadedModel, Prediction | None]:
+        """What a model sees; where one on trial fails, what the one before it sees."""
+        try:
+            return model, runner_of(model).infer(frame.image)
+        except ModelRunError as error:
+            log.error("%s, frame %d: %s", frame.camera_id, frame.seq, error)
+            if trial is not None and model is trial.candidate:
+                trial.failed()
+                return self._infer(frame, trial.former, None, runner_of)
+            self._metrics.frames_dropped.labels(frame.camera_id, "model_error").inc()
+            return model, None
 
     def _as_requested(self, frame: Frame, decision: Decision) -> Decision:
         """The decision, or an escalation where somebody asked for this camera's next frame."""

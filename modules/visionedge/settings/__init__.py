@@ -21,13 +21,13 @@ from visionedge.settings.cameras import (
     UsbCamera,
 )
 from visionedge.settings.decision import ClassRule, DecisionSettings
+from visionedge.settings.delivery import DeliverySettings
 from visionedge.settings.escalation import (
     BudgetSettings,
     EscalationSettings,
     RedactionSettings,
     SnapshotSettings,
 )
-from visionedge.settings.delivery import DeliverySettings
 from visionedge.settings.last_good import NAME as LAST_GOOD_NAME
 from visionedge.settings.last_good import LastGood
 from visionedge.settings.next_start import waits_for_start

@@ -1,0 +1,362 @@
+"""A model that the twin names, from its address to the frame that it answers.
+
+    waiting ─► fetching ─► checking ─► loaded ─► shadow ─► guard ─► active
+                  │ later      │                    │         │
+                  └─► waiting  └────► refused ◄─────┴─────────┘ the bundle before is back
+
+Fetching, the signature, the trial load in a child process and the golden frames take their
+time in a worker of their own; the line goes on meanwhile. What changes the line (shadow,
+guard, back again) is done by the control thread in `advance`, by one assignment between two
+frames. What is active is written down only after the guard window: see `delivery.slots`.
+
+The reason of a refusal stays until the twin names another bundle, or `swapModel` asks for
+another try. Everything works without a hub once a bundle has arrived.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from visionedge.delivery.download import Wanted, fetch
+from visionedge.delivery.signature import check_signature
+from visionedge.delivery.slots import SlotStore
+from visionedge.errors import ModelError, ModelLoadError, ModelUnavailable, SettingsError
+from visionedge.inference.golden import verify_golden
+from visionedge.inference.model import LoadedModel
+from visionedge.inference.rivals import Rivals
+from visionedge.inference.trial import load_tried
+from visionedge.lineup import Lineup
+from visionedge.metrics import Metrics
+from visionedge.runtime.backoff import Backoff
+from visionedge.runtime.redact import redact
+from visionedge.runtime.worker import Worker
+from visionedge.settings import DeliverySettings, ModelSettings, Settings, reveal
+from visionedge.twin import OpenEnd
+
+log: Final = logging.getLogger(__name__)
+_POLL_S: Final = 5.0
+_STUCK_AFTER_S: Final = 900.0
+"""A trial load may take minutes; a download gives signs of life between."""
+_SHOWN: Final = 16
+"""Hex digits of a hash that are reported: enough to tell bundles apart."""
+Phase = Literal["waiting", "fetching", "checking", "loaded", "shadow", "guard"]
+OnResult = Callable[[str, str, str], None]
+"""Gets the model's name, what became of the bundle, and why."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """One bundle on its way."""
+
+    name: str
+    settings: ModelSettings
+    rules: DeliverySettings
+    phase: Phase = "waiting"
+    reason: str = ""
+    due_s: float = 0.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0))
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    candidate: LoadedModel | None = None
+    rivals: Rivals | None = None
+    former_path: Path | None = None
+
+    @property
+    def sha256(self) -> str:
+        return self.settings.sha256
+
+
+class Deliveries:
+    """All bundles on their way. All but `paths` and the worker is for the control thread.
+
+    Args:
+        store: the slots on disk.
+        cache: where loaded models leave their proofs.
+        metrics: results are counted.
+        on_result: told when a bundle is active, refused or rolled back.
+    """
+
+    def __init__(
+        self, store: SlotStore, cache: Path, metrics: Metrics, on_result: OnResult
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._metrics = metrics
+        self._on_result = on_result
+        self._lock = threading.RLock()
+        self._jobs: dict[str, _Job] = {}
+        self._wake = threading.Event()
+        self.worker = Worker(
+            "delivery",
+            self._run,
+            stuck_after_s=_STUCK_AFTER_S,
+            on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
+        )
+
+    def paths(self, name: str, settings: ModelSettings) -> tuple[Path, ...]:
+        """Where a model is to be loaded from, best first."""
+        if not settings.uri:
+            return (Path(settings.path),)
+        job, slots = self._jobs.get(name), self._store.slots(name)
+        guarded = job.sha256 if job and job.phase == "guard" else ""
+        found = [
+            self._store.path_of(name, sha256)
+            for sha256 in (guarded, slots.active, slots.previous)
+            if self._store.has(name, sha256)
+        ]
+        return (*found, Path(settings.path))
+
+    def want(self, settings: Settings) -> list[str]:
+        """Begin what the settings ask for, and end what they do not ask for any more.
+
+        Returns:
+            Models whose trial on live frames has ended by that: rewire without it.
+        """
+        ended: list[str] = []
+        with self._lock:
+            for name, job in list(self._jobs.items()):
+                now = settings.models.get(name)
+                if now is None or not now.uri or now.sha256 != job.sha256:
+                    ended += [name] if job.rivals else []
+                    self._drop(job)
+                else:
+                    job.settings, job.rules = now, settings.delivery
+            for name, model in settings.models.items():
+                slots = self._store.slots(name)
+                done = slots.active == model.sha256 and self._store.has(name, model.sha256)
+                if model.uri and not done and model.sha256 not in slots.refused:
+                    self._jobs.setdefault(name, _Job(name, model, settings.delivery))
+        self._wake.set()
+        return ended
+
+    def retry(self, settings: Settings, name: str) -> str:
+        """Try a refused bundle again; returns its phase."""
+        model = settings.models[name]
+        with self._lock:
+            if model.uri and model.sha256 in self._store.slots(name).refused:
+                self._store.allow(name, model.sha256)
+        self.want(settings)
+        job = self._jobs.get(name)
+        return job.phase if job else "active"
+
+    def roll_back(self, name: str, lineup: Lineup, rewire: Callable[[], None]) -> str:
+        """Leave the bundle on trial, or else the active one; empty where there is none."""
+        job = self._jobs.get(name)
+        reason = "rolled back by the method rollback"
+        if job is not None and job.phase in ("shadow", "guard"):
+            self._refuse(job, reason, lineup, rewire)
+            return "rolled back"
+        active = self._store.slots(name).active
+        if not active:
+            return ""
+        self._store.refuse(name, active, reason)
+        self._tell(name, "rolled_back", reason)
+        try:
+            rewire()
+        except SettingsError as error:
+            return f"the bundle before cannot be used: {redact(str(error))}"
+        return "rolled back"
+
+    def advance(self, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        """Take what the next step of each bundle is.
+
+        Args:
+            lineup: who answers frames.
+            rewire: puts a change of it into effect.
+        """
+        for job in list(self._jobs.values()):
+            try:
+                self._step(job, lineup, rewire)
+            except (OSError, SettingsError) as error:
+                job.reason = f"not now: {redact(str(error))}"
+
+    def open_ends(self, settings: Settings) -> tuple[OpenEnd, ...]:
+        """Models whose desired bundle does not answer frames yet, or will not."""
+        ends: list[OpenEnd] = []
+        for name, model in settings.models.items():
+            refused = self._store.slots(name).refused.get(model.sha256) if model.uri else None
+            if refused is not None:
+                ends.append(OpenEnd("models", f"models.{name}: {refused}", failed=True))
+            elif job := self._jobs.get(name):
+                ends.append(OpenEnd("models", f"models.{name}: {job.phase} {job.reason}".strip()))
+        return tuple(sorted(ends, key=lambda end: end.failed))
+
+    def report(self, settings: Settings, lineup: Lineup) -> dict[str, Any]:
+        """`{desired, staged, active, previous, reason}` of each model with an address."""
+        return {
+            name: self._told(name, model)
+            for name, model in settings.models.items()
+            if model.uri or name in lineup.models
+        }
+
+    def stop(self, timeout_s: float) -> None:
+        """End; a trial that is under way is taken up at the next start."""
+        self.worker.request_stop()
+        for job in self._jobs.values():
+            job.cancelled.set()
+            if job.phase in ("checking", "loaded", "shadow", "guard"):
+                self._store.end(job.name)
+        self._wake.set()
+        self.worker.stop(timeout_s)
+
+    def _told(self, name: str, model: ModelSettings) -> dict[str, str]:
+        slots, job = self._store.slots(name), self._jobs.get(name)
+        told = {
+            "desired": model.sha256[:_SHOWN] if model.uri else "",
+            "staged": job.sha256[:_SHOWN] if job else "",
+            "state": "",
+            "active": slots.active[:_SHOWN] if model.uri and slots.active else redact(model.path),
+            "previous": slots.previous[:_SHOWN],
+            "reason": slots.refused.get(model.sha256, "") if model.uri else "",
+        }
+        if job:
+            told["state"] = job.rivals.progress() if job.rivals else job.phase
+            told["reason"] = job.reason
+        return told
+
+    def _step(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        if job.phase == "loaded":
+            self._begin_shadow(job, lineup, rewire)
+        elif job.rivals is not None:
+            self._follow(job, lineup, rewire)
+            if fault := job.rivals.fault():
+                self._refuse(job, fault, lineup, rewire)
+            elif job.rivals.done and job.phase == "shadow":
+                self._take_over(job, lineup, rewire)
+            elif job.rivals.done:
+                self._commit(job, lineup, rewire)
+
+    def _begin_shadow(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        former = lineup.models.get(job.name)
+        if former is None or job.candidate is None:
+            # No camera shows it frames: what could be proven without them is.
+            self._commit(job, lineup, rewire)
+            return
+        job.rivals = Rivals(job.candidate, former, job.rules)
+        job.former_path = lineup.path_of(job.name)
+        lineup.trials[job.name] = job.rivals
+        job.phase = "shadow"
+        rewire()
+        log.info("model %s: %s looks at frames beside the active one", job.name, _short(job))
+
+    def _follow(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        """Begin the phase anew where a setting has made another model of one of the two."""
+        rivals, now = job.rivals, lineup.models.get(job.name)
+        if rivals is None or now is None or now in (rivals.candidate, rivals.former):
+            return
+        guarding = job.phase == "guard"
+        pair = (now, rivals.former) if guarding else (rivals.candidate, now)
+        job.rivals = Rivals(*pair, job.rules)
+        if guarding:
+            job.rivals.guard()
+        lineup.trials[job.name] = job.rivals
+        rewire()
+
+    def _take_over(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        if job.rivals is None:
+            return
+        job.phase = "guard"
+        job.rivals.guard()
+        lineup.use(job.name, job.rivals.candidate, self._store.path_of(job.name, job.sha256))
+        rewire()
+        log.info("model %s: %s answers frames, on trial", job.name, _short(job))
+
+    def _commit(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        self._store.commit(job.name, job.sha256)
+        self._jobs.pop(job.name, None)
+        if lineup.trials.pop(job.name, None):
+            rewire()
+        self._tell(job.name, "active", _short(job))
+
+    def _refuse(self, job: _Job, reason: str, lineup: Lineup, rewire: Callable[[], None]) -> None:
+        guarding = job.phase == "guard"
+        self._jobs.pop(job.name, None)
+        lineup.trials.pop(job.name, None)
+        if job.rivals and guarding and job.former_path:
+            lineup.use(job.name, job.rivals.former, job.former_path)
+        rewire()
+        self._store.refuse(job.name, job.sha256, reason)
+        self._tell(job.name, "rolled_back" if guarding else "refused", reason)
+
+    def _drop(self, job: _Job) -> None:
+        """Nobody wants it any more; `rewire` by the settings that said so puts the rest right."""
+        job.cancelled.set()
+        self._jobs.pop(job.name, None)
+        self._store.end(job.name)
+
+    def _tell(self, name: str, state: str, detail: str) -> None:
+        level = logging.INFO if state == "active" else logging.ERROR
+        log.log(level, "model %s: bundle is %s: %s", name, state, detail)
+        self._metrics.model_deliveries.labels(state).inc()
+        self._on_result(name, state, detail)
+
+    def _run(self, worker: Worker) -> None:
+        while not worker.stopping:
+            worker.beat()
+            self._wake.clear()
+            now_s = time.monotonic()
+            for job in list(self._jobs.values()):
+                if job.phase == "waiting" and job.due_s <= now_s and not worker.stopping:
+                    worker.beat()
+                    self._prepare(job)
+            self._wake.wait(_POLL_S)
+
+    def _prepare(self, job: _Job) -> None:
+        """All that needs no frame: fetch, check, load, golden frames."""
+        try:
+            job.candidate = self._candidate(job)
+        except (ModelUnavailable, SettingsError, OSError) as error:
+            pause_s = job.backoff.next_s()
+            job.due_s = time.monotonic() + pause_s
+            job.phase, job.reason = "waiting", redact(str(error))
+            log.warning("model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
+        except ModelError as error:
+            self._refuse_unseen(job, redact(str(error)))
+        else:
+            job.phase = "loaded"
+
+    def _candidate(self, job: _Job) -> LoadedModel | None:
+        settings, rules = job.settings, job.rules
+        check_signature(
+            settings.sha256, settings.signature, rules.signatures, Path(rules.keys_path)
+        )
+        path = self._store.path_of(job.name, settings.sha256)
+        if not self._store.has(job.name, settings.sha256):
+            job.phase, job.reason = "fetching", ""
+            wanted = Wanted(
+                reveal(settings.uri),
+                settings.sha256,
+                settings.size_bytes,
+                rules.max_bytes,
+                rules.timeout_s,
+            )
+            fetch(wanted, path, job.cancelled)
+        job.phase, job.reason = "checking", ""
+        with self._lock:
+            allowed = self._store.begin(job.name, settings.sha256)
+        if not allowed:
+            raise ModelLoadError(self._store.slots(job.name).refused[settings.sha256])
+        model = load_tried(path, settings, self._cache)
+        if mismatches := verify_golden(model):
+            raise ModelLoadError(
+                f"it fails {len(mismatches)} of its golden frames: {mismatches[0]}",
+                hint="the file, the card or the runtime is not the one the bundle was made with",
+            )
+        return model
+
+    def _refuse_unseen(self, job: _Job, reason: str) -> None:
+        with self._lock:
+            if self._jobs.get(job.name) is not job:
+                return
+            self._jobs.pop(job.name)
+            self._store.refuse(job.name, job.sha256, reason)
+        self._tell(job.name, "refused", reason)
+
+
+def _short(job: _Job) -> str:
+    card = job.candidate.card if job.candidate else None
+    named = f"{card.name} {card.version} ".lstrip() if card else ""
+    return f"{named}({job.sha256[:_SHOWN]})"

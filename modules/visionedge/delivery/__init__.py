@@ -1,0 +1,1 @@
+"""Models by twin: fetched, checked, and kept in slots on disk."""

@@ -1,0 +1,197 @@
+"""A file from an address onto the disk, resumable, within limits of size, room and time.
+
+A factory's line is slow and drops. So what has arrived stays in `TARGET.part`, and the next
+attempt asks for the rest only (RFC 9110, Range). Whether the parts belong together is not
+asked of the server: the SHA-256 over the whole says it, and where it does not fit the part
+is thrown away and not believed again.
+
+Every wait has a deadline: a socket's in `_SOCKET_S`, the attempt's in `timeout_s`. Redirects
+are followed within http and https only. Nothing of an address but its host is ever told,
+since a SAS address is a password.
+"""
+
+import hashlib
+import http.client
+import os
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import unquote, urlsplit
+
+from visionedge.errors import ModelRefused, ModelUnavailable
+
+_SOCKET_S: Final = 30.0
+_CHUNK_BYTES: Final = 256 * 1024
+_SPARE_BYTES: Final = 64 * 1024**2
+"""Left free on the disk, for the spool."""
+_UNPACKED: Final = 2
+"""A zip is unpacked beside itself."""
+_BUSY: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be fetched.
+
+    Attributes:
+        uri: with its secrets in it.
+        sha256: hex, of the whole file.
+        size_bytes: of the whole file; 0 where it is not known.
+        max_bytes: more is refused.
+        timeout_s: of one attempt.
+    """
+
+    uri: str
+    sha256: str
+    size_bytes: int
+    max_bytes: int
+    timeout_s: float
+
+
+def fetch(wanted: Wanted, target: Path, stop: threading.Event) -> None:
+    """Bring a file to `target`, whole and checked, or not at all.
+
+    Raises:
+        ModelUnavailable: not now; what has arrived is kept, try again later.
+        ModelRefused: never, as it is: too large, another hash, no such file.
+    """
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(wanted, part)
+        deadline_s = time.monotonic() + wanted.timeout_s
+
+        def in_time() -> bool:
+            return not stop.is_set() and time.monotonic() < deadline_s
+
+        _copy(wanted, part, in_time)
+        _check_hash(wanted, part)
+        part.replace(target)
+        _sync(target.parent)
+    except OSError as error:
+        raise ModelUnavailable(f"cannot write {target.name}: {error.strerror or error}") from None
+
+
+def _check_room(wanted: Wanted, part: Path) -> None:
+    if wanted.size_bytes > wanted.max_bytes:
+        raise _too_large(wanted)
+    here = part.stat().st_size if part.exists() else 0
+    needed = max(0, wanted.size_bytes - here) + wanted.size_bytes * (_UNPACKED - 1)
+    free = shutil.disk_usage(part.parent).free
+    if free < needed + _SPARE_BYTES:
+        raise ModelUnavailable(
+            f"{free >> 20} MiB are free, and {(needed + _SPARE_BYTES) >> 20} MiB are needed",
+            hint="make room on the volume of the spool",
+        )
+
+
+def _copy(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
+    parts = urlsplit(wanted.uri)
+    if parts.scheme in ("", "file"):
+        source = Path(unquote(parts.path))
+        try:
+            with source.open("rb") as stream, part.open("wb") as file:
+                _pour(wanted, stream, file, in_time)
+        except FileNotFoundError:
+            raise ModelRefused(f"there is no file {source}", hint="mend `uri`") from None
+        return
+    try:
+        _from_web(wanted, part, in_time)
+    except urllib.error.HTTPError as error:
+        what = f"{parts.hostname} answered {error.code}"
+        if error.code in _BUSY:
+            raise ModelUnavailable(what) from None
+        raise ModelRefused(what, hint="check `uri`, and that its SAS has not expired") from None
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__
+        raise ModelUnavailable(f"{parts.hostname} cannot be read: {reason}") from None
+
+
+def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
+    here = part.stat().st_size if part.exists() else 0
+    if here and here == wanted.size_bytes:
+        return
+    request = urllib.request.Request(wanted.uri)  # noqa: S310 - the scheme is one of two
+    if here:
+        request.add_header("Range", f"bytes={here}-")
+    try:
+        answer = _opener().open(request, timeout=_SOCKET_S)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not here:
+            raise
+        # All of it is here already, or the file has changed: the hash will tell.
+        return
+    with answer:
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        with part.open("ab" if resumed else "wb") as file:
+            _pour(wanted, answer, file, in_time)
+        expected = answer.headers.get("Content-Length")
+        arrived = part.stat().st_size - (here if resumed else 0)
+    if expected is not None and arrived < int(expected):
+        raise ModelUnavailable(f"{urlsplit(wanted.uri).hostname} ended after {arrived} bytes")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Web only: the default one would open ftp: and data: as well."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _pour(
+    wanted: Wanted,
+    stream: BinaryIO | http.client.HTTPResponse,
+    file: BinaryIO,
+    in_time: Callable[[], bool],
+) -> None:
+    size_bytes = file.tell()
+    while chunk := stream.read(_CHUNK_BYTES):
+        size_bytes += len(chunk)
+        if size_bytes > (wanted.size_bytes or wanted.max_bytes):
+            raise _too_large(wanted)
+        file.write(chunk)
+        if not in_time():
+            raise ModelUnavailable(f"{size_bytes} bytes have arrived, the rest comes later")
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _check_hash(wanted: Wanted, part: Path) -> None:
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != wanted.sha256:
+        part.unlink()
+        raise ModelRefused(
+            f"what was fetched has sha256 {found}, not {wanted.sha256}",
+            hint="mend `sha256`, or put the right file at `uri`",
+        )
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _too_large(wanted: Wanted) -> ModelRefused:
+    limit = min(wanted.size_bytes or wanted.max_bytes, wanted.max_bytes)
+    return ModelRefused(
+        f"it has more than {limit} bytes", hint="mend `size_bytes`, or raise delivery.max_bytes"
+    )

@@ -1,0 +1,130 @@
+"""Which delivered bundles are on disk, and which of them is in use: true after any power cut.
+
+    FOLDER/<name>/slots.json            what is active, what was before, what is refused
+    FOLDER/<name>/<sha256>/bundle       the file as it was fetched
+
+A bundle is named by its hash, so a folder is never changed once it is there. `slots.json`
+is the only thing that decides, and it is replaced whole: before a change it says the old,
+after it the new, and never anything else. A bundle becomes `active` only when it has passed
+everything, the guard window included; if the device loses its power before that, the next
+start uses what was active, and tries the new one again.
+
+A bundle whose trials end with the process (a crash in native code) is refused after
+`MAX_TRIES` of them. Kept are the active one and the one before; the rest goes.
+"""
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+log: Final = logging.getLogger(__name__)
+MAX_TRIES: Final = 3
+_NAME: Final = "slots.json"
+_MAX_REFUSED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Of one model, each a SHA-256 in hex; empty where there is none."""
+
+    active: str = ""
+    previous: str = ""
+    tried: str = ""
+    """Whose trial has begun and not ended."""
+    tries: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    """Bundles that will not be tried again, and why; the newest last."""
+
+
+class SlotStore:
+    """The slots of all models. For one thread at a time, but `path_of` for all.
+
+    Args:
+        folder: made when the first bundle comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def slots(self, name: str) -> Slots:
+        """What is known of a model; nothing where it cannot be read."""
+        path = self.folder / name / _NAME
+        try:
+            return Slots(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return Slots()
+        except (OSError, ValueError, TypeError) as error:
+            log.error("%s cannot be used: %r", path, error)
+            return Slots()
+
+    def path_of(self, name: str, sha256: str) -> Path:
+        """Where a bundle lies, or would."""
+        return self.folder / name / sha256 / "bundle"
+
+    def has(self, name: str, sha256: str) -> bool:
+        """True where it lies there, whole."""
+        return bool(sha256) and self.path_of(name, sha256).is_file()
+
+    def begin(self, name: str, sha256: str) -> bool:
+        """A trial begins; False where so many have ended with the process that it must not."""
+        slots = self.slots(name)
+        tries = slots.tries + 1 if slots.tried == sha256 else 1
+        if tries > MAX_TRIES:
+            reason = f"the module ended {MAX_TRIES} times while it was tried"
+            self.refuse(name, sha256, reason)
+            return False
+        self._write(name, replace(slots, tried=sha256, tries=tries))
+        return True
+
+    def end(self, name: str) -> None:
+        """The trial ended without a result, in good order: it does not count."""
+        self._write(name, replace(self.slots(name), tried="", tries=0))
+
+    def commit(self, name: str, sha256: str) -> None:
+        """It has passed everything: it is active from now on, and so at the next start."""
+        slots = self.slots(name)
+        previous = slots.active if slots.active != sha256 else slots.previous
+        self._write(name, replace(slots, active=sha256, previous=previous, tried="", tries=0))
+        self._forget(name, {sha256, previous})
+
+    def refuse(self, name: str, sha256: str, reason: str) -> None:
+        """It is not to be tried again, and not to be used."""
+        slots = self.slots(name)
+        refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
+        refused[sha256] = reason
+        newest = dict(list(refused.items())[-_MAX_REFUSED:])
+        active, previous = slots.active, slots.previous
+        if active == sha256:
+            active, previous = previous, ""
+        self._write(name, Slots(active, previous, refused=newest))
+        self._forget(name, {active, previous})
+
+    def allow(self, name: str, sha256: str) -> None:
+        """Somebody wants it tried again."""
+        slots = self.slots(name)
+        refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
+        self._write(name, replace(slots, refused=refused, tried="", tries=0))
+
+    def _forget(self, name: str, kept: set[str]) -> None:
+        for path in (self.folder / name).iterdir():
+            if path.is_dir() and path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _write(self, name: str, slots: Slots) -> None:
+        path = self.folder / name / _NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(asdict(slots), file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
