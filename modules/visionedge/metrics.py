@@ -132,7 +132,9 @@ class Metrics:
         self.settings_revision = self._gauge("settings_revision", "Revision of the settings in use")
         self.twin_patches = self._counter("twin_patches", "Desired properties, by result", "result")
         self.model_deliveries = self._counter(
-            "model_deliveries", "Bundles by what became of them: active, refused, rolled_back", "result"
+            "model_deliveries",
+            "Bundles by what became of them: active, refused, rolled_back",
+            "result",
         )
         self.worker_crashes = self._counter("worker_crashes", "Crashes of a worker's job", "worker")
 
