@@ -1,6 +1,7 @@
 """Write everything that is made from the code: `make generate`.
 
-Reference pages, JSON Schemas, and the twin defaults in the deployment manifest are kept in
+Reference pages, JSON Schemas, the twin defaults in the deployment manifest, and the
+templates under `deploy/` are kept in
 git, so that they can be read and linked to without running anything; a test fails when one
 of them no longer says what the code says.
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from docs.generators.errors import errors_page
-from docs.generators.manifest import with_desired
+from docs.generators.manifest import variants, with_desired
 from docs.generators.messages import messages_page, schemas
 from docs.generators.metrics import metrics_page
 from docs.generators.settings import settings_page
@@ -30,6 +31,7 @@ def generated() -> dict[str, str]:
         "docs/reference/settings.md": settings_page(),
         **{f"{_SCHEMAS}/{n}": json.dumps(s, indent=2) + "\n" for n, s in schemas().items()},
         manifest: with_desired(ROOT / manifest),
+        **variants(ROOT / manifest),
     }
 
 

@@ -1,7 +1,11 @@
-"""The twin defaults within deployment.template.json, taken from the settings.
+"""The twin defaults of deployment.template.json, and the templates that are made of it.
 
 Only what an operator changes in a running line: all else stays at its default, and a small
 twin leaves room below the hub's 32 KB.
+
+The templates under `deploy/` differ from the main one in a few lines that matter: what a
+kind of camera needs, or nothing but our own module. They are generated, so that a limit or
+a route that changes there changes everywhere.
 """
 
 import json
@@ -28,8 +32,81 @@ def desired() -> dict[str, Any]:
 
 def with_desired(template: Path) -> str:
     """The template as it should be: as it is, with the twin defaults of today."""
-    manifest = json.loads(template.read_text(encoding="utf-8"))
+    return _text(_current(template))
+
+
+def variants(template: Path) -> dict[str, str]:
+    """Templates that are the main one but for what a site differs in: path to text."""
+    return {
+        "deploy/rtsp.template.json": _text(_rtsp(_current(template))),
+        "deploy/usb.template.json": _text(_usb(_current(template))),
+        "deploy/layers/visionedge.template.json": _text(_layer(_current(template))),
+    }
+
+
+def _current(template: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads(template.read_text(encoding="utf-8"))
     manifest["modulesContent"][MODULE] = {"properties.desired": desired()}
+    return manifest
+
+
+def _rtsp(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A network camera. Its password is in the module's environment, never in its twin."""
+    module = _module(manifest)
+    module["env"]["CAMERA_USER"] = {"value": "${CAMERA_USER}"}
+    module["env"]["CAMERA_PASSWORD"] = {"value": "${CAMERA_PASSWORD}"}
+    address = "rtsp://${env:CAMERA_USER}:${env:CAMERA_PASSWORD}@${CAMERA_HOST}/${CAMERA_PATH}"
+    _set_camera(manifest, {"kind": "stream", "model": "default", "url": address, "max_fps": 15.0})
+    return manifest
+
+
+def _usb(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A camera of the device: handed in alone, with the group that may open it."""
+    host = _module(manifest)["settings"]["createOptions"]["HostConfig"]
+    host["Devices"] = [
+        {
+            "PathOnHost": "${CAMERA_DEVICE}",
+            "PathInContainer": "/dev/video0",
+            "CgroupPermissions": "rw",
+        }
+    ]
+    host["GroupAdd"] = ["${VIDEO_GROUP}"]
+    _set_camera(
+        manifest,
+        {"kind": "usb", "model": "default", "device": "/dev/video0", "width_px": 1280,
+         "height_px": 720, "fps": 30.0},
+    )  # fmt: skip
+    return manifest
+
+
+def _layer(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Our module alone, for a fleet whose base deployment is made by others."""
+    contents = manifest["modulesContent"]
+    routes = contents["$edgeHub"]["properties.desired"]["routes"]
+    return {
+        "$schema-template": manifest["$schema-template"],
+        "modulesContent": {
+            "$edgeAgent": {f"properties.desired.modules.{MODULE}": _module(manifest)},
+            "$edgeHub": {
+                f"properties.desired.routes.{MODULE}-{name}": route
+                for name, route in routes.items()
+            },
+            MODULE: contents[MODULE],
+        },
+    }
+
+
+def _module(manifest: dict[str, Any]) -> dict[str, Any]:
+    agent = manifest["modulesContent"]["$edgeAgent"]["properties.desired"]
+    module: dict[str, Any] = agent["modules"][MODULE]
+    return module
+
+
+def _set_camera(manifest: dict[str, Any], camera: dict[str, Any]) -> None:
+    manifest["modulesContent"][MODULE]["properties.desired"]["cameras"] = {"line-1": camera}
+
+
+def _text(manifest: dict[str, Any]) -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,77 +1,130 @@
-"""The manifest against the public schemas of IoT Edge, where they lie beside the project."""
+"""Templates, layers and manifests against the public schemas, where they lie beside the project."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft4Validator, ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT4
-from tests.deployment.manifest import SCHEMAS, final, own, template
+from tests.deployment.dockerfile import ROOT
+from tests.deployment.manifest import SCHEMAS, own, template
+
+from visionedge.deployment.limits import faults as limit_faults
+from visionedge.deployment.manifest import (
+    image_references,
+    is_layered,
+    layered_onto,
+    rendered,
+)
+from visionedge.deployment.placeholders import read_json
+from visionedge.deployment.schemas import faults
+from visionedge.errors import SettingsError
 
 pytestmark = pytest.mark.skipif(not SCHEMAS.is_dir(), reason="no schemas in ../shared/schemas")
-STORE = "https://json.schemastore.org/"
+MAIN = ROOT / "deployment.template.json"
+TEMPLATES = sorted([MAIN, *ROOT.glob("deploy/**/*.template.json")])
+VALUES = {
+    "CONTAINER_REGISTRY_ADDRESS": "registry.example",
+    "CONTAINER_REGISTRY_USERNAME": "puller",
+    "CONTAINER_REGISTRY_PASSWORD": "secret",
+    "CAMERA_USER": "viewer",
+    "CAMERA_PASSWORD": "secret",
+    "CAMERA_HOST": "10.0.0.5",
+    "CAMERA_PATH": "live",
+    "CAMERA_DEVICE": "/dev/video0",
+    "VIDEO_GROUP": "44",
+    "IOTHUB_RESOURCE_ID": "/subscriptions/x/resourceGroups/y/providers/Microsoft.Devices/IotHubs/z",
+}
 
 
-def registry() -> Registry[Any]:
-    """All schemas by the address under which they refer to each other; nothing is fetched."""
-    resources = [
-        (STORE + path.name, Resource.from_contents(json.loads(path.read_text()), DRAFT4))
-        for path in SCHEMAS.glob("azure-iot-*.json")
+def final(path: Path) -> dict[str, Any]:
+    """The manifest that a template becomes; a layer as a device sees it, on the main one."""
+    manifest = rendered(read_json(path), VALUES, image_references(path, "amd64"))
+    return layered_onto(final(MAIN), manifest) if is_layered(manifest) else manifest
+
+
+def described(path: Path) -> dict[str, Any]:
+    """A template; a layer of one laid onto the main one."""
+    document = read_json(path)
+    return layered_onto(read_json(MAIN), document) if is_layered(document) else document
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+def test_there_is_a_template_for_each_kind_of_site() -> None:
+    assert names(TEMPLATES) == [
+        "deploy/layers/metrics.template.json",
+        "deploy/layers/visionedge.template.json",
+        "deploy/rtsp.template.json",
+        "deploy/usb.template.json",
+        "deployment.template.json",
     ]
-    return Registry().with_resources(resources)
 
 
-def validator(name: str) -> Validator:
-    schema = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
-    return validator_for(schema, default=Draft4Validator)(schema, registry=registry())
+@pytest.mark.parametrize("path", TEMPLATES, ids=names(TEMPLATES))
+def test_editors_find_no_fault_in_a_template(path: Path) -> None:
+    document = described(path)
+    assert read_json(path)["$schema-template"] == "4.0.0"
+    assert faults(document, SCHEMAS, template=True) == []
 
 
-def faults(name: str, document: dict[str, Any]) -> Iterator[str]:
-    """Path and message of each fault."""
-    errors: Iterator[ValidationError] = validator(name).iter_errors(document)
-    for error in errors:
-        yield f"{'.'.join(map(str, error.absolute_path))}: {error.message}"
+@pytest.mark.parametrize("path", TEMPLATES, ids=names(TEMPLATES))
+def test_what_a_template_becomes_is_accepted(path: Path) -> None:
+    document = final(path)
+    assert faults(document, SCHEMAS, template=False) == []
+    assert limit_faults(document) == []
 
 
-def test_the_template_is_a_template() -> None:
-    assert list(faults("azure-iot-edge-deployment-template-3.0.json", template())) == []
+def _status(document: dict[str, Any]) -> None:
+    own(document)["restartPolicy"] = "sometimes"
 
 
-def test_the_final_manifest_is_a_manifest() -> None:
-    assert list(faults("azure-iot-edge-deployment-2.0.json", final())) == []
+def _priority(document: dict[str, Any]) -> None:
+    hub = document["modulesContent"]["$edgeHub"]["properties.desired"]
+    hub["routes"]["escalation"]["priority"] = 10
+
+
+def _variable(document: dict[str, Any]) -> None:
+    own(document)["env"]["VISIONEDGE__LOG__LEVEL"] = "DEBUG"
+
+
+def _version(document: dict[str, Any]) -> None:
+    document["modulesContent"]["$edgeHub"]["properties.desired"]["schemaVersion"] = "1.9"
+
+
+def _options(document: dict[str, Any]) -> None:
+    own(document)["settings"]["createOptions"] = 7
 
 
 @pytest.mark.parametrize(
-    ("schema", "module"),
+    ("spoil", "place"),
     [
-        ("azcli-azure-iot-edgeagent-deployment-1.1.json", "$edgeAgent"),
-        ("azcli-azure-iot-edgehub-deployment-1.1.json", "$edgeHub"),
+        (_status, "modules.visionedge.restartPolicy"),
+        (_priority, "routes.escalation.priority"),
+        (_variable, "modules.visionedge.env.VISIONEDGE__LOG__LEVEL"),
+        (_options, "modules.visionedge.settings.createOptions"),
     ],
 )
-def test_the_azure_cli_takes_it(schema: str, module: str) -> None:
-    assert list(faults(schema, {module: final()["modulesContent"][module]})) == []
+@pytest.mark.parametrize("as_template", [True, False], ids=["template", "final"])
+def test_a_fault_is_told_with_its_path(
+    spoil: Callable[[dict[str, Any]], None], place: str, as_template: bool
+) -> None:
+    wrong = template() if as_template else final(MAIN)
+    spoil(wrong)
+    found = faults(wrong, SCHEMAS, template=as_template)
+    assert any(f"{place}: " in fault for fault in found), found
 
 
-def test_a_wrong_manifest_is_refused_with_the_path_of_its_fault() -> None:
-    wrong = template()
-    own(wrong)["restartPolicy"] = "sometimes"
-    found = list(faults("azure-iot-edge-deployment-template-3.0.json", wrong))
-    assert any("modules.visionedge.restartPolicy" in fault for fault in found)
+def test_a_version_that_no_schema_describes_is_told() -> None:
+    wrong = final(MAIN)
+    _version(wrong)
+    with pytest.raises(SettingsError, match=r"no schema .*edgehub-deployment-1\.9"):
+        faults(wrong, SCHEMAS, template=False)
 
 
-def test_a_wrong_route_is_refused_with_the_path_of_its_fault() -> None:
-    wrong = template()["modulesContent"]
-    wrong["$edgeHub"]["properties.desired"]["routes"]["escalation"]["priority"] = 10
-    found = list(
-        faults("azcli-azure-iot-edgehub-deployment-1.1.json", {"$edgeHub": wrong["$edgeHub"]})
-    )
-    assert any("routes.escalation" in fault for fault in found)
-
-
-def test_create_options_that_are_no_string_are_refused_by_the_azure_cli() -> None:
-    agent = {"$edgeAgent": template()["modulesContent"]["$edgeAgent"]}
-    assert list(faults("azcli-azure-iot-edgeagent-deployment-1.1.json", agent))
+def test_create_options_that_are_no_text_are_refused_by_the_azure_cli() -> None:
+    wrong = final(MAIN)
+    own(wrong)["settings"]["createOptions"] = {"User": "0"}
+    found = faults(wrong, SCHEMAS, template=False)
+    assert any(fault.startswith("azcli-") and "createOptions" in fault for fault in found)

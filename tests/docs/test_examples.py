@@ -2,14 +2,15 @@
 
 import json
 import re
-import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from docs.generate import ROOT
 from tests.deployment.manifest import own
 
+from visionedge.deployment.manifest import unpacked
 from visionedge.settings import Document, merge, resolve
 
 HOW_TO: Final = ROOT / "docs/how-to"
@@ -54,27 +55,31 @@ def test_settings_that_take_effect_at_the_next_start_exist() -> None:
             inside = (inside if part in inside else shown["uplink"])[part]
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_the_manifest_that_the_deployment_page_makes_is_final() -> None:
-    script = next(b for b in blocks("deploy.md", "sh") if "jq" in b and "tojson" in b)
-    command = script.partition("jq ")[2].rpartition(" > ")[0]
-    done = subprocess.run(
-        ["bash", "-euc", f"ARCH=amd64 REGISTRY=r.example VERSION=1; jq {command}"],
-        cwd=ROOT,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "CONTAINER_REGISTRY_ADDRESS": "r.example",
-            "CONTAINER_REGISTRY_USERNAME": "u",
-            "CONTAINER_REGISTRY_PASSWORD": "p$x",
-        },
+def test_the_manifest_that_the_deployment_page_makes_is_final(tmp_path: Path) -> None:
+    script = next(b for b in blocks("deploy.md", "sh") if "visionedge manifest" in b)
+    words = f"ARCH=amd64 REGISTRY=r.example; cd {tmp_path}\n"
+    script = script.replace(
+        "visionedge manifest deployment", f"visionedge manifest {ROOT}/deployment"
+    )
+    folder = Path(sys.executable).parent
+    subprocess.run(
+        ["bash", "-euc", words + script],
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
         capture_output=True,
-        text=True,
         timeout=60,
         check=True,
     )
-    document = json.loads(done.stdout)
-    assert "${" not in done.stdout
-    assert own(document)["settings"]["image"] == "r.example/visionedge:1-amd64"
-    options = json.loads(own(document)["settings"]["createOptions"])
-    assert options["HostConfig"]["CapDrop"] == ["ALL"]
+    text = (tmp_path / "deployment.json").read_text(encoding="utf-8")
+    document = unpacked(json.loads(text))
+    assert "${" not in text
+    assert own(document)["settings"]["image"].startswith("r.example/visionedge:")
+    assert own(document)["settings"]["createOptions"]["HostConfig"]["CapDrop"] == ["ALL"]
     assert set(document) == {"modulesContent"}
+
+
+def test_the_deployment_page_names_every_template() -> None:
+    text = (HOW_TO / "deploy.md").read_text(encoding="utf-8")
+    for path in ROOT.glob("deploy/**/*.template.json"):
+        assert f"`{path.relative_to(ROOT)}`" in text
+        for name in re.findall(r"\$\{([A-Z_]+)\}", path.read_text(encoding="utf-8")):
+            assert name in text

@@ -63,7 +63,7 @@ def test_it_ends_with_0_within_its_grace_time_when_told_to(flags: list[str]) -> 
 def test_a_memory_limit_that_is_too_low_ends_it_with_137(
     options: dict[str, Any], data: Path
 ) -> None:
-    options["HostConfig"] |= {"Memory": 48 * 1024**2, "MemorySwap": 48 * 1024**2}
+    options["HostConfig"] |= {"Memory": 32 * 1024**2, "MemorySwap": 32 * 1024**2}
     with Container(AMD64, ["--network=none", *limits(options, data)]) as module:
         assert module.wait(timeout_s=60) == 137
 

@@ -1,0 +1,113 @@
+"""What the hub and the device refuse in a manifest, found before it is deployed.
+
+Twins: 32 KB, texts of 4 KB, names without dots and the like, ten levels. A manifest is the
+desired twin of edgeAgent, of edgeHub and of each module, so one with a long twin fails as a
+whole. The size is that of compact JSON, a little more than the hub counts.
+
+The twin of our own module is also read as settings, so a wrong field is named here and not
+by a device at night.
+
+Source: IoT Hub documentation, "Understand and use module twins"; Azure/iotedge,
+`ReportedPropertiesValidator`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from visionedge.deployment.placeholders import Document
+from visionedge.errors import SettingsError
+from visionedge.settings import resolve
+
+MODULE: Final = "visionedge"
+MAX_TWIN_BYTES: Final = 32 * 1024
+MAX_TEXT_BYTES: Final = 4096
+MAX_NAME_BYTES: Final = 1024
+MAX_DEPTH: Final = 10
+MAX_MODULES: Final = 50
+_DESIRED: Final = "properties.desired"
+_BAD_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f .$#]")
+
+
+def faults(manifest: Document) -> list[str]:
+    """`path: what is wrong` of everything that would be refused.
+
+    Args:
+        manifest: final; that of a layered deployment laid onto its base.
+    """
+    contents = manifest.get("modulesContent")
+    if not isinstance(contents, Mapping):
+        return ["modulesContent: it is missing"]
+    found: list[str] = []
+    for module, sections in contents.items():
+        desired = sections.get(_DESIRED) if isinstance(sections, Mapping) else None
+        if isinstance(desired, Mapping):
+            found += _twin(f"modulesContent.{module}.{_DESIRED}", desired)
+        else:
+            found.append(f"modulesContent.{module}: it has no {_DESIRED}")
+    return found + _routes(contents) + _count(contents) + _settings(contents)
+
+
+def _twin(path: str, desired: Mapping[str, Any]) -> list[str]:
+    size = len(json.dumps(desired, separators=(",", ":"), ensure_ascii=False).encode())
+    found = list(_values(path, desired, depth=1))
+    if size > MAX_TWIN_BYTES:
+        found.append(f"{path}: {size} bytes, and a twin holds {MAX_TWIN_BYTES}")
+    return found
+
+
+def _values(path: str, value: object, depth: int) -> Iterator[str]:
+    if depth > MAX_DEPTH + 1:
+        yield f"{path}: nested deeper than {MAX_DEPTH} levels"
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if _BAD_NAME.search(name) or len(name.encode()) > MAX_NAME_BYTES:
+                yield f"{path}.{name[:80]}: a name in a twin has no space, `.`, `$` or `#`"
+            yield from _values(f"{path}.{name}", inner, depth + 1)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _values(f"{path}[{index}]", inner, depth + 1)
+    elif isinstance(value, str) and len(value.encode()) > MAX_TEXT_BYTES:
+        yield f"{path}: {len(value.encode())} bytes, and a text in a twin holds {MAX_TEXT_BYTES}"
+
+
+def _routes(contents: Mapping[str, Any]) -> list[str]:
+    """Routes from or to a module that is not deployed: they would drop messages silently."""
+    known = set(_modules(contents))
+    hub = contents.get("$edgeHub", {}).get(_DESIRED, {})
+    found = []
+    for name, route in hub.get("routes", {}).items():
+        text = route.get("route", "") if isinstance(route, Mapping) else str(route)
+        ends = re.findall(r"/modules/([A-Za-z0-9_-]+)", text)
+        found += [
+            f"modulesContent.$edgeHub.{_DESIRED}.routes.{name}: there is no module `{end}`"
+            for end in ends
+            if end not in known
+        ]
+    return found
+
+
+def _count(contents: Mapping[str, Any]) -> list[str]:
+    count = len(_modules(contents))
+    if count <= MAX_MODULES:
+        return []
+    return [f"modulesContent.$edgeAgent: {count} modules, and a device takes {MAX_MODULES}"]
+
+
+def _settings(contents: Mapping[str, Any]) -> list[str]:
+    desired = contents.get(MODULE, {}).get(_DESIRED)
+    if not isinstance(desired, Mapping):
+        return []
+    try:
+        resolve([desired])
+    except SettingsError as error:
+        path = f"modulesContent.{MODULE}.{_DESIRED}"
+        fields = error.fields or {"": str(error)}
+        return [f"{path}.{field}: {reason}" for field, reason in fields.items()]
+    return []
+
+
+def _modules(contents: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = contents.get("$edgeAgent", {}).get(_DESIRED, {}).get("modules", {})
+    return found if isinstance(found, Mapping) else {}
