@@ -28,7 +28,6 @@ COMMANDS: Final = {
     "import": import_,
     "evaluate": evaluate,
     "manifest": manifest,
-    "evaluate": evaluate,
 }
 
 
