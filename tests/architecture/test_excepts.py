@@ -11,6 +11,7 @@ import pytest
 from tests.architecture.sources import Fault, Source, broken, dotted, snippet, sources, visionedge
 
 HOMES: Final = (
+    "verifier.hosts.intake",
     "visionedge.runtime.worker",
     "visionedge.uplink.azure_hub",
     "visionedge.__main__",

@@ -1,0 +1,124 @@
+"""The `verifier` command: run the worker, check its settings, or count what it would cost.
+
+The exit code is that of the error which ended it, as the table in `errors.py` says; 0 after a
+signal. Whoever runs it (Container Apps, systemd) should start it again on anything but 0 and 2.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from verifier.build import build
+from verifier.cost import Fleet, cost, report
+from verifier.errors import VerifierError
+from verifier.hosts.event_hub import consumer, receive, store_of
+from verifier.hosts.metrics import Metrics, Pages
+from verifier.hosts.worker import Worker
+from verifier.settings import VerifierSettings, read_settings
+from verifier.stores.memory import MemoryStore
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    try:
+        return int(options.command(options))
+    except VerifierError as error:
+        print(f"verifier: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = read_settings(options.settings)
+    metrics = Metrics()
+    store = store_of(settings.store, os.environ)
+    built = build(settings, os.environ, store, observer=metrics)
+    metrics.watch(built)
+    client = consumer(settings.events, settings.store, os.environ)
+    worker = Worker(built, threads=settings.worker.threads)
+    pages = Pages(
+        settings.worker.http_host, settings.worker.http_port, metrics, lambda: worker.is_healthy
+    )
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    receiving = threading.Thread(
+        target=receive, args=(client, worker, settings.worker.batch), name="receive", daemon=True
+    )
+    pages.start()
+    worker.start()
+    receiving.start()
+    while receiving.is_alive() and worker.is_healthy and not stopping.wait(1):
+        pass
+    asked = stopping.is_set()
+    worker.stop()
+    client.close()
+    receiving.join(30)
+    worker.join()
+    pages.stop()
+    if worker.failure:
+        raise worker.failure
+    return 0 if asked else 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings: VerifierSettings = read_settings(options.settings)
+    built = build(settings, os.environ, MemoryStore())
+    for model, route in built.core.routes.items():
+        regions = ", ".join(backend.region for backend in route.asking.regions)
+        print(f"{model}: {route.backend.name} in {regions}: {', '.join(sorted(route.want))}")
+    return 0
+
+
+def _cost(options: argparse.Namespace) -> int:
+    fleet = Fleet(
+        devices=options.devices,
+        rate=options.rate,
+        message_bytes=options.message_bytes,
+        features=options.features,
+        hours=options.hours,
+        price_per_1000=options.price_per_1000,
+        price_per_unit=options.price_per_unit,
+    )
+    print(report(fleet, cost(fleet)))
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(json.dumps(VerifierSettings.model_json_schema(), indent=2))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="verifier", description="escalation in, verdict out")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, command, what in (
+        ("run", _run, "take escalations from the event hub until stopped"),
+        ("check", _check, "build everything from the settings, and say what was built"),
+    ):
+        added = commands.add_parser(name, help=what)
+        added.add_argument("--settings", type=Path, required=True, help="JSON file")
+        added.set_defaults(command=command)
+    schema = commands.add_parser("schema", help="JSON Schema of the settings")
+    schema.set_defaults(command=_schema)
+    counted = commands.add_parser("cost", help="what a fleet costs, from the metering rules")
+    counted.add_argument("--devices", type=int, required=True)
+    counted.add_argument("--rate", type=float, required=True, help="escalations an hour of each")
+    counted.add_argument("--message-bytes", type=int, default=100 * 1024)
+    counted.add_argument("--features", type=int, default=1, help="how many things are wanted")
+    counted.add_argument("--hours", type=float, default=24, help="of work a day")
+    counted.add_argument("--price-per-1000", type=float, default=0, help="of transactions")
+    counted.add_argument("--price-per-unit", type=float, default=0, help="of an S1 unit a month")
+    counted.set_defaults(command=_cost)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The `verifier` command: what it says, and the code that it ends with."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.verifier.test_settings import ENVIRONMENT, document
+
+from verifier.__main__ import main
+from verifier.cost import Fleet, cost
+
+
+def test_check_says_what_would_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "verifier.json"
+    path.write_text(json.dumps(document()))
+    assert main(["check", "--settings", str(path)]) == 0
+    assert capsys.readouterr().out == "*: ia40 in westeurope: objects\n"
+
+
+def test_a_wrong_setting_ends_it_with_2_and_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "verifier.json"
+    path.write_text(json.dumps(document() | {"buget": {}}))
+    assert main(["check", "--settings", str(path)]) == 2
+    assert "buget" in capsys.readouterr().err
+
+
+def test_the_worker_does_not_balance_partitions_over_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "verifier.json"
+    path.write_text(json.dumps(document() | {"store": {"file": str(tmp_path / "ledger.db")}}))
+    assert main(["run", "--settings", str(path)]) == 2
+    assert "blob storage" in capsys.readouterr().err
+
+
+def test_the_schema_of_the_settings_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert "routes" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_cost_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "--devices", "50", "--rate", "12"]) == 0
+    printed = capsys.readouterr().out
+    assert "14,400" in printed
+    assert "a month" in printed
+
+
+def test_a_message_is_metered_in_steps_of_4_kib() -> None:
+    small = cost(Fleet(devices=1, rate=1, hours=1, message_bytes=4096))
+    larger = cost(Fleet(devices=1, rate=1, hours=1, message_bytes=4097))
+    assert (small.meter_units_a_day, larger.meter_units_a_day) == (3, 4)
+
+
+def test_each_wanted_feature_is_a_transaction() -> None:
+    one = cost(Fleet(devices=10, rate=6, features=1))
+    three = cost(Fleet(devices=10, rate=6, features=3))
+    assert one.escalations_a_day == 1440
+    assert three.transactions_a_month == pytest.approx(3 * one.transactions_a_month, abs=3)
+
+
+def test_a_fleet_beyond_a_unit_needs_more_units() -> None:
+    result = cost(Fleet(devices=1000, rate=60, price_per_unit=25, price_per_1000=1))
+    assert result.hub_units["S1"] == 98
+    assert result.hub_units["S2"] == 7
+    assert result.hub_price == 98 * 25
+    assert result.vision_price == pytest.approx(result.transactions_a_month / 1000)
