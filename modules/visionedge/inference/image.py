@@ -33,6 +33,7 @@ from visionedge.entities import Image
 from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.card import InputCard
 from visionedge.inference.geometry import Geometry, Placement, place
+from visionedge.inference.image_resize import Resize, resize_into
 from visionedge.inference.tensors import TensorSpec, is_planar
 
 _INTERPOLATION: Final[Mapping[str, int]] = {
@@ -91,6 +92,7 @@ class InputWriter:
         self._picture = self.tensor.reshape(shape)
         self._shape: tuple[int, ...] = ()
         self._placement: Placement | None = None
+        self._resize: Resize
         self._split: Callable[[], object] = _nothing
 
     def write(self, image: Image) -> Geometry:
@@ -105,14 +107,8 @@ class InputWriter:
         placement = self._placement
         if placement is None or image.shape != self._shape or image.dtype != np.uint8:
             placement = self._prepare(image)
-        x1, y1, x2, y2 = placement.cut
         try:
-            cv2.resize(
-                image[y1:y2, x1:x2],
-                (placement.width, placement.height),
-                dst=self._small,
-                interpolation=self._interpolation,
-            )
+            self._resize(image)
             self._split()
             for plane, target, table in self._moves:
                 if table is None:
@@ -137,6 +133,7 @@ class InputWriter:
         placement = place(self._card.fit, frame_size, self.size, self._card.resize_px)
         p = placement
         self._small = np.empty((p.height, p.width, 3), np.uint8)
+        self._resize = resize_into(self._small, p.cut, self._interpolation)
         self._picture[...] = self._padding()
         rows, columns = slice(p.top, p.top + p.height), slice(p.left, p.left + p.width)
         self._moves = self._plan(rows, columns)
