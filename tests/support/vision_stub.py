@@ -71,6 +71,15 @@ class Stub:
     requests: list[Request] = field(default_factory=list)
     endpoint: str = ""
     hold: threading.Event = field(default_factory=threading.Event)
+    held: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait_while_held(self) -> None:
+        with self._lock:
+            self.held += 1
+        self.hold.wait(20)
+        with self._lock:
+            self.held -= 1
 
     def next(self, request: Request) -> Reply:
         self.requests.append(request)
@@ -91,7 +100,7 @@ def serving(*replies: Reply) -> Iterator[Stub]:
             parts = urlsplit(self.path)
             query = dict(parse_qsl(parts.query))
             reply = stub.next(Request(self.command, parts.path, query, self.headers, body))
-            stub.hold.wait(20)
+            stub.wait_while_held()
             content = reply.encoded()
             self.send_response(reply.status)
             for name, value in reply.headers.items():
