@@ -21,6 +21,7 @@ from visionedge.escalation.snapshot import Snapshots
 from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel, limits_of
 from visionedge.inference.trial import load_tried
+from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Wiring
 from visionedge.runtime.slot import LatestSlots
@@ -120,6 +121,7 @@ class Lineup:
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
             decider=Decider(settings, revision, before),
             snapshots=Snapshots(settings),
+            views=_views(settings, models),
             trials={
                 name: self.trials[camera.model]
                 for name, camera in settings.cameras.items()
@@ -206,6 +208,16 @@ def _check_secrets(settings: Settings) -> None:
     if missing:
         listed = "; ".join(f"{path}: {reason}" for path, reason in missing.items())
         raise SettingsError(listed, fields=missing)
+
+
+def _views(settings: Settings, models: Mapping[str, LoadedModel]) -> Mapping[str, View]:
+    for name, camera in settings.cameras.items():
+        if camera.tiles is not None and models[camera.model].card.task != "detection":
+            reason = f"model `{camera.model}` is a classifier, and only detectors look at tiles"
+            raise SettingsError(
+                f"cameras.{name}.tiles: {reason}", fields={f"cameras.{name}.tiles": reason}
+            )
+    return {n: view_of(camera.region, camera.tiles) for n, camera in settings.cameras.items()}
 
 
 def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:

@@ -26,8 +26,10 @@ from visionedge.errors import ModelRunError, RedactionError, SpoolError
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.views import Views
-from visionedge.inference.model import LoadedModel, Runner
+from visionedge.inference.model import LoadedModel
 from visionedge.inference.rivals import Rivals, RunnerOf
+from visionedge.inference.runner import Runner
+from visionedge.inference.view import WHOLE, View
 from visionedge.metrics import Metrics
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
@@ -54,6 +56,8 @@ class Wiring:
     snapshots: Snapshots
     trials: Mapping[str, Rivals] = field(default_factory=dict)
     """By camera, where a new bundle is on trial."""
+    views: Mapping[str, View] = field(default_factory=dict)
+    """By camera; one without is looked at whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,8 @@ class Pipeline:
         def runner_of(model: LoadedModel) -> Runner:
             return runners.get(model) or runners.setdefault(model, model.runner())
 
-        model, prediction = self._infer(frame, model, trial, runner_of)
+        view = wiring.views.get(frame.camera_id, WHOLE)
+        model, prediction = self._infer(frame, view, model, trial, runner_of)
         if prediction is None:
             return
         decision = self._as_requested(frame, wiring.decider.decide(frame, prediction))
@@ -187,25 +192,26 @@ class Pipeline:
         if trial is not None and model is wiring.models[frame.camera_id]:
 
             def look(other: LoadedModel) -> Prediction:
-                return runner_of(other).infer(frame.image)
+                return runner_of(other).infer(frame.image, view)
 
             trial.answered(runner_of, look, model, prediction)
 
     def _infer(
         self,
         frame: Frame,
+        view: View,
         model: LoadedModel,
         trial: Rivals | None,
         runner_of: RunnerOf,
     ) -> tuple[LoadedModel, Prediction | None]:
         """What a model sees; where one on trial fails, what the one before it sees."""
         try:
-            return model, runner_of(model).infer(frame.image)
+            return model, runner_of(model).infer(frame.image, view)
         except ModelRunError as error:
             log.error("%s, frame %d: %s", frame.camera_id, frame.seq, error)
             if trial is not None and model is trial.candidate:
                 trial.failed()
-                return self._infer(frame, trial.former, None, runner_of)
+                return self._infer(frame, view, trial.former, None, runner_of)
             self._metrics.frames_dropped.labels(frame.camera_id, "model_error").inc()
             return model, None
 

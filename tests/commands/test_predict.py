@@ -141,3 +141,17 @@ def test_wrong_arguments_are_errors_that_say_so(
         run("--model", detector, "--out", tmp_path / "file" / "below", pictures)
     with pytest.raises(ModelLoadError):
         run("--model", tmp_path / "missing", pictures)
+
+
+def test_a_big_picture_is_looked_at_in_tiles(
+    detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "big.png"), np.full((64, 192, 3), 90, np.uint8))
+    assert run("--model", detector, "--json", "--tiles", "64x64", tmp_path / "big.png") == 0
+    (document,) = lines(capsys)
+    # One in the middle of each of the four tiles; they begin at 0, 43, 85 and 128.
+    lefts = sorted(each["box_xyxy"][0] for each in document["detections"])
+    assert lefts == [24.0, 67.0, 109.0, 152.0]
+    for wrong in ("64", "axb", "64x"):
+        with pytest.raises(SettingsError, match="no tiling"):
+            run("--model", detector, "--tiles", wrong, tmp_path / "big.png")

@@ -22,6 +22,7 @@ from visionedge.evaluation.report import MOST_BOXES, Report, judge_boxes, judge_
 from visionedge.inference.boxes import Limits
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.view import WHOLE, View
 
 _FLOOR: Final = 0.01
 """Below it a box changes no figure by a thousandth, and costs time."""
@@ -58,6 +59,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     options.add_hints(parser)
+    options.add_view(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     dataset = read_dataset(args.dataset, args.format)
     model = load_model(args.model, options.DEFAULTS, options.hints(args))
     same = dict(_pair(text) for text in args.map)
-    report = judge(model, dataset, same, args.threshold, quiet=args.json)
+    report = judge(model, dataset, same, args.threshold, view=options.view(args), quiet=args.json)
     document = {"model": str(args.model), "dataset": str(args.dataset),
                 "format": dataset.format, **report.document()}  # fmt: skip
     print(json.dumps(document) if args.json else "\n".join(_for_people(report)))
@@ -85,6 +87,7 @@ def judge(
     same: dict[str, str],
     threshold: float,
     *,
+    view: View = WHOLE,
     quiet: bool = False,
 ) -> Report:
     """Run a model over a data set.
@@ -103,7 +106,7 @@ def judge(
         )
     runner = model.runner(Limits(_FLOOR, options.DEFAULTS.nms_iou, MOST_BOXES))
     pictures = options.with_progress(ours.pictures, "picture", quiet=quiet)
-    found = [runner.infer(_image(picture.path)) for picture in pictures]
+    found = [runner.infer(_image(picture.path), view) for picture in pictures]
     if ours.is_detection:
         boxes = [each for each in found if isinstance(each, Detections)]
         return judge_boxes([each.truth for each in ours.pictures], boxes, labels, threshold)

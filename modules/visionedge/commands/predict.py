@@ -46,6 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
     options.add_hints(parser)
+    options.add_view(parser)
     parser.add_argument(
         "--floor",
         type=float,
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     pictures = options.pictures(args.images)
     drawings = _Drawings(args.out) if args.out else None
+    view = options.view(args)
     runner = load_model(args.model, settings, options.hints(args)).runner()
     exit_code = EXIT_OK
     for path in options.with_progress(pictures, "picture", quiet=sys.stdout.isatty()):
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stderr.write(f"visionedge: {path} is no picture that can be read\n")
             exit_code = CameraError.exit_code
             continue
-        prediction = runner.infer(image)
+        prediction = runner.infer(image, view)
         document = as_document(str(path), prediction)
         print(json.dumps(document) if args.json else _for_people(document), flush=True)
         if drawings is not None:

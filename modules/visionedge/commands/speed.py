@@ -13,7 +13,7 @@ import numpy as np
 
 from visionedge.commands import options
 from visionedge.entities import Image
-from visionedge.inference.model import LoadedModel, Timings
+from visionedge.inference.model import LoadedModel
 
 _WARM_UP: Final = 3
 _MOST_RUNS: Final = 50
@@ -51,7 +51,7 @@ def measure(model: LoadedModel, *, quiet: bool = False) -> Speed:
     runner, image = model.runner(), frame()
     for _ in range(_WARM_UP):
         runner.infer(image)
-    timings: list[Timings] = []
+    timings = []
     until = time.monotonic() + _MOST_S
     for _ in options.with_progress(range(_MOST_RUNS), "run", quiet=quiet):
         runner.infer(image)

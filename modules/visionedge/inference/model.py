@@ -2,70 +2,30 @@
 
 Loading happens on the control thread and may take seconds; the model in use goes on
 meanwhile, and is replaced by the new one only when that has answered a first frame. The
-session is shared; what belongs to one worker (input buffer, adapter) is its `Runner`.
+session is shared; what belongs to one worker is its `Runner`.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from visionedge.entities import Image, Prediction
 from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.boxes import Limits
 from visionedge.inference.bundle import Bundle, checked_sha256, find_bundle
 from visionedge.inference.card import Document, ModelCard
 from visionedge.inference.describe import describe
 from visionedge.inference.image import use_one_thread
-from visionedge.inference.registry import build_adapter
+from visionedge.inference.runner import Runner
 from visionedge.inference.session import Session
 from visionedge.settings import ModelSettings, merge
 
 log: Final = logging.getLogger(__name__)
 _FIRST_FRAME: Final = (480, 640)
 _GRAY: Final = 114
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """How long the stages of one frame took, seconds."""
-
-    preprocess_s: float = 0.0
-    run_s: float = 0.0
-    decode_s: float = 0.0
-
-
-class Runner:
-    """Runs one model in one thread, with buffers of its own."""
-
-    def __init__(self, session: Session, card: ModelCard, limits: Limits) -> None:
-        self._session = session
-        self._adapter = build_adapter(card, session.signature, limits)
-        self.timings = Timings()
-        """Of the latest frame."""
-
-    def infer(self, image: Image) -> Prediction:
-        """What the model sees in a frame.
-
-        Args:
-            image: (H, W, 3) uint8 BGR, any size; not changed.
-
-        Raises:
-            ModelRunError: the model failed on this frame; the next one may be fine.
-        """
-        began = time.perf_counter()
-        inputs, geometry = self._adapter.preprocess(image)
-        prepared = time.perf_counter()
-        outputs = self._session.run(inputs)
-        ran = time.perf_counter()
-        prediction = self._adapter.decode(outputs, geometry)
-        self.timings = Timings(prepared - began, ran - prepared, time.perf_counter() - ran)
-        return prediction
 
 
 class LoadedModel:

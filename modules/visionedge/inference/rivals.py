@@ -22,7 +22,8 @@ from typing import Final
 from visionedge.entities import Classification, Detections, Prediction
 from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import iou
-from visionedge.inference.model import LoadedModel, Runner, Timings
+from visionedge.inference.model import LoadedModel
+from visionedge.inference.runner import Runner, Timings
 from visionedge.settings import DeliverySettings
 
 _SURE: Final = 0.5

@@ -12,6 +12,36 @@ Polygon = Annotated[tuple[tuple[Unit, Unit], ...], Field(min_length=3, max_lengt
 """Corners as (x, y), normalised 0..1 to the frame; the last is joined to the first."""
 
 
+class TileSettings(Section):
+    """How a big frame is cut, so that small things in it are seen."""
+
+    width_px: int = Field(
+        0, ge=0, le=8192, title="Width", description="Of a tile; 0 is that of the model's input."
+    )
+    height_px: int = Field(
+        0, ge=0, le=8192, title="Height", description="Of a tile; 0 is that of the model's input."
+    )
+    overlap: float = Field(
+        0.2,
+        ge=0,
+        le=0.9,
+        title="Overlap",
+        description="Share of a tile that the next one repeats; as much as the largest object.",
+    )
+    batch: int = Field(
+        1,
+        ge=1,
+        le=64,
+        title="Tiles a run",
+        description="Where the model's batch is free; more than one pays on a GPU only.",
+    )
+    whole: bool = Field(
+        False,
+        title="Whole frame too",
+        description="Look at the whole as well, for objects larger than a tile.",
+    )
+
+
 class _Camera(Section):
     """What every camera has."""
 
@@ -28,6 +58,17 @@ class _Camera(Section):
     )
     expect_objects: bool = Field(
         False, title="Expect objects", description="Doubt a frame in which nothing is seen."
+    )
+    region: Polygon | None = Field(
+        None,
+        title="Region of interest",
+        description="Polygon of [x, y], 0..1 of the frame: the model looks at its bounding "
+        "rectangle, and boxes with their centre outside it are dropped. No mask.",
+    )
+    tiles: TileSettings | None = Field(
+        None,
+        title="Tiles",
+        description="Look at the frame in tiles: for big frames and small defects. Detectors only.",
     )
     masks: tuple[Polygon, ...] = Field(
         (),

@@ -1,0 +1,125 @@
+"""One model in one worker: from a frame to a prediction, whole or by tiles, timed by stage.
+
+The session is shared by all workers; the input buffer and the adapter are not, and live
+here. A view cuts the frame before the model sees it, and puts the boxes back into the
+pixels of the frame after, so that no head knows of regions or tiles.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from visionedge.entities import Detections, Image, Prediction
+from visionedge.inference.boxes import Limits
+from visionedge.inference.card import ModelCard
+from visionedge.inference.image import InputWriter
+from visionedge.inference.registry import build_adapter
+from visionedge.inference.session import Session
+from visionedge.inference.tiles import Tiling, cut, merge
+from visionedge.inference.view import WHOLE, View
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long the stages of one frame took, seconds."""
+
+    preprocess_s: float = 0.0
+    run_s: float = 0.0
+    decode_s: float = 0.0
+
+    def plus(self, other: "Timings") -> "Timings":
+        """Both, one after the other."""
+        return Timings(
+            self.preprocess_s + other.preprocess_s,
+            self.run_s + other.run_s,
+            self.decode_s + other.decode_s,
+        )
+
+
+class Runner:
+    """Runs one model in one thread, with buffers of its own."""
+
+    def __init__(self, session: Session, card: ModelCard, limits: Limits) -> None:
+        self._session = session
+        self._card = card
+        self._limits = limits
+        self._adapter = build_adapter(card, session.signature, limits)
+        specs = (*session.signature.inputs, *session.signature.outputs)
+        self._takes_batches = all(spec.shape and spec.shape[0] is None for spec in specs)
+        self.timings = Timings()
+        """Of the latest frame."""
+
+    def infer(self, image: Image, view: View = WHOLE) -> Prediction:
+        """What the model sees in a frame.
+
+        Args:
+            image: (H, W, 3) uint8 BGR, any size; not changed.
+            view: what of it is looked at.
+
+        Raises:
+            ModelRunError: the model failed on this frame; the next one may be fine.
+        """
+        return self._infer(image) if view is WHOLE else self._look(image, view)
+
+    def _look(self, image: Image, view: View) -> Prediction:
+        """A region, and tiles within it; boxes in pixels of the frame."""
+        height, width = image.shape[:2]
+        area = view.area(width, height)
+        tiles = [area] if view.tiling is None else cut(area, self._sized(view.tiling))
+        batch = view.tiling.batch if view.tiling and self._takes_batches else 1
+        found: list[Prediction] = []
+        spent = Timings()
+        for start in range(0, len(tiles), batch):
+            group = [image[t.y1 : t.y2, t.x1 : t.x2] for t in tiles[start : start + batch]]
+            found += [self._infer(group[0])] if len(group) == 1 else self._infer_batch(group)
+            spent = spent.plus(self.timings)
+        began = time.perf_counter()
+        boxes = [each for each in found if isinstance(each, Detections)]
+        if len(boxes) != len(tiles):
+            return found[0]
+        merged = view.within(merge(boxes, tiles, area, self._limits), width, height)
+        self.timings = spent.plus(Timings(decode_s=time.perf_counter() - began))
+        return merged
+
+    def _sized(self, tiling: Tiling) -> Tiling:
+        """The tiling, with the size of the model's input where it names none."""
+        if tiling.width and tiling.height:
+            return tiling
+        width, height = self._adapter_size()
+        return replace(tiling, width=tiling.width or width, height=tiling.height or height)
+
+    def _adapter_size(self) -> tuple[int, int]:
+        """Width and height of the model's input, pixels."""
+        return InputWriter(self._card.input, self._session.signature.inputs[0]).size
+
+    def _infer_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """Several pictures in one run."""
+        began = time.perf_counter()
+        geometries, copies = [], []
+        for image in images:
+            tensors, geometry = self._adapter.preprocess(image)
+            geometries.append(geometry)
+            # The adapter uses its buffer again for the next picture.
+            copies.append({name: tensor.copy() for name, tensor in tensors.items()})
+        stacked = {name: np.concatenate([each[name] for each in copies]) for name in copies[0]}
+        ready = time.perf_counter()
+        outputs = self._session.run(stacked)
+        ran = time.perf_counter()
+        found = [
+            self._adapter.decode([each[n : n + 1] for each in outputs], geometry)
+            for n, geometry in enumerate(geometries)
+        ]
+        self.timings = Timings(ready - began, ran - ready, time.perf_counter() - ran)
+        return found
+
+    def _infer(self, image: Image) -> Prediction:
+        began = time.perf_counter()
+        inputs, geometry = self._adapter.preprocess(image)
+        prepared = time.perf_counter()
+        outputs = self._session.run(inputs)
+        ran = time.perf_counter()
+        prediction = self._adapter.decode(outputs, geometry)
+        self.timings = Timings(prepared - began, ran - prepared, time.perf_counter() - ran)
+        return prediction
