@@ -12,6 +12,8 @@ from typing import Final, TypeVar, get_args
 
 from visionedge.errors import SettingsError
 from visionedge.inference.card import Document, HeadName, read_document
+from visionedge.inference.tiles import Tiling
+from visionedge.inference.view import WHOLE, View
 from visionedge.settings import ModelSettings, merge
 
 DEFAULTS: Final = ModelSettings(path=".")
@@ -46,6 +48,37 @@ def hints(args: argparse.Namespace) -> Document:
     options = {"color": args.color, "scale": args.scale}
     given = {name: value for name, value in options.items() if value is not None}
     return merge(said, {"input": given}) if given else said
+
+
+def add_view(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that cut big pictures into tiles."""
+    parser.add_argument(
+        "--tiles", metavar="WxH", help="look at pictures in tiles of this size, in pixels"
+    )
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        default=0.2,
+        metavar="X",
+        help="share of a tile that the next one repeats (default: 0.2)",
+    )
+
+
+def view(args: argparse.Namespace) -> View:
+    """How pictures are looked at.
+
+    Raises:
+        SettingsError: the options are wrong.
+    """
+    if not args.tiles:
+        return WHOLE
+    width, _, height = args.tiles.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and 0 <= args.overlap <= 0.9):
+        raise SettingsError(
+            f"--tiles {args.tiles} --overlap {args.overlap} is no tiling",
+            hint="write `--tiles 640x640 --overlap 0.2`; the overlap is 0 to 0.9",
+        )
+    return View(tiling=Tiling(max(1, int(width)), max(1, int(height)), args.overlap))
 
 
 def pictures(paths: Iterable[Path]) -> list[Path]:
