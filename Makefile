@@ -1,6 +1,7 @@
 # make run     run the virtual line through model, spool, SDK, local hub and verdicts
 # make test    all tests              make check  format, lint, types, architecture
 # make bench   side-by-side figures   make train  train models/pcb-defects anew
+# make audit   known vulnerabilities and licences of all that is locked
 # make images  build both images without Docker or a registry, and test them (Debian, root)
 # The first of them makes .venv and installs the pinned requirements.
 
@@ -14,7 +15,7 @@ RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
             $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') \
             $(if $(CUT_AT),--cut-at $(CUT_AT)) $(if $(CUT_FOR),--cut-for $(CUT_FOR))
 
-.PHONY: run test test-slow check images format bench train generate lock clean
+.PHONY: run test test-slow check images audit format bench train generate lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +42,12 @@ check: $(READY)
 images: $(READY)
 	@bash tests/image/run.sh
 
+# pip-audit is a tool for this target only; it never enters .venv.
+audit: $(READY)
+	@[ -x .venv-audit/bin/pip-audit ] || $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet 'pip-audit>=2.10,<3'
+	@$(BIN)/python -m deploy.supply.audit --tool .venv-audit/bin/pip-audit
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -66,4 +73,4 @@ lock:
 	  --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) .venv-train run out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-train .venv-audit run out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -37,6 +37,7 @@ _PLAIN: Final = {
     "bsd 3-clause": "BSD-3-Clause",
     "bsd 3-clause license": "BSD-3-Clause",
     "bsd-3-clause license": "BSD-3-Clause",
+    "freebsd": "BSD-2-Clause",
     "isc license": "ISC",
     "mit license": "MIT",
     "the mit license (mit)": "MIT",

@@ -38,6 +38,7 @@ CONF
 
 remove_store() {
   podman rm --all --force --time 0 >/dev/null 2>&1 || true
+  podman image umount --all >/dev/null 2>&1 || true
   [ -n "${IMAGE_STORE:-}" ] && return
   umount --recursive "$store/graph/overlay" 2>/dev/null || true
   rm -rf --one-file-system "$store"
