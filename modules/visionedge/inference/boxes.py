@@ -117,7 +117,7 @@ def _undefeated(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
     stays = np.ones(len(rivals), np.bool_)
     while True:
         again = np.logical_not(rivals[stays].any(axis=0))
-        if np.array_equal(again, stays):
+        if (again == stays).all():
             return stays
         stays = again
 
@@ -133,7 +133,7 @@ def candidates(score: Floats, limits: Limits, temperature: float) -> NDArray[np.
     """
     # Negated, so that a NaN, which is below nothing, is a candidate and found out.
     below = score < undo_binary(limits.floor, temperature)
-    chosen = np.flatnonzero(np.logical_not(below, out=below))
+    chosen = np.logical_not(below, out=below).nonzero()[0]
     if len(chosen) and not (highest := score[chosen].max()) <= 1 + _SLACK:
         raise ModelRunError(
             f"scores reach {highest:g}, and probabilities end at 1",
@@ -164,8 +164,11 @@ def to_detections(
     Raises:
         ModelRunError: a coordinate is not finite, or beyond all reason.
     """
+    if not len(xyxy):
+        # Most frames of a line, and every call saved counts: see docs/explanation/performance.md.
+        return Detections(xyxy, confidence, class_id, labels)
     # A NaN is not less than anything either.
-    if len(xyxy) and not np.abs(xyxy).max() < _FAR_PX:
+    if not np.abs(xyxy).max() < _FAR_PX:
         raise ModelRunError(
             "a box reaches far out of the picture, or is not finite",
             hint="the model is broken or read by the wrong head: see `head` in its card",
