@@ -71,7 +71,8 @@ def audit_vulnerabilities(tool: Path, lock: Path) -> bool:
         return not advice.found
     services = " or ".join(_SERVICES)
     _say(
-        f"{lock}: no advisory source could be reached ({services}): nothing is known of vulnerabilities"
+        f"{lock}: no advisory source could be reached ({services}): "
+        "nothing is known of vulnerabilities"
     )
     return True
 
