@@ -12,7 +12,6 @@ from typing import Final
 
 from bench import plot
 from bench.context import Context
-from bench.harness import Patience
 from bench.registry import BENCHMARKS
 from bench.report import machine
 from bench.subjects import DEFAULT_SUBJECTS, SUBJECTS
@@ -22,7 +21,7 @@ from visionedge.inference.image import use_one_thread
 _PAIRS: Final = (150, 40)
 _BLOCKS: Final = (6, 3)
 """Rounds by default, and with --quick."""
-_PATIENCE_S: Final = (60.0, 10.0)
+_PATIENCE_S: Final = (10.0, 2.0)
 EXIT_USAGE: Final = 2
 
 
@@ -39,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             roles=tuple(asked.model or DEFAULT_SUBJECTS),
             pairs=asked.pairs or _PAIRS[asked.quick],
             blocks=asked.blocks or _BLOCKS[asked.quick],
-            patience=Patience(
-                _PATIENCE_S[asked.quick] if asked.patience is None else asked.patience
-            ),
+            patience_s=(_PATIENCE_S[asked.quick] if asked.patience is None else asked.patience),
             quiet=asked.quiet,
         )
         try:
@@ -98,7 +95,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
         "--patience",
         type=float,
         metavar="SECONDS",
-        help="that may be spent on repeating what others disturbed",
+        help="that may be spent, for each table, on repeating what others disturbed",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("out/bench"), help="folder of the JSON files and pictures"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench.harness import Patience
 from bench.subjects import Subject, prepare
 
 
@@ -21,7 +20,7 @@ class Context:
         roles: keys of `SUBJECTS`, in the order of the result.
         pairs: rounds of a comparison frame by frame.
         blocks: rounds of a comparison second by second.
-        patience: for rounds that others disturbed.
+        patience_s: that may be spent on rounds that others disturbed, for each table.
         quiet: no progress bars.
     """
 
@@ -29,7 +28,7 @@ class Context:
     roles: tuple[str, ...]
     pairs: int
     blocks: int
-    patience: Patience
+    patience_s: float
     quiet: bool = False
     _subjects: dict[str, Subject] = field(default_factory=dict)
 

@@ -96,7 +96,7 @@ class Row:
 
 
 class Patience:
-    """How long may be spent on rounds that are thrown away, over a whole run.
+    """How long may be spent on rounds that are thrown away, for one table.
 
     Args:
         seconds: of them together.

@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.contenders import Bare, agreement, naive_way, ready_tensor
 from bench.context import Context
-from bench.harness import Turn, compare, in_rounds, settled, timed
+from bench.harness import Patience, Turn, compare, in_rounds, settled, timed
 from bench.report import Column, Report, Table, Unavailable
 from bench.subjects import Subject
 from visionedge.entities import Image
@@ -64,7 +64,7 @@ def _table(subject: Subject, context: Context) -> Table:
     }
     with context.progress(f"overhead {subject.role}", context.pairs) as tick:
         rounds = in_rounds(
-            turns, context.pairs, warm_up=_WARM_UP, patience=context.patience, tick=tick
+            turns, context.pairs, warm_up=_WARM_UP, patience=Patience(context.patience_s), tick=tick
         )
     return Table(
         title=f"{subject.role}: {subject.title}; {context.pairs} pairs",
