@@ -9,7 +9,7 @@ from tests.architecture.sources import Fault, Source, broken, imports, snippet, 
 HOMES: Final[dict[str, tuple[str, ...]]] = {
     "azure.storage": ("verifier.stores.blob", "verifier.hosts"),
     "azure.eventhub": ("verifier.hosts",),
-    "azure.functions": ("verifier.hosts",),
+    "azure.functions": ("functions.function_app",),
     "azure.identity": ("verifier.hosts", "verifier.identity"),
     "boto3": ("verifier.backends.rekognition",),
     "botocore": ("verifier.backends.rekognition",),
@@ -19,7 +19,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "prometheus_client": ("verifier.hosts",),
 }
 """Vendor to where it may be imported: the module or what is below it."""
-_EDGES: Final = ("verifier.hosts", "verifier.__main__", "verifier.build")
+_EDGES: Final = ("verifier.hosts", "functions", "verifier.__main__", "verifier.build")
 
 
 def strangers(source: Source) -> Iterator[Fault]:

@@ -33,7 +33,7 @@ def messages() -> list[bytes]:
 def worker(ledger: Path, vision: Stub, hub: Stub) -> "subprocess.Popen[bytes]":
     arguments = [str(ledger), vision.endpoint, hub.endpoint, LEASE_S]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.verifier_process", *arguments],
+        [sys.executable, "-m", "tests.support.verifier_child", *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

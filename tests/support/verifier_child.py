@@ -1,6 +1,6 @@
 """A verifier worker as a process of its own, to be killed: reads messages, works, and says so.
 
-    python -m tests.support.verifier_process LEDGER VISION_URL HUB_URL SECONDS_OF_LEASE < bodies
+    python -m tests.support.verifier_child LEDGER VISION_URL HUB_URL SECONDS_OF_LEASE < bodies
 
 It stands for the container: the real core, courier, file ledger and HTTP, fed by lines of stdin
 instead of an event hub. It prints `took N` when its batch is done, and ends.

@@ -1,0 +1,83 @@
+"""What the Azure Functions app does, without Functions: never raise, never lose.
+
+Functions moves its pointer on after a call whether it raised or not, and its retry runs the whole
+batch again (Microsoft Learn, "Azure Functions reliable event processing"). So nothing is raised
+here: a message that could not be finished in the time of one call is set aside under `deferred`,
+and its module sends it again, because no verdict came. Sent again it is a duplicate to the ledger
+or a new attempt, and is paid for once either way.
+
+The container worker can wait where this cannot: choose Functions for few escalations only.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from verifier.admit import Meta
+from verifier.build import Built
+from verifier.clock import Clock, SystemClock
+from verifier.errors import StoreConflict, VerifierError
+from verifier.hosts.intake import take
+
+log: Final = logging.getLogger(__name__)
+_CALL_S: Final = 120.0
+"""Less than the 5 minutes that a call may take on the consumption plan."""
+_PAUSE_S: Final = 5.0
+_DEFERRED: Final = "deferred"
+
+
+class FunctionsHost:
+    """Handles batches within one call each, and delivers when the timer says.
+
+    Args:
+        built: Core and courier.
+        clock: For the time of a call.
+    """
+
+    def __init__(self, built: Built, clock: Clock | None = None) -> None:
+        self._built = built
+        self._clock = clock or SystemClock()
+        self._delivering = threading.Lock()
+
+    def take(self, batch: Sequence[tuple[bytes, Meta]]) -> None:
+        """Take every message as far as it goes, then deliver what is verified."""
+        until_s = self._clock.monotonic_s() + _CALL_S
+        for body, meta in batch:
+            self._finish(body, meta, until_s)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Try what is due, and what other instances left behind."""
+        if not self._delivering.acquire(blocking=False):
+            return
+        try:
+            self._built.courier.adopt()
+            self._built.courier.turn()
+        except (VerifierError, StoreConflict) as error:
+            log.error("delivery failed, the timer tries again: %s", error)
+        finally:
+            self._delivering.release()
+
+    def _finish(self, body: bytes, meta: Meta, until_s: float) -> None:
+        why = ""
+        while self._clock.monotonic_s() < until_s:
+            try:
+                outcome = take(self._built.core, body, meta)
+            except VerifierError as error:
+                log.error("%s: %s", meta.position, error)
+                why, pause_s = str(error), _PAUSE_S
+            else:
+                if outcome.kind.is_done:
+                    return
+                why, pause_s = outcome.reason, outcome.retry_after_s
+            left_s = until_s - self._clock.monotonic_s()
+            self._clock.wait(self._built.stop, max(0.1, min(pause_s, left_s)))
+        self._set_aside(body, meta, why)
+
+    def _set_aside(self, body: bytes, meta: Meta, why: str) -> None:
+        try:
+            self._built.core.dead_letters.put(body, meta, _DEFERRED, why)
+        except VerifierError as error:
+            # Its module sends it again; nothing but this line is lost.
+            log.error("%s could not be set aside either: %s", meta.position, error)
