@@ -101,7 +101,7 @@ def _fates(note: Mapping[str, Any], verdict: Verdict) -> list[_Fate] | None:
 def _of_best(note: Mapping[str, Any], classes: list[NamedClass]) -> list[_Fate]:
     """Classes compete: the best of ours against the best of theirs."""
     # Of equal confidence the first in the alphabet, so that their order does not matter.
-    theirs = min(classes, key=lambda c: (-c.confidence, label_key(c.label)), default=None)
+    theirs = min(classes, key=lambda c: (-c.confidence, label_key(c.label), c.label), default=None)
     ours = max(note["claims"], key=lambda claim: float(claim["confidence"]), default=None)
     if ours is None:
         return [] if theirs is None else [(theirs.label, Outcome.MISSED)]
@@ -129,7 +129,7 @@ def _of_boxes(note: Mapping[str, Any], detections: list[DetectedObject]) -> list
     claims = note["claims"]
     ours = _upright([claim["box"] for claim in claims])
     # In an order of their own, so that the order of the message does not matter.
-    listed = sorted(detections, key=lambda d: (d.box, label_key(d.label)))
+    listed = sorted(detections, key=lambda d: (d.box, label_key(d.label), d.label))
     theirs = _upright([d.box for d in listed])
     agree = np.equal.outer(
         np.array([label_key(claim["label"]) for claim in claims], dtype=np.str_),

@@ -54,7 +54,7 @@ class ModelSettings(Section):
         1, ge=1, le=64, title="Threads a run", description="One, with as many workers as cores."
     )
     floor: Unit = Field(
-        0.25,
+        0.1,
         title="Confidence floor",
         description="Boxes below it are noise: neither reported nor doubted.",
     )
@@ -64,7 +64,6 @@ class ModelSettings(Section):
     max_detections: int = Field(
         300, ge=1, le=1000, title="Most boxes", description="Boxes kept a frame, best first."
     )
-
 
     @model_validator(mode="after")
     def _with_hash(self) -> Self:
