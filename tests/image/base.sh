@@ -35,7 +35,8 @@ trixie_sources() {
   skip "no package source of Debian $codename found under /etc/apt"
 }
 
-# One tree, packed twice: with what installs software, for the build, and without.
+# One tree, packed twice: with what installs software, for the build, and without. The steps are
+# chained, because a function that is tried twice runs on after a failure.
 make_amd64_bases() {
   local folder=$1 sources=$2
   rm -rf "$folder/tree"
@@ -43,23 +44,23 @@ make_amd64_bases() {
     --include=ca-certificates,python3,python3-pip,python3-wheel,python3-setuptools \
     --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
     --customize-hook='ln -s /usr/bin/python3 "$1"/usr/local/bin/python' \
-    trixie "$folder/tree" "$sources"
-  tar --create --one-file-system --file "$folder/build.tar" -C "$folder/tree" .
-  tar --create --one-file-system --file "$folder/amd64.tar" -C "$folder/tree" \
-    "${INSTALLERS[@]/#/--exclude=}" .
-  rm -rf "$folder/tree"
+    trixie "$folder/tree" "$sources" &&
+    tar --create --one-file-system --file "$folder/build.tar" -C "$folder/tree" . &&
+    tar --create --one-file-system --file "$folder/amd64.tar" -C "$folder/tree" \
+      "${INSTALLERS[@]/#/--exclude=}" . &&
+    rm -rf "$folder/tree"
 }
 
+# No hook runs in this variant, so the link that python3 is called by is added to the archive.
 make_arm64_base() {
   local folder=$1 sources=$2
   mmdebstrap --quiet --architectures=arm64 --variant=extract "${NO_PAGES[@]}" \
     --include=python3,base-files,base-passwd,libc-bin,tzdata,dash,coreutils,libstdc++6 \
-    trixie "$folder/arm64.tar" "$sources"
-  # No hook runs in this variant, so the link that python3 is called by is added to the archive.
-  mkdir -p "$folder/links/usr/local/bin"
-  ln -sf /usr/bin/python3 "$folder/links/usr/local/bin/python"
-  tar --append --owner=0 --group=0 --file "$folder/arm64.tar" -C "$folder/links" \
-    usr/local/bin/python
+    trixie "$folder/arm64.tar" "$sources" &&
+    mkdir -p "$folder/links/usr/local/bin" &&
+    ln -sf /usr/bin/python3 "$folder/links/usr/local/bin/python" &&
+    tar --append --owner=0 --group=0 --file "$folder/arm64.tar" -C "$folder/links" \
+      usr/local/bin/python
 }
 
 # An archive as an image, and the archive gone.
