@@ -6,7 +6,7 @@ import pytest
 
 from visionedge.errors import ModelCardError
 from visionedge.inference.card import ModelCard, read_document, read_labels, validated
-from visionedge.inference.registry import ADAPTERS
+from visionedge.inference.registry import FORMATS
 
 SMALL = {"name": "m", "head": "yolo_v8"}
 
@@ -59,7 +59,7 @@ def test_every_field_says_what_it_is() -> None:
 
 
 def test_every_head_can_be_named_in_a_card() -> None:
-    for head in ADAPTERS:
+    for head in FORMATS:
         assert validated({"name": "m", "head": head}, "model.json").head == head
 
 

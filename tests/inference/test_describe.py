@@ -73,7 +73,7 @@ def test_finished_boxes_are_read_end_to_end(tmp_path: Path) -> None:
     assert described(model, tmp_path).card.head == "yolo_end2end"
 
 
-@pytest.mark.parametrize("task", ["segment", "pose", "obb"])
+@pytest.mark.parametrize("task", ["pose", "obb"])
 def test_an_ultralytics_task_that_is_not_read_is_named(tmp_path: Path, task: str) -> None:
     model = answers({"output0": np.zeros((1, 6, CELLS))}, metadata={**ULTRALYTICS, "task": task})
     with pytest.raises(ModelCardError, match=task):
@@ -104,9 +104,12 @@ def test_yolox_is_fed_as_yolox_even_if_it_is_decoded_in_the_graph(tmp_path: Path
         assert found.card.input.fit == "letterbox_top_left"
 
 
-def test_a_yolo_v5_that_is_not_decoded_is_refused_with_the_mend(tmp_path: Path) -> None:
-    with pytest.raises(ModelCardError, match=r"export\.py"):
-        described(answers({"output": rows(3 * CELLS, 7, 1)}), tmp_path)
+def test_a_yolo_v5_that_is_not_decoded_is_told_by_its_values(tmp_path: Path) -> None:
+    found = described(answers({"output": rows(3 * CELLS, 7, 1)}), tmp_path)
+    assert found.card.head == "yolo_v5_raw"
+    assert found.card.output.activation == "none"
+    logits = described(answers({"output": rows(3 * CELLS, 7, 4)}), tmp_path)
+    assert logits.card.output.activation == "sigmoid"
 
 
 def test_of_several_outputs_the_table_is_named(tmp_path: Path) -> None:
@@ -148,7 +151,8 @@ def test_a_custom_vision_manifest_names_the_label_file_and_no_other_folder(tmp_p
     [
         {"scores": np.zeros((1, 100, 80)), "boxes": np.zeros((1, 100, 4))},
         {"map": np.zeros((1, 85, 22, 22))},
-        {"output0": np.zeros((1, 38, CELLS)), "masks": np.zeros((1, 32, 16, 16))},
+        {"output0": np.zeros((1, 36, CELLS)), "masks": np.zeros((1, 32, 16, 16))},
+        {"one": np.zeros((1, 6, CELLS)), "other": np.zeros((1, 6, CELLS))},
         {"output": np.zeros((1, 123, 77))},
     ],
 )
@@ -158,6 +162,14 @@ def test_outputs_that_fit_no_head_are_refused_and_listed(
     with pytest.raises(ModelCardError) as caught:
         described(answers(outputs), tmp_path)
     assert all(name in str(caught.value) for name in outputs)
+
+
+def test_a_segmentation_export_is_read_for_its_boxes(tmp_path: Path) -> None:
+    metadata = {**ULTRALYTICS, "task": "segment"}
+    outputs = {"output0": np.zeros((1, 38, CELLS)), "output1": np.zeros((1, 32, 16, 16))}
+    found = described(answers(outputs, metadata=metadata), tmp_path)
+    assert (found.card.head, found.card.labels) == ("yolo_v8", ("bolt", "nut"))
+    assert (found.card.output.name, found.card.output.masks) == ("output0", 32)
 
 
 def test_the_card_wins_over_everything(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import ModelCard, validated
 from visionedge.inference.geometry import place
+from visionedge.inference.grid import grid
 from visionedge.inference.registry import build_adapter
 from visionedge.inference.tensors import Signature, TensorSpec
-from visionedge.inference.yolox import grid
 
 LIMITS = Limits(floor=0.25, nms_iou=0.45, max_detections=300)
 SIDE = 64

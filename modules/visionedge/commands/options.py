@@ -8,10 +8,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar, get_args
+from typing import Final, TypeVar
 
 from visionedge.errors import SettingsError
-from visionedge.inference.card import Document, HeadName, read_document
+from visionedge.inference.card import Document, read_document
+from visionedge.inference.registry import FORMATS
 from visionedge.inference.tiles import Tiling
 from visionedge.inference.view import WHOLE, View
 from visionedge.settings import ModelSettings, merge
@@ -27,7 +28,7 @@ def add_hints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="a card, or some fields of one, that wins"
     )
-    parser.add_argument("--head", choices=get_args(HeadName), help="which decoder reads it")
+    parser.add_argument("--head", choices=tuple(FORMATS), help="which decoder reads it")
     parser.add_argument(
         "--color", choices=("rgb", "bgr", "gray"), help="order of the model's channels"
     )

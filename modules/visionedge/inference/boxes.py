@@ -45,8 +45,10 @@ def xywh_to_xyxy(xywh: Floats) -> Floats:
     """(n, 4) centre x, centre y, width, height to (n, 4) x1 y1 x2 y2."""
     half = xywh[:, 2:] * np.float32(0.5)
     xyxy = np.empty_like(xywh)
-    np.subtract(xywh[:, :2], half, out=xyxy[:, :2])
-    np.add(xywh[:, :2], half, out=xyxy[:, 2:])
+    # What overflows or is no number stays so, and `to_detections` refuses it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.subtract(xywh[:, :2], half, out=xyxy[:, :2])
+        np.add(xywh[:, :2], half, out=xyxy[:, 2:])
     return xyxy
 
 

@@ -17,7 +17,9 @@ _TINY: Final = 1e-12
 
 def softmax(logits: Floats) -> Floats:
     """Over the last axis, safe for large values."""
-    exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    # Logits too far apart for their type differ by infinity, and its exponential is right.
+    with np.errstate(over="ignore"):
+        exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probability: Floats = exponential / exponential.sum(axis=-1, keepdims=True)
     return probability
 

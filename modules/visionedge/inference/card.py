@@ -12,10 +12,11 @@ The names follow the field's own: `scale`, then `mean` and `std`, as in torchvis
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from visionedge.errors import ModelCardError
 from visionedge.inference.geometry import Fit
@@ -26,18 +27,8 @@ _MAX_BYTES: Final = 4 * 1024**2
 """Of a card or a list of labels; 20,000 labels of 200 letters fit."""
 
 Document = dict[str, Any]
-HeadName = Literal[
-    "classifier", "custom_vision_classification", "yolo_v5", "yolo_v8", "yolo_end2end", "yolox"
-]
 Task = Literal["detection", "classification"]
-TASKS: Final[Mapping[str, Task]] = {
-    "classifier": "classification",
-    "custom_vision_classification": "classification",
-    "yolo_v5": "detection",
-    "yolo_v8": "detection",
-    "yolo_end2end": "detection",
-    "yolox": "detection",
-}
+Length = Annotated[float, Field(gt=0, le=8192)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 
 
@@ -117,12 +108,26 @@ class OutputCard(_Part):
     multilabel: bool = Field(
         False, title="Multilabel", description="Classifiers: each class is judged by itself."
     )
+    masks: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        title="Mask coefficients",
+        description="Segmentation: how many end each candidate; they are passed over.",
+    )
     strides: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
         (8, 16, 32),
         min_length=1,
         max_length=8,
         title="Strides",
-        description="Of the grids of a raw detector (YOLOX).",
+        description="Pixels a cell of each grid of a raw detector, the finest first.",
+    )
+    anchors: tuple[tuple[Length, Length], ...] = Field(
+        (),
+        max_length=64,
+        title="Anchors",
+        description="Width and height of each, grid by grid: pixels for YOLOv5, cells for YOLOv2; "
+        "empty is the exporter's own.",
     )
 
 
@@ -135,7 +140,7 @@ class ModelCard(_Part):
     name: str = Field(min_length=1, max_length=256, title="Name", description="Of the model.")
     version: str = Field("", max_length=256, title="Version", description="Of the model.")
     task: Task = Field(title="Task", description="What it does; told by the head where absent.")
-    head: HeadName = Field(title="Head", description="Which decoder reads its outputs.")
+    head: str = Field(title="Head", description="Which decoder reads its outputs.")
     labels: tuple[Annotated[str, Field(max_length=256)], ...] = Field(
         (),
         max_length=65_536,
@@ -164,15 +169,31 @@ class ModelCard(_Part):
     @classmethod
     def _task_of_head(cls, document: object) -> object:
         if isinstance(document, dict) and "task" not in document:
-            task = TASKS.get(str(document.get("head")))
+            task = _tasks().get(str(document.get("head")))
             return {**document, "task": task} if task else document
         return document
 
+    @field_validator("head")
+    @classmethod
+    def _is_known(cls, head: str) -> str:
+        if head not in _tasks():
+            raise ValueError(f"`{head}` is none of {', '.join(_tasks())}")
+        return head
+
     @model_validator(mode="after")
     def _fits_together(self) -> "ModelCard":
-        if self.task != TASKS[self.head]:
-            raise ValueError(f"head {self.head} is for {TASKS[self.head]}, not {self.task}")
+        if self.task != _tasks()[self.head]:
+            raise ValueError(f"head {self.head} is for {_tasks()[self.head]}, not {self.task}")
         return self
+
+
+@cache
+def _tasks() -> Mapping[str, Task]:
+    """What each head is for."""
+    # Heads are built from cards, so they can be asked for only once both are there.
+    from visionedge.inference.registry import FORMATS
+
+    return {head: known.task for head, known in FORMATS.items()}
 
 
 def read_document(path: Path) -> Document:

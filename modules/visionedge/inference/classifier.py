@@ -8,6 +8,8 @@ A single number with two labels is the probability of the second one, as Keras w
 binary classifiers: `Dense(1, activation="sigmoid")`.
 """
 
+from typing import Final
+
 import numpy as np
 
 from visionedge.entities import Classification
@@ -15,9 +17,10 @@ from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import Floats, Limits
 from visionedge.inference.calibration import sigmoid, soften, soften_binary, softmax
 from visionedge.inference.card import ModelCard
+from visionedge.inference.format import Answer, Format, Told
 from visionedge.inference.geometry import Geometry
 from visionedge.inference.head import Head
-from visionedge.inference.tensors import Outputs, Signature, TensorSpec
+from visionedge.inference.tensors import Outputs, Signature, TensorSpec, squeezed
 
 _SLACK = 2e-3
 """Rounding of float16 and quantised graphs, on a probability and on a sum of them."""
@@ -88,3 +91,22 @@ def _sizes(spec: TensorSpec) -> list[int | None]:
     """The dimensions that are not 1, without a free batch dimension before the others."""
     sizes = [size for size in spec.shape if size != 1]
     return sizes[1:] if len(sizes) > 1 and sizes[0] is None else sizes
+
+
+def tell(answer: Answer) -> Told | None:
+    """One output, one number a class."""
+    arrays = list(answer.arrays().values())
+    if len(answer.outputs) != 1 or len(arrays) != 1 or squeezed(arrays[0], 1) is None:
+        return None
+    return Told(f"one output of {arrays[0].size} numbers")
+
+
+FORMAT: Final = Format(
+    head="classifier",
+    task="classification",
+    build=Classifier,
+    tell=tell,
+    exporters="PyTorch, Keras, Caffe, Ultralytics classify, newer Custom Vision",
+    layout="`[1, C]`, `[C]` or `[1, C, 1, 1]`; one number for two classes",
+    input={"fit": "stretch"},
+)

@@ -9,6 +9,7 @@ Source: Azure-Samples/customvision-export-samples, ONNX classification; OnnxMLTo
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import ModelCard
 from visionedge.inference.classifier import calibrated
+from visionedge.inference.format import Answer, Format, Told
 from visionedge.inference.geometry import Geometry
 from visionedge.inference.head import Head
 from visionedge.inference.tensors import Outputs, Signature
@@ -62,3 +64,21 @@ def named_scores(output: object) -> Mapping[str, float] | None:
     if not all(math.isfinite(score) for score in scores.values()):
         raise ModelRunError("a score is not finite", hint="the model is broken: export it anew")
     return scores
+
+
+def tell(answer: Answer) -> Told | None:
+    """A map of names is nobody else's."""
+    if any(named_scores(output) is not None for output in answer.outputs):
+        return Told("an output maps names to probabilities")
+    return None
+
+
+FORMAT: Final = Format(
+    head="custom_vision_classification",
+    task="classification",
+    build=CustomVisionClassification,
+    tell=tell,
+    exporters="Custom Vision classification, exports of 2018 to 2020",
+    layout="`classLabel`, and `loss`: a map of names to probabilities",
+    input={"fit": "stretch", "color": "bgr", "scale": 1.0},
+)

@@ -11,22 +11,23 @@ the golden frames of a bundle are the proof.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
 from visionedge.errors import ModelCardError
 from visionedge.inference import probe
-from visionedge.inference.card import TASKS, Document, HeadName, InputCard, ModelCard, validated
+from visionedge.inference.card import Document, InputCard, ModelCard, validated
 from visionedge.inference.coco import COCO_80
 from visionedge.inference.describe_head import tell_head
 from visionedge.inference.describe_input import (
     RAW,
     UNIT,
     from_exporter,
-    from_head,
+    from_format,
     from_metadata,
 )
+from visionedge.inference.format import Answer, Format
 from visionedge.inference.metadata import (
     ULTRALYTICS_TASKS,
     image_size,
@@ -34,21 +35,19 @@ from visionedge.inference.metadata import (
     neighbour_labels,
     neighbours,
 )
+from visionedge.inference.registry import FORMATS
 from visionedge.inference.session import Session
+from visionedge.inference.size_inputs import size_inputs
 from visionedge.inference.tensors import is_planar
 
 _SIZE: Final = ("width_px", "height_px")
 _FREE_SIZE_PX: Final = {"detection": 640, "classification": 224}
+_CLASSIFIER_OUTPUTS: Final = 2
+"""A classifier gives its scores, and some the winner beside them."""
 _CLEARLY: Final = 10
 """How many times more the answers must differ before a convention's range is given up."""
 _DULL: Final = 0.1
 """Nats; a model whose answers differ by more is not fed the wrong range."""
-_COCO_COLUMNS: Final[Mapping[HeadName, tuple[int, int]]] = {
-    "yolo_v8": (1, 4),
-    "yolo_v5": (2, 5),
-    "yolox": (2, 5),
-}
-"""Which dimension of the output holds the classes, and how many other numbers with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,12 @@ def describe(session: Session, given: Document, source: str) -> Description:
         ModelCardError: the card is wrong, or the model cannot be read without one.
         ModelRunError: the model failed on a drawn picture.
     """
-    if len(session.signature.inputs) != 1:
+    if not session.signature.inputs:
         raise ModelCardError(
-            f"{session.path} has {len(session.signature.inputs)} inputs: {session.signature}",
-            hint="models with one input, the picture, are read",
+            f"{session.path} has no input: {session.signature}", hint="name a model of pictures"
         )
+    # Refuses what takes more than a picture and its size.
+    size_inputs(session.signature, (1, 1))
     # What is written must be right before anything is built on it.
     head = "classifier" if given.get("task") == "classification" else "yolo_v8"
     validated({"name": "unnamed", "head": head, **given}, source)
@@ -96,7 +96,7 @@ class _Reader:
         self._conventional: set[str] = set()
         self._metadata = {**session.metadata, **neighbours(session.path)}
         self._probe = probe.Probe(session)
-        self._spec = session.signature.inputs[0]
+        self._spec = session.signature.picture
         layout = self._fields.get("input.layout")
         self._is_planar = is_planar(self._spec) is not False if layout is None else layout == "nchw"
         self._channels = self._spec.shape[-3 if self._is_planar else -1] or 3
@@ -131,47 +131,53 @@ class _Reader:
     def _read_size(self) -> None:
         if size := image_size(self._metadata):
             self._say_all(zip(_SIZE, size, strict=True), "metadata imgsz")
-        rank = len(self._session.signature.outputs[0].shape)
-        task = "detection" if rank == 3 else "classification"
+        outputs = self._session.signature.outputs
+        is_listing = len(outputs) > _CLASSIFIER_OUTPUTS or any(len(o.shape) > 2 for o in outputs)
+        task = "detection" if is_listing else "classification"
         self._say_all(((side, _FREE_SIZE_PX[task]) for side in _SIZE), f"convention for {task}")
 
-    def read_head(self) -> HeadName:
+    def read_head(self) -> Format:
         """The head; told by a run where nothing names it."""
         if head := self._fields.get("head"):
-            return cast("HeadName", head)
+            return FORMATS[head]
         task = self._metadata.get("task", "")
         if task and "names" in self._metadata and task not in ULTRALYTICS_TASKS:
             raise ModelCardError(
                 f"{self._session.path} is for task `{task}`",
-                hint="models for detection and classification are read",
+                hint="models for detection, segmentation (its boxes) and classification are read",
             )
         card = self._input_card()
-        outputs = self._probe.outputs(card, count=1)[0]
-        size = self._probe.size(card)
         labels = len(self._fields.get("labels", ()))
-        told = tell_head(self._session.signature, outputs, size, labels)
-        self._say("head", told.head, told.why)
+        outputs = self._probe.outputs(card, count=1)[0]
+        known, told = tell_head(
+            Answer(self._session.signature, outputs, self._probe.size(card), labels)
+        )
+        self._say("head", known.head, told.why)
         for path, value in told.fields.items():
             self._say(path, value, told.why)
-        return told.head
+        return known
 
-    def read_input(self, head: HeadName) -> None:
+    def read_input(self, known: Format) -> None:
         """Preprocessing, and what goes with it: pixel range, activation, labels of COCO."""
         if self._spec.dtype == np.uint8:
             self._say("input.scale", 1.0, "type of the input, uint8")
         self._say_input(from_metadata(self._metadata))
         self._conventional = {f"input.{n}" for n in (*RAW, "color")} - self._fields.keys()
-        if head == "classifier":
+        if known.head == "classifier":
             is_ultralytics = self._metadata.get("task") == "classify"
             producer = self._session.header.producer
             self._say_input(
                 from_exporter(producer, is_ultralytics, self._is_planar, self._channels)
             )
-        self._say_input(from_head(head))
-        if TASKS[head] == "classification":
+        self._say_input(from_format(known))
+        self._say("input.interpolation", "linear", "convention of most exporters' scripts")
+        if known.task == "classification":
             self._read_answers()
-        elif "labels" not in self._fields and head in _COCO_COLUMNS:
-            self._read_coco(*_COCO_COLUMNS[head])
+        else:
+            self._say("labels", known.labels, f"convention of head {known.head}")
+            classes = known.classes(self._session.signature, self._fields.get("output.masks", 0))
+            if classes == len(COCO_80):
+                self._say("labels", COCO_80, "assumed to be COCO's, because there are 80")
 
     def _say_input(self, said: Iterable[tuple[str, Any, str]]) -> None:
         # Scale, mean and deviation belong together: whoever says one of them says all.
@@ -220,11 +226,6 @@ class _Reader:
         self._say("output.activation", activation, why)
         if is_probable and not is_single and not probe.sum_to_one(scores):
             self._say("output.multilabel", True, "probed: the classes do not sum to one")
-
-    def _read_coco(self, axis: int, others: int) -> None:
-        shapes = [spec.shape for spec in self._session.signature.outputs if len(spec.shape) == 3]
-        if any(shape[axis] == len(COCO_80) + others for shape in shapes):
-            self._say("labels", COCO_80, "assumed to be COCO's, because there are 80")
 
     def _scores(self) -> probe.Scores:
         return self._probe.scores(self._input_card(), self._fields.get("output.name"))

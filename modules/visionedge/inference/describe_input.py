@@ -10,18 +10,8 @@ the range is right can be probed, and is; the order of colours cannot.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from visionedge.inference.card import HeadName
+from visionedge.inference.format import Fields, Format
 
-Fields = Mapping[str, Any]
-_YOLO: Final[Fields] = {"fit": "letterbox", "color": "rgb", "scale": 1 / 255, "pad": 114}
-_HEADS: Final[Mapping[HeadName, Fields]] = {
-    "yolo_v5": _YOLO,
-    "yolo_v8": _YOLO,
-    "yolo_end2end": _YOLO,
-    "yolox": {"fit": "letterbox_top_left", "color": "bgr", "scale": 1.0, "pad": 114},
-    "classifier": {"fit": "stretch"},
-    "custom_vision_classification": {"fit": "stretch", "color": "bgr", "scale": 1.0},
-}
 RAW: Final[Fields] = {"scale": 1.0, "mean": (), "std": ()}
 UNIT: Final[Fields] = {"scale": 1 / 255, "mean": (), "std": ()}
 _IMAGENET: Final[Fields] = {
@@ -48,10 +38,10 @@ def from_metadata(metadata: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]
         yield name, value, f"metadata Image.NominalPixelRange = {pixel_range}"
 
 
-def from_head(head: HeadName) -> Iterator[tuple[str, Any, str]]:
+def from_format(known: Format) -> Iterator[tuple[str, Any, str]]:
     """Fields that go with a head: name, value, origin."""
-    for name, value in _HEADS[head].items():
-        yield name, value, f"convention of head {head}"
+    for name, value in known.input.items():
+        yield name, value, f"convention of head {known.head}"
 
 
 def from_exporter(

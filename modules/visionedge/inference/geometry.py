@@ -4,6 +4,7 @@ Everything is in edge coordinates: a picture spans from 0 to its width, and a pi
 centre lies at one half. The fits, and whose arithmetic they follow to the pixel:
 
     letterbox           centred, sizes rounded: Ultralytics YOLOv5, v8, 11, 26
+    letterbox_cut       centred, sizes cut: NanoDet, PicoDet, D-FINE, DEIM
     letterbox_top_left  padding right and below, sizes cut: YOLOX (Megvii)
     stretch             no aspect ratio kept: Custom Vision, most classifiers on devices
     crop                shorter side scaled, centre cut out: torchvision, Ultralytics classify
@@ -20,7 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Fit = Literal["letterbox", "letterbox_top_left", "stretch", "crop"]
+Fit = Literal["letterbox", "letterbox_cut", "letterbox_top_left", "stretch", "crop"]
+
+_ROUNDING = 1e-6
+"""Pixels; so that the side which the scale was made from is not cut to one less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,9 @@ def place(
     scale = min(input_size[0] / frame_size[0], input_size[1] / frame_size[1])
     if fit == "letterbox":
         width, height = (max(1, round(side * scale)) for side in frame_size)
+        left, top = (input_size[0] - width) // 2, (input_size[1] - height) // 2
+    elif fit == "letterbox_cut":
+        width, height = (max(1, int(side * scale + _ROUNDING)) for side in frame_size)
         left, top = (input_size[0] - width) // 2, (input_size[1] - height) // 2
     elif fit == "letterbox_top_left":
         width, height = (max(1, int(side * scale)) for side in frame_size)

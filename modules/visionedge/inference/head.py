@@ -12,14 +12,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.entities import Image
+from visionedge.entities import Detections, Image
 from visionedge.errors import ModelCardError, ModelRunError
-from visionedge.inference.boxes import Limits
+from visionedge.inference.boxes import Floats, Limits, to_detections
 from visionedge.inference.card import ModelCard
 from visionedge.inference.geometry import Geometry
 from visionedge.inference.image import InputWriter
+from visionedge.inference.size_inputs import size_inputs
 from visionedge.inference.tensors import Outputs, Signature, TensorSpec, squeezed
 
+_MOST_CLASSES: Final = 65_536
 Fits = Callable[[TensorSpec], bool]
 
 
@@ -36,17 +38,15 @@ class Head:
     """
 
     def __init__(self, card: ModelCard, signature: Signature, limits: Limits) -> None:
-        if len(signature.inputs) != 1:
-            raise ModelCardError(
-                f"the model has {len(signature.inputs)} inputs: {signature}",
-                hint=f"head {card.head} reads models with one input, the picture",
-            )
         self._card = card
         self._signature = signature
         self._limits = limits
-        self._writer: Final = InputWriter(card.input, signature.inputs[0])
+        # Refuses what takes more than a picture and its size, before the picture is looked at.
+        size_inputs(signature, (1, 1))
+        self._writer: Final = InputWriter(card.input, signature.picture)
         self._inputs: Final[Mapping[str, NDArray[Any]]] = {
-            signature.inputs[0].name: self._writer.tensor
+            signature.picture.name: self._writer.tensor,
+            **size_inputs(signature, self._writer.size),
         }
 
     def preprocess(self, image: Image) -> tuple[Mapping[str, NDArray[Any]], Geometry]:
@@ -78,6 +78,37 @@ class Head:
             )
         return array if array.dtype == np.float32 else array.astype(np.float32)
 
+    def _detections(
+        self,
+        xyxy: Floats,
+        confidence: Floats,
+        class_id: NDArray[np.int32],
+        geometry: Geometry,
+        *,
+        suppress: bool = True,
+    ) -> Detections:
+        """The boxes of the frame out of candidates; see `to_detections`."""
+        return to_detections(
+            xyxy,
+            confidence,
+            class_id,
+            geometry=geometry,
+            labels=self._card.labels,
+            limits=self._limits,
+            temperature=self._card.temperature,
+            suppress=suppress,
+        )
+
+    def _class_ids(self, numbers: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Classes that the model gives as numbers, (n,), checked against the labels."""
+        most = len(self._card.labels) or _MOST_CLASSES
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < most):
+            raise ModelRunError(
+                f"a class number beyond the {most} labels",
+                hint="mend `labels` in the card; if they are right, the head is wrong",
+            )
+        return numbers.astype(np.int32)
+
     def _check_labels(self, classes: int | None) -> None:
         """Refuse a card whose labels are not as many as the model's classes."""
         labels = len(self._card.labels)
@@ -93,6 +124,20 @@ class Head:
             f"with {len(self._card.labels)} labels",
             hint="set `head` and `labels` in the card to what the exporter wrote",
         )
+
+
+def finite(values: Floats) -> Floats:
+    """The same values, known to be numbers, before they are clipped into a range.
+
+    Raises:
+        ModelRunError: one is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        raise ModelRunError(
+            "a number of a candidate is not finite",
+            hint="the model is broken or read by the wrong head: see `head` in its card",
+        )
+    return values
 
 
 def is_number(spec: TensorSpec, rank: int) -> bool:

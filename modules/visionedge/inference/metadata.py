@@ -16,7 +16,11 @@ from visionedge.inference.card import LABELS_NAME, read_labels
 
 _MAX_LITERAL: Final = 1_000_000
 _MAX_NEIGHBOUR_BYTES: Final = 4 * 1024**2
-ULTRALYTICS_TASKS: Final[Mapping[str, str]] = {"detect": "detection", "classify": "classification"}
+ULTRALYTICS_TASKS: Final[Mapping[str, str]] = {
+    "detect": "detection",
+    "segment": "detection",
+    "classify": "classification",
+}
 
 
 def literal(text: str) -> Any:  # noqa: ANN401 - a literal can be of any type

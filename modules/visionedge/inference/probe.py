@@ -23,6 +23,7 @@ from visionedge.inference.card import InputCard
 from visionedge.inference.custom_vision import named_scores
 from visionedge.inference.image import InputWriter
 from visionedge.inference.session import Session
+from visionedge.inference.size_inputs import size_inputs
 from visionedge.inference.tensors import Outputs, squeezed
 
 Scores = NDArray[np.floating]
@@ -39,7 +40,7 @@ class Probe:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._spec = session.signature.inputs[0]
+        self._spec = session.signature.picture
 
     @cached_property
     def _pictures(self) -> list[Image]:
@@ -53,10 +54,11 @@ class Probe:
             ModelRunError: the model failed.
         """
         writer = InputWriter(card, self._spec)
+        sizes = size_inputs(self._session.signature, writer.size)
         answers = []
         for picture in self._pictures[:count]:
             writer.write(picture)
-            answers.append(self._session.run({self._spec.name: writer.tensor}))
+            answers.append(self._session.run({self._spec.name: writer.tensor, **sizes}))
         return answers
 
     def size(self, card: InputCard) -> tuple[int, int]:

@@ -3,8 +3,8 @@
 A card settles a field, metadata nearly so. What was settled by a convention, a probe or an
 assumption has a rival, and the rival is named here with the field that chooses it. The
 list is the same for every model, because the doubtful fields are the same ones that field
-reports name again and again: order of colours, range of the pixels, the fit, and the head
-where two heads share a shape.
+reports name again and again: order of colours, range of the pixels, the fit, the
+interpolation, and the head where two heads share a shape.
 
 What this does not promise: that the rival is right. Golden frames decide that.
 """
@@ -12,15 +12,15 @@ What this does not promise: that the rival is right. Golden frames decide that.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 
 from visionedge.errors import ModelError
 from visionedge.inference.boxes import Limits
-from visionedge.inference.card import Document, HeadName, ModelCard
+from visionedge.inference.card import Document, ModelCard
 from visionedge.inference.describe import describe
-from visionedge.inference.registry import build_adapter
+from visionedge.inference.registry import FORMATS, build_adapter
 from visionedge.inference.session import Session
 
 _UNSURE: Final = ("convention", "probed", "assumed")
@@ -29,6 +29,12 @@ _RANGES: Final[Mapping[str, Document]] = {
     "0 to 255": {"scale": 1.0, "mean": [], "std": []},
     "0 to 1": {"scale": 1 / 255, "mean": [], "std": []},
 }
+_SHARED_SHAPES: Final[Mapping[str, str]] = {
+    "yolo_v5": "yolo_v5_raw",
+    "yolo_v5_raw": "yolo_v5",
+    "yolox": "yolo_v5",
+}
+"""Heads of one shape, and which other one it could be."""
 _LIMITS: Final = Limits(0.25, 0.45, 100)
 _GRAY: Final = np.full((240, 320, 3), 114, np.uint8)
 
@@ -64,17 +70,17 @@ def other_readings(card: ModelCard, origins: Mapping[str, str]) -> list[Reading]
         for field, origin in origins.items()
         if any(word in origin for word in _UNSURE)
     }
-    return [*_colours(card, guessed), *_ranges(card, guessed), *_fits(card, guessed),
-            *_labels(card, guessed)]  # fmt: skip
+    questions = (_heads, _colours, _ranges, _fits, _interpolations, _labels)
+    return [reading for question in questions for reading in question(card, guessed)]
 
 
-def heads_that_run(session: Session, given: Document) -> list[HeadName]:
+def heads_that_run(session: Session, given: Document) -> list[str]:
     """The heads that read the model's answer to a grey picture without an error.
 
     For a model that cannot be read without being told: what it could be told.
     """
-    found: list[HeadName] = []
-    for head in get_args(HeadName):
+    found: list[str] = []
+    for head in FORMATS:
         try:
             card = describe(session, {**given, "head": head}, str(session.path)).card
             adapter = build_adapter(card, session.signature, _LIMITS)
@@ -84,6 +90,11 @@ def heads_that_run(session: Session, given: Document) -> list[HeadName]:
             continue
         found.append(head)
     return found
+
+
+def _heads(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
+    if "head" in guessed and (other := _SHARED_SHAPES.get(card.head)):
+        yield Reading("head", card.head, guessed["head"], other, {"head": other})
 
 
 def _colours(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
@@ -100,6 +111,9 @@ def _ranges(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
     chosen = "0 to 255" if is_raw else f"0 to {255 * card.input.scale:g}{normalised}"
     other = "0 to 1" if is_raw else "0 to 255"
     yield _reading("input.scale", chosen, guessed, other, dict(_RANGES[other]))
+    if card.input.color == "gray":
+        signed = {"scale": 1 / 255, "mean": [0.5], "std": [0.5]}
+        yield _reading("input.scale", chosen, guessed, "-1 to 1", signed)
 
 
 def _fits(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
@@ -108,6 +122,13 @@ def _fits(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
         kept = "crop" if is_classifier else "letterbox"
         other = kept if card.input.fit == "stretch" else "stretch"
         yield _reading("input.fit", card.input.fit, guessed, other, {"fit": other})
+
+
+def _interpolations(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
+    if "input.interpolation" in guessed:
+        other = {"interpolation": "area"}
+        chosen = card.input.interpolation
+        yield _reading("input.interpolation", chosen, guessed, "area", other)
 
 
 def _labels(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:

@@ -43,6 +43,11 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def picture(self) -> TensorSpec:
+        """The input that takes the picture: the first with room for one, or else the first."""
+        return next((spec for spec in self.inputs if len(spec.shape) > 2), self.inputs[0])
+
     def __str__(self) -> str:
         return f"{_listed(self.inputs)} -> {_listed(self.outputs)}"
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import Floats, Limits, xywh_to_xyxy
 from visionedge.inference.card import ModelCard
+from visionedge.inference.format import Answer, Format, Told, columns_after
+from visionedge.inference.grid import USUAL_STRIDES, grid
 from visionedge.inference.tensors import Signature
 from visionedge.inference.yolo_v5 import YoloV5
 
@@ -45,19 +47,28 @@ class YoloX(YoloV5):
         return xywh_to_xyxy(xywh)
 
 
-def grid(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """The cells of all strides, in the order of the rows.
+def tell(answer: Answer) -> Told | None:
+    """One row a cell, with objectness, and centres that are still relative to cells."""
+    table = answer.table()
+    if table is None or not answer.agrees(table.values.shape[1] - 5 - table.masks):
+        return None
+    for strides in USUAL_STRIDES:
+        if len(table.values) == len(grid(answer.size, strides)[0]):
+            if table.is_decoded(answer.size):
+                return None
+            extra = {} if strides == USUAL_STRIDES[0] else {"output.strides": strides}
+            why = "one anchor a cell with objectness; probed: centres are relative to cells"
+            return Told(why, answer.fields_of(table, extra))
+    return None
 
-    Args:
-        size: width and height of the input, pixels.
-        strides: pixels a cell.
 
-    Returns:
-        Column and row of each cell, (n, 2) float32; and its stride, (n,) float32.
-    """
-    cells, lengths = [], []
-    for stride in strides:
-        x, y = np.meshgrid(np.arange(size[0] // stride), np.arange(size[1] // stride))
-        cells.append(np.stack([x.ravel(), y.ravel()], axis=1))
-        lengths.append(np.full(x.size, stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(lengths).astype(np.float32)
+FORMAT: Final = Format(
+    head="yolox",
+    task="detection",
+    build=YoloX,
+    tell=tell,
+    exporters="YOLOX, as exported by default",
+    layout="`[1, N, 5 + C]`, one row a cell, relative to it",
+    input={"fit": "letterbox_top_left", "color": "bgr", "scale": 1.0, "pad": 114},
+    classes=columns_after(5, axis=2),
+)
