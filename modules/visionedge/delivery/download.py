@@ -104,6 +104,7 @@ def _copy(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
     try:
         _from_web(wanted, part, in_time)
     except urllib.error.HTTPError as error:
+        error.close()
         what = f"{parts.hostname} answered {error.code}"
         if error.code in _BUSY:
             raise ModelUnavailable(what) from None
@@ -125,6 +126,7 @@ def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not here:
             raise
+        error.close()
         # All of it is here already, or the file has changed: the hash will tell.
         return
     with answer:

@@ -1,0 +1,148 @@
+"""Downloads: resumed, bounded, checked; and whatever goes wrong says so."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from visionedge.delivery.download import Wanted, fetch
+from visionedge.errors import ModelRefused, ModelUnavailable
+
+BODY = bytes(range(256)) * 4096
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """A file behind Range requests, which can be told to break off."""
+
+    breaks_after: ClassVar[int | None] = None
+    status: ClassVar[int] = 200
+    ranges: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        wanted = self.headers["Range"]
+        self.ranges.append(wanted)
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/hostname")
+            self.end_headers()
+            return
+        if self.status != 200:
+            self.send_error(self.status)
+            return
+        begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(BODY) - begin))
+        self.end_headers()
+        end = len(BODY) if self.breaks_after is None else begin + self.breaks_after
+        self.wfile.write(BODY[begin:end])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a test's output is its own."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    Server.breaks_after, Server.status, Server.ranges = None, 200, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join(5)
+    server.server_close()
+
+
+def get(uri: str, target: Path, *, sha256: str = SHA, size: int = 0, most: int = 10**7) -> None:
+    fetch(Wanted(uri, sha256, size, most, 20), target, threading.Event())
+
+
+def test_a_file_of_the_web_arrives_whole(address: str, tmp_path: Path) -> None:
+    get(f"{address}/model.zip", tmp_path / "new" / "bundle", size=len(BODY))
+    assert (tmp_path / "new" / "bundle").read_bytes() == BODY
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_file_of_the_device_arrives_whole(scheme: str, tmp_path: Path) -> None:
+    (tmp_path / "here.zip").write_bytes(BODY)
+    get(f"{scheme}{tmp_path}/here.zip", tmp_path / "bundle")
+    assert (tmp_path / "bundle").read_bytes() == BODY
+
+
+def test_a_download_that_broke_off_goes_on_where_it_ended(address: str, tmp_path: Path) -> None:
+    Server.breaks_after = 300_000
+    with pytest.raises(ModelUnavailable):
+        get(address, tmp_path / "bundle")
+    Server.breaks_after = None
+    get(address, tmp_path / "bundle")
+    assert (tmp_path / "bundle").read_bytes() == BODY
+    assert Server.ranges == [None, "bytes=300000-"]
+
+
+def test_another_hash_is_refused_and_nothing_of_it_is_believed_again(
+    address: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelRefused, match="sha256"):
+        get(address, tmp_path / "bundle", sha256="0" * 64)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("size", "most"), [(1000, 10**7), (0, 1000), (10**6 * 9, 1000)])
+def test_more_than_was_said_or_allowed_is_refused(
+    address: str, tmp_path: Path, size: int, most: int
+) -> None:
+    with pytest.raises(ModelRefused, match="more than"):
+        get(address, tmp_path / "bundle", size=size, most=most)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_an_answer_that_will_not_change_is_a_refusal(
+    address: str, tmp_path: Path, status: int
+) -> None:
+    Server.status = status
+    with pytest.raises(ModelRefused, match=str(status)):
+        get(f"{address}/m?sig=verysecret", tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_answer_that_may_change_is_tried_again(
+    address: str, tmp_path: Path, status: int
+) -> None:
+    Server.status = status
+    with pytest.raises(ModelUnavailable) as caught:
+        get(f"{address}/m?sig=verysecret", tmp_path / "bundle")
+    assert "verysecret" not in str(caught.value)
+
+
+def test_a_redirect_cannot_lead_to_a_file(address: str, tmp_path: Path) -> None:
+    with pytest.raises((ModelUnavailable, ModelRefused)):
+        get(f"{address}/moved", tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_there_is_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable):
+        get("http://127.0.0.1:9/model", tmp_path / "bundle")
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match="no file"):
+        get(str(tmp_path / "nowhere"), tmp_path / "bundle")
+
+
+def test_more_than_the_disk_holds_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="free"):
+        get(str(tmp_path), tmp_path / "bundle", size=10**15, most=10**16)
+
+
+def test_a_stop_ends_it_and_keeps_what_has_arrived(address: str, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ModelUnavailable, match="later"):
+        fetch(Wanted(address, SHA, 0, 10**7, 20), tmp_path / "bundle", stop)
+    assert (tmp_path / "bundle.part").stat().st_size > 0
