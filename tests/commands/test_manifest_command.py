@@ -136,3 +136,24 @@ def test_the_program_ends_with_2_and_one_readable_error(env_file: str) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("visionedge: no value for CONTAINER_REGISTRY_ADDRESS")
     assert "Traceback" not in done.stderr
+
+
+def test_it_needs_neither_camera_nor_model_libraries() -> None:
+    script = "import sys, visionedge.commands.manifest; print(sorted({'cv2', 'onnxruntime', 'jsonschema'} & set(sys.modules)))"  # noqa: E501 - one argument
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_check_without_jsonschema_says_what_to_install(
+    env_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    with pytest.raises(SettingsError, match=r"visionedge\[tools\]"):
+        run(TEMPLATE, "--env-file", env_file, "--check", str(tmp_path))
+
+
+def test_a_folder_without_schemas_is_told(env_file: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no schema"):
+        run(TEMPLATE, "--env-file", env_file, "--check", str(tmp_path))
