@@ -61,6 +61,12 @@ def test_every_missing_secret_is_named_with_its_place() -> None:
     assert "CONTAINER_REGISTRY_PASSWORD" in str(caught.value)
 
 
+def test_every_missing_name_of_one_text_is_told() -> None:
+    with pytest.raises(SettingsError, match="no value for HOST, PATH: ") as caught:
+        filled({"url": "rtsp://${HOST}/${PATH}"}, {})
+    assert caught.value.fields == {"url": "HOST, PATH"}
+
+
 def test_references_to_secrets_of_the_device_are_left_to_the_device() -> None:
     url = "rtsp://${env:USER}:${file:/run/secrets/PASSWORD}@${HOST}/live"
     document = filled({"url": [url]}, {"HOST": "10.0.0.5"})

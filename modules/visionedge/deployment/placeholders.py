@@ -63,13 +63,16 @@ def filled(document: Document, values: Mapping[str, str]) -> Document:
     Raises:
         SettingsError: names have no value, or an empty one; `fields` tells where each is used.
     """
-    missing = {path: name for path, name in _placeholders(document, "") if not values.get(name)}
+    missing = [(path, name) for path, name in _placeholders(document, "") if not values.get(name)]
     if missing:
-        names = ", ".join(sorted(set(missing.values())))
-        places = "; ".join(f"{name} at {path}" for path, name in missing.items())
+        names = ", ".join(sorted({name for _, name in missing}))
+        fields: dict[str, str] = {}
+        for path, name in missing:
+            fields[path] = f"{fields[path]}, {name}" if path in fields else name
+        places = "; ".join(f"{each} at {path}" for path, each in fields.items())
         raise SettingsError(
             f"no value for {names}: {places}",
-            fields=missing,
+            fields=fields,
             hint="put them into the env file, or into the environment",
         )
     return replaced(document, values)
