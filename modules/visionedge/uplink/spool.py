@@ -15,8 +15,9 @@ every call raises `SpoolUnavailable` and nothing has changed; inference does not
 Only the snapshot, sender and control threads may call it: each call can wait for the disk.
 """
 
+import math
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,8 @@ from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.uplink import spool_sql as sql
 from visionedge.uplink.spool_file import SpoolFile
 from visionedge.uplink.spool_rows import (
+    CONTROL,
+    CONTROL_SHARE,
     PRIORITY,
     SHARES,
     Backlog,
@@ -304,8 +307,8 @@ class Spool:
             return [sql.lose(db, envelope.id, kind, size_bytes, Cause.TOO_LARGE)]
         share_bytes = int(self._max_bytes * SHARES[kind])
         excess_bytes = sql.backlog(db)[kind].size_bytes + size_bytes - share_bytes
-        victims: list[tuple[str, Kind, int]] = []
-        candidates = sql.least_valuable(db, kind, envelope.value)
+        victims: list[sql.Row] = []
+        candidates = _candidates(db, envelope, int(share_bytes * CONTROL_SHARE))
         while excess_bytes > 0:
             victim = next(candidates, None)
             if victim is None:
@@ -346,3 +349,25 @@ class Spool:
             self._metrics.spool_lost.labels(kind, Cause.CORRUPT).inc(lying.messages)
         if self._on_corrupt is not None:
             self._on_corrupt(error)
+
+
+def _candidates(db: sql.Connection, envelope: Envelope, reserved_bytes: int) -> Iterator[sql.Row]:
+    """What may go for `envelope`, in the order in which it goes."""
+    kind = envelope.kind
+    if kind is not Kind.ESCALATION:
+        yield from sql.least_valuable(db, kind, envelope.value)
+        return
+    over_bytes = sql.control_bytes(db) - reserved_bytes
+    if envelope.properties.get("reason") == CONTROL:
+        if over_bytes + envelope.size_bytes <= 0:
+            yield from sql.least_valuable(db, kind, math.inf)
+        else:
+            yield from sql.least_valuable(db, kind, envelope.value, control=True)
+        return
+    for victim in sql.least_valuable(db, kind, math.inf, control=True):
+        # The control sample may use what nobody else does; it gives that back first.
+        if over_bytes <= 0:
+            break
+        over_bytes -= victim[2]
+        yield victim
+    yield from sql.least_valuable(db, kind, envelope.value)

@@ -16,6 +16,13 @@ SHARES: Final[Mapping[Kind, float]] = {
 """Part of the spool that belongs to each kind alone. No kind can push out another: a flood of
 doubt must not cost the telemetry that would explain it, nor the other way round."""
 
+CONTROL: Final = "control"
+"""The `reason` of an escalation of the control sample."""
+CONTROL_SHARE: Final = 0.1
+"""Part of the escalations' share that doubt cannot take from the control sample. It is worth
+little by its doubt, which is none, and is the only word about errors that are sure of
+themselves: a long outage must not leave doubts alone to judge the model by."""
+
 PRIORITY: Final = (Kind.HEALTH, Kind.ESCALATION, Kind.TELEMETRY)
 """What is sent first: health is small and wakes somebody, telemetry can wait."""
 

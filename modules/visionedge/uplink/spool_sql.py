@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from visionedge.entities import Envelope, Kind, Outcome
-from visionedge.uplink.spool_rows import Backlog, Cause, Loss, Tally, Unsettled
+from visionedge.uplink.spool_rows import CONTROL, Backlog, Cause, Loss, Tally, Unsettled
 
 MOST_LABELS: Final = 128
 """Labels of missed objects come from outside, so their number must have an end."""
 OTHER: Final = "(other)"
+_IS_CONTROL: Final = f"(ifnull(properties ->> '$.reason', '') = '{CONTROL}')"
+"""Read from the properties, so that files of an older release need no new column."""
 Connection = sqlite3.Connection
 Row = tuple[str, Kind, int]
 """id, kind and size in bytes."""
@@ -71,14 +73,30 @@ def best(db: Connection, kind: Kind, skip: Collection[str]) -> Envelope | None:
     )
 
 
-def least_valuable(db: Connection, kind: Kind, most_value: float) -> Iterator[Row]:
-    """Ready envelopes of `kind` worth at most `most_value`, the least and oldest first."""
+def least_valuable(
+    db: Connection, kind: Kind, most_value: float, *, control: bool = False
+) -> Iterator[Row]:
+    """Ready envelopes of `kind` worth at most `most_value`, the least and oldest first.
+
+    Args:
+        control: look among the control sample, else among all others.
+    """
     rows = db.execute(
         "SELECT id, size_bytes FROM envelopes "
-        "WHERE kind = ? AND state = 'ready' AND value <= ? ORDER BY value, seq",
-        (kind, most_value),
+        f"WHERE kind = ? AND state = 'ready' AND value <= ? AND {_IS_CONTROL} = ? "
+        "ORDER BY value, seq",
+        (kind, most_value, control),
     )
     return ((id_, kind, size_bytes) for id_, size_bytes in rows)
+
+
+def control_bytes(db: Connection) -> int:
+    """Of the control sample, ready and sent."""
+    row = db.execute(
+        f"SELECT total(size_bytes) FROM envelopes WHERE kind = ? AND {_IS_CONTROL}",
+        (Kind.ESCALATION,),
+    ).fetchone()
+    return int(row[0])
 
 
 def outlived(db: Connection, now_s: float) -> list[Row]:
