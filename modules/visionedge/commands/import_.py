@@ -70,17 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.to.exists():
         raise SettingsError(f"{args.to} is there already", hint="name another, or move it away")
     model = load_tried(args.export, options.DEFAULTS, private_folder(), options.hints(args))
-    try:
-        args.to.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=args.to.parent, prefix=".import-") as beside:
-            made = Path(beside, args.to.name)
-            _make(made, model, args)
-            _golden(made, pictures)
-            made.rename(args.to)
-    except OSError as error:
-        raise SettingsError(
-            f"--to: cannot write {args.to}: {error.strerror}", hint="name a folder of yours"
-        ) from None
+    make_bundle(args.to, model, pictures, licence=args.licence, origin=args.origin)
     print(f"{args.to}: head {model.card.head}, {len(model.card.labels)} labels, "
           f"{len(pictures)} golden frames")  # fmt: skip
     if not pictures:
@@ -88,7 +78,41 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _make(folder: Path, model: LoadedModel, args: argparse.Namespace) -> None:
+def make_bundle(
+    to: Path,
+    model: LoadedModel,
+    pictures: Sequence[Path],
+    *,
+    licence: str = "",
+    origin: str = "",
+) -> None:
+    """Make a bundle of a loaded model beside its place, verify it, and move it there whole.
+
+    Args:
+        to: the new folder; must not exist.
+        model: whose file and card it gets.
+        pictures: that become its golden frames.
+        licence: of the weights, instead of what the card says.
+        origin: likewise.
+
+    Raises:
+        ModelError: it does not say the same twice.
+        SettingsError: it cannot be written, or a picture cannot be read.
+    """
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".import-") as beside:
+            made = Path(beside, to.name)
+            _make(made, model, licence, origin)
+            _golden(made, pictures)
+            made.rename(to)
+    except OSError as error:
+        raise SettingsError(
+            f"--to: cannot write {to}: {error.strerror}", hint="name a folder of yours"
+        ) from None
+
+
+def _make(folder: Path, model: LoadedModel, licence: str, origin: str) -> None:
     folder.mkdir()
     source = model.bundle.model
     shutil.copyfile(source, folder / MODEL_NAME)
@@ -98,8 +122,8 @@ def _make(folder: Path, model: LoadedModel, args: argparse.Namespace) -> None:
     card = model.card.model_copy(
         update={
             "name": folder.name,
-            "licence": args.licence or model.card.licence,
-            "origin": args.origin or model.card.origin or export_manifest.origin(source.parent),
+            "licence": licence or model.card.licence,
+            "origin": origin or model.card.origin or export_manifest.origin(source.parent),
         }
     )
     (folder / CARD_NAME).write_text(card_text(card), encoding="utf-8")

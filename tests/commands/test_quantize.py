@@ -1,0 +1,161 @@
+"""INT8 bundles: made where they lose little, refused where they lose much."""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from visionedge.__main__ import main
+from visionedge.commands.quantize import name_nodes, tail
+from visionedge.inference.golden import verify_golden
+from visionedge.inference.model import load_model
+from visionedge.settings import ModelSettings
+
+SETTINGS = ModelSettings(path="unused")
+BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects"
+CARD = '{"head": "classifier", "labels": ["blue", "green", "red"], "name": "t", ' \
+    '"input": {"color": "bgr", "scale": 0.00392156862745098, "fit": "stretch"}}'  # fmt: skip
+
+
+def network(opset: int = 11, gain: float = 1.0) -> onnx.ModelProto:
+    """Two convolutions that carry the colours through, their means, and a softmax."""
+    rng = np.random.default_rng(3)
+    first = np.zeros((16, 3, 3, 3), np.float32)
+    for channel in range(3):
+        first[channel, channel] = gain / 9
+    first[3:] = rng.normal(0, 0.05, (13, 3, 3, 3))
+    second = np.zeros((3, 16, 1, 1), np.float32)
+    second[:, :3, 0, 0] = np.eye(3) * 6
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["images", "first"], ["a"], pads=[1] * 4),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Conv", ["b", "second"], ["c"]),
+            helper.make_node("ReduceMean", ["c"], ["mean"], axes=[2, 3], keepdims=0),
+            helper.make_node("Softmax", ["mean"], ["scores"], axis=1),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(first, "first"), numpy_helper.from_array(second, "second")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=6)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "colours"
+    folder.mkdir()
+    onnx.save(network(), folder / "model.onnx")
+    (folder / "model.json").write_text(CARD)
+    return folder
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(5)
+    for channel, name in enumerate(("blue", "green", "red")):
+        folder = tmp_path / "set" / name
+        folder.mkdir(parents=True)
+        for number in range(8):
+            picture = rng.integers(0, 120, (40, 40, 3)).astype(np.uint8)
+            picture[..., channel] = rng.integers(180, 255, (40, 40))
+            cv2.imwrite(str(folder / f"{number}.png"), picture)
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def dark(tmp_path: Path) -> Path:
+    folder = tmp_path / "dark"
+    folder.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((40, 40, 3), number, np.uint8))
+    return folder
+
+
+def quantized(*arguments: str | Path) -> int:
+    return main(["quantize", *map(str, arguments)])
+
+
+def test_a_quantised_bundle_is_whole_and_says_nearly_the_same(
+    bundle: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "int8"
+    arguments = ("--calibration", dataset, "--dataset", dataset, "--to", to)
+    assert quantized(bundle, *arguments) == 0
+    table = {line[:28].strip(): line[28:].split() for line in capsys.readouterr().out.splitlines()}
+    assert table["accuracy"] == ["1.000", "1.000"]
+    assert len(table["run, ms (median)"]) == 2
+    model = load_model(to, SETTINGS)
+    assert model.card.labels == ("blue", "green", "red")
+    assert model.card.input == load_model(bundle, SETTINGS).card.input
+    assert model.card.name == "int8"
+    assert "INT8 of t" in model.card.origin
+    assert verify_golden(model) == []
+    assert model.session.header.opset >= 13
+    kinds = {node.op_type for node in onnx.load(to / "model.onnx").graph.node}
+    assert "QuantizeLinear" in kinds
+
+
+def test_without_labels_the_original_is_what_it_is_held_to(
+    bundle: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert quantized(bundle, "--calibration", dataset, "--to", tmp_path / "int8") == 0
+    assert "accuracy against the original" in capsys.readouterr().out
+
+
+def test_a_result_that_loses_too_much_is_not_written(
+    bundle: Path, dataset: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Calibrated on darkness, every colour is beyond the range and looks the same.
+    to = tmp_path / "int8"
+    arguments = ("--calibration", dark, "--dataset", dataset, "--to", to)
+    assert quantized(bundle, *arguments) == 3
+    captured = capsys.readouterr()
+    assert "INT8 loses" in captured.err
+    assert "--max-loss" in captured.err
+    assert "accuracy" in captured.out
+    assert not to.exists()
+    assert quantized(bundle, *arguments, "--max-loss", "1") == 0
+    assert to.is_dir()
+
+
+def test_what_follows_the_last_convolution_stays_as_it_is() -> None:
+    graph = network().graph
+    name_nodes(graph)
+    assert sorted(tail(graph)) == ["ReduceMean-3", "Softmax-4"]
+
+
+def test_scores_of_a_detector_survive_beside_its_boxes(tmp_path: Path) -> None:
+    to = tmp_path / "int8"
+    assert quantized(BUNDLE, "--calibration", BUNDLE / "golden", "--to", to) == 0
+    assert load_model(to, SETTINGS).card.head == load_model(BUNDLE, SETTINGS).card.head
+
+
+def test_what_is_quantised_already_is_refused(
+    bundle: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert quantized(bundle, "--calibration", dataset, "--to", tmp_path / "one") == 0
+    again = quantized(tmp_path / "one", "--calibration", dataset, "--to", tmp_path / "two")
+    assert again == 2
+    assert "is quantised already" in capsys.readouterr().err
+
+
+def test_a_place_that_is_taken_is_refused(bundle: Path, dataset: Path) -> None:
+    assert quantized(bundle, "--calibration", dataset, "--to", bundle) == 2
+
+
+def test_without_the_tools_it_says_what_to_install(
+    bundle: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert quantized(bundle, "--calibration", dataset, "--to", tmp_path / "int8") == 2
+    assert "visionedge[tools]" in capsys.readouterr().err
