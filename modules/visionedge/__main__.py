@@ -16,7 +16,17 @@ from typing import Final
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from visionedge.commands import audit, evaluate, import_, inspect, manifest, predict, run, verify
+from visionedge.commands import (
+    audit,
+    evaluate,
+    import_,
+    inspect,
+    manifest,
+    predict,
+    quantize,
+    run,
+    verify,
+)
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
 COMMANDS: Final = {
@@ -26,6 +36,7 @@ COMMANDS: Final = {
     "inspect": inspect,
     "verify": verify,
     "import": import_,
+    "quantize": quantize,
     "evaluate": evaluate,
     "manifest": manifest,
 }
