@@ -15,7 +15,7 @@ RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
             $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') \
             $(if $(CUT_AT),--cut-at $(CUT_AT)) $(if $(CUT_FOR),--cut-for $(CUT_FOR))
 
-.PHONY: run test test-slow check images audit format bench train generate lock clean
+.PHONY: run test test-slow check images audit format bench train generate lock azurite clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -71,6 +71,12 @@ lock:
 	  --no-header --no-annotate --extra edge --extra console pyproject.toml -o requirements/edge.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra cloud pyproject.toml -o requirements/cloud.txt
+
+# Microsoft's blob storage emulator for the verifier's tests, which skip without it; needs node.
+azurite:
+	npm install --silent --no-audit --no-fund --prefix .azurite azurite@3.35.0
 
 clean:
 	rm -rf $(VENV) .venv-train .venv-audit run out .mypy_cache .ruff_cache .pytest_cache .hypothesis
