@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from docs.generators.errors import errors_page
+from docs.generators.formats import formats_page
 from docs.generators.manifest import variants, with_desired
 from docs.generators.messages import messages_page, schemas
 from docs.generators.metrics import metrics_page
@@ -26,6 +27,7 @@ def generated() -> dict[str, str]:
     manifest = "deployment.template.json"
     return {
         "docs/reference/errors.md": errors_page(),
+        "docs/reference/formats.md": formats_page(),
         "docs/reference/messages.md": messages_page(),
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/settings.md": settings_page(),
