@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             roles=tuple(asked.model or DEFAULT_SUBJECTS),
             pairs=asked.pairs or _PAIRS[asked.quick],
             blocks=asked.blocks or _BLOCKS[asked.quick],
-            patience_s=(_PATIENCE_S[asked.quick] if asked.patience is None else asked.patience),
+            patience_s=_PATIENCE_S[asked.quick] if asked.patience is None else asked.patience,
             quiet=asked.quiet,
         )
         try:
@@ -95,7 +95,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
         "--patience",
         type=float,
         metavar="SECONDS",
-        help="that may be spent, for each table, on repeating what others disturbed",
+        help="how much longer each table may take while others keep the machine busy",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("out/bench"), help="folder of the JSON files and pictures"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bench.report import Report, Table, Unavailable
 from bench.subjects import Subject, prepare
 
 
@@ -20,7 +21,7 @@ class Context:
         roles: keys of `SUBJECTS`, in the order of the result.
         pairs: rounds of a comparison frame by frame.
         blocks: rounds of a comparison second by second.
-        patience_s: that may be spent on rounds that others disturbed, for each table.
+        patience_s: how much longer each table may take while others keep the machine busy.
         quiet: no progress bars.
     """
 
@@ -41,6 +42,16 @@ class Context:
         if role not in self._subjects:
             self._subjects[role] = prepare(role, self.folder)
         return self._subjects[role]
+
+    def report(self, benchmark: str, table: Callable[[Subject], Table]) -> Report:
+        """A table for each role; one that cannot be measured here is skipped with a word."""
+        tables, skipped = [], []
+        for role in self.roles:
+            try:
+                tables.append(table(self.subject(role)))
+            except Unavailable as error:
+                skipped.append(f"{role}: {error}")
+        return Report(benchmark, tables, skipped)
 
     @contextmanager
     def progress(self, what: str, rounds: int) -> Iterator[Callable[[], object]]:

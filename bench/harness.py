@@ -7,15 +7,14 @@ is a ratio to the base of the same run; times are printed only to give it a scal
 
 CPU time is that of the whole process, so a contender's own threads count. A thread pool
 that spins after its run would be charged to whoever has the next turn: `settle` waits
-until the process is idle. A round in which others took much of the machine is thrown
-away and repeated, as long as there is `Patience` left.
+until the process is idle. While others take much of the machine, more rounds are
+measured than asked for, and the quietest are kept.
 
 What this does not promise: that a ratio holds on another kind of machine; and a contender
 with more threads than the base gets a larger share of a machine that others use, so
 compare such ones by CPU time too.
 """
 
-import itertools
 import math
 import random
 import statistics
@@ -44,26 +43,45 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of each contender.
+
+    Attributes:
+        samples: by contender.
+        others: share of the machine that others used meanwhile, 0..1; None if unknown.
+    """
+
+    samples: Mapping[str, Sample]
+    others: float | None = None
+
+    @property
+    def busy_share(self) -> float:
+        """`others`, and 0 where it is unknown."""
+        return self.others or 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Rounds:
     """What was measured.
 
     Attributes:
-        samples: by contender; the n-th of each is from the same round.
-        others: share of the machine that others used in each of them; empty if unknown.
-        repeated: how many rounds were thrown away.
+        kept: the quietest rounds.
+        left_out: how many others were measured.
     """
 
-    samples: Mapping[str, Sequence[Sample]]
-    others: Sequence[float] = ()
-    repeated: int = 0
+    kept: Sequence[Round]
+    left_out: int = 0
 
     @property
     def disturbance(self) -> str:
         """How far to trust absolute times, in words."""
-        if not self.others:
+        shares = [each.others for each in self.kept if each.others is not None]
+        if not shares:
             return "how busy others kept the machine is unknown"
-        share = f"others used {statistics.fmean(self.others):.0%} of the machine"
-        return f"{share}; {self.repeated} busier rounds repeated" if self.repeated else share
+        text = f"others used {statistics.fmean(shares):.0%} of the machine"
+        return (
+            f"{text}, in the quietest {len(self.kept)} of {len(self.kept) + self.left_out} rounds"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +111,6 @@ class Row:
     ratio_high: float
     cpu_ratio: float
     rounds: int
-
-
-class Patience:
-    """How long may be spent on rounds that are thrown away, for one table.
-
-    Args:
-        seconds: of them together.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._left_s = seconds
-
-    def rejects(self, others: float | None, took_s: float) -> bool:
-        """True, and the time is used up, for a round to be repeated.
-
-        Args:
-            others: share of the machine that others used in the round; None if unknown.
-            took_s: length of the round.
-        """
-        if others is None or others < _BUSY_SHARE or self._left_s <= 0:
-            return False
-        self._left_s -= took_s
-        return True
 
 
 def timed(step: Callable[[int], object]) -> Turn:
@@ -171,7 +166,7 @@ def in_rounds(
     *,
     seed: int = 1,
     warm_up: int = 2,
-    patience: Patience | None = None,
+    patience_s: float = 0.0,
     tick: Callable[[], object] = lambda: None,
 ) -> Rounds:
     """Give every contender one turn a round, in an order that is new in each.
@@ -181,35 +176,44 @@ def in_rounds(
         rounds: that are kept.
         seed: of the order.
         warm_up: rounds before them that are thrown away.
-        patience: for rounds that others disturbed; None keeps every round.
-        tick: called after each round that is kept.
+        patience_s: how much longer to go on while fewer than `rounds` were quiet.
+        tick: called after each round until there are enough.
     """
-    order = list(turns)
     shuffle = random.Random(seed).shuffle
-    samples: dict[str, list[Sample]] = {name: [] for name in turns}
-    shares: list[float | None] = []
-    repeated = 0
-    for number in itertools.count():
+    for number in range(warm_up):
+        _round(turns, list(turns), number)
+    taken: list[Round] = []
+    deadline = math.inf
+    while time.perf_counter() < deadline:
+        order = list(turns)
         shuffle(order)
-        load = Load()
-        taken = {name: turns[name](number) for name in order}
-        others = load.others()
-        if number < warm_up:
-            continue
-        if patience and patience.rejects(others, load.wall_s):
-            repeated += 1
-            continue
-        for name, sample in taken.items():
-            samples[name].append(sample)
-        shares.append(others)
-        tick()
-        if len(shares) == rounds:
+        taken.append(_round(turns, order, warm_up + len(taken)))
+        if len(taken) <= rounds:
+            tick()
+        if len(taken) == rounds:
+            deadline = time.perf_counter() + patience_s
+        if sum(each.busy_share < _BUSY_SHARE for each in taken) >= rounds:
             break
-    return Rounds(samples, [share for share in shares if share is not None], repeated)
+    return quietest(taken, rounds)
 
 
-def compare(samples: Mapping[str, Sequence[Sample]], base: str) -> list[Row]:
-    """Every contender against `base`, in the given order."""
+def _round(turns: Mapping[str, Turn], order: Sequence[str], number: int) -> Round:
+    load = Load()
+    taken = {name: turns[name](number) for name in order}
+    return Round({name: taken[name] for name in turns}, load.others())
+
+
+def quietest(taken: Sequence[Round], count: int) -> Rounds:
+    """The `count` rounds in which others did least, in the order in which they were measured."""
+    by_share = sorted(range(len(taken)), key=lambda number: taken[number].busy_share)
+    kept = sorted(by_share[:count])
+    return Rounds([taken[number] for number in kept], len(taken) - len(kept))
+
+
+def compare(rounds: Rounds, base: str) -> list[Row]:
+    """Every contender against `base`, in the order of the turns."""
+    names = rounds.kept[0].samples
+    samples = {name: [each.samples[name] for each in rounds.kept] for name in names}
     return [_row(name, own, samples[base]) for name, own in samples.items()]
 
 

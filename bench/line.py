@@ -7,7 +7,7 @@ same threads, sessions and buffers are measured each time and none starts cold.
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from bench.harness import Sample, settle
 from bench.report import Unavailable
@@ -81,13 +81,27 @@ class Line:
             queue=settings.escalation.queue,
         )
         self._feed = CameraFeed(_CAMERA, settings.cameras[_CAMERA], slots, metrics)
+
+    def __enter__(self) -> Self:
+        """Start all threads, see a few frames through, and rest."""
         self._pipeline.start()
         self._feed.start()
         self._await_frames()
         self._rest()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all threads."""
+        self._feed.stop(_STOP_S)
+        self._pipeline.stop(_STOP_S)
+        self._spool.close()
 
     def turn(self, seconds: float) -> Sample:
-        """Let it run; what a frame took, from one that was done to another."""
+        """Let it run; what a frame took, from one that was done to another.
+
+        Raises:
+            Unavailable: no frame was done in that time.
+        """
         self._stamps.done.clear()
         self._feed.resume()
         self._await_frames()
@@ -103,12 +117,6 @@ class Line:
             raise Unavailable(f"no frame was done in {seconds} s", hint="let the machine rest")
         return Sample((ended_ns - began_ns) / frames / 1e9, (cpu_end_ns - cpu_ns) / frames / 1e9)
 
-    def stop(self) -> None:
-        """End all threads."""
-        self._feed.stop(_STOP_S)
-        self._pipeline.stop(_STOP_S)
-        self._spool.close()
-
     def _await_frames(self) -> None:
         deadline = time.perf_counter() + _START_S
         while len(self._stamps.done) < _WARM_FRAMES:
@@ -120,7 +128,9 @@ class Line:
         """Pause the camera, and wait until the frames in flight are done."""
         self._feed.pause()
         deadline = time.perf_counter() + _STOP_S
-        while self._feed.state is not CameraState.PAUSED and time.perf_counter() < deadline:
+        while self._feed.state is not CameraState.PAUSED:
+            if time.perf_counter() > deadline:
+                raise Unavailable(f"the camera did not pause in {_STOP_S:.0f} s")
             time.sleep(_LOOK_S)
         settle()
 

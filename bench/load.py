@@ -18,8 +18,8 @@ _GUEST: Final = 8
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Cores of the machine, which is how many workers the module has by default."""
+    return os.cpu_count() or 1
 
 
 class Load:
@@ -41,7 +41,7 @@ class Load:
         if after is None or self._before is None:
             return None
         own_s = time.process_time() - self._own_s
-        share = (after - self._before - own_s) / (self.wall_s * (os.cpu_count() or 1))
+        share = (after - self._before - own_s) / (self.wall_s * cores())
         return min(1.0, max(0.0, share))
 
 

@@ -16,6 +16,7 @@ runs by default.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -27,10 +28,10 @@ import numpy as np
 from bench.contenders import Bare, naive_way, ready_tensor
 from bench.context import Context
 from bench.frames import write_clip
-from bench.harness import Patience, Sample, Turn, compare, in_rounds, repeated, settled
+from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
 from bench.line import Line
 from bench.load import cores
-from bench.overhead import BASE, COLUMNS
+from bench.ratios import BASE, COLUMNS
 from bench.report import Report, Table, Unavailable
 from bench.subjects import Subject
 from visionedge.entities import Image
@@ -43,44 +44,28 @@ _PROBES: Final = 2
 
 def run(context: Context) -> Report:
     """Measure every subject."""
-    tables, skipped = [], []
-    for role in context.roles:
-        try:
-            tables.append(_table(context.subject(role), context))
-        except Unavailable as error:
-            skipped.append(f"{role}: {error}")
-    return Report("overlap", tables, skipped)
+    return context.report("overlap", partial(_table, context))
 
 
-def _table(subject: Subject, context: Context) -> Table:
+def _table(context: Context, subject: Subject) -> Table:
     clip = write_clip(context.folder / f"{subject.role}.mp4", subject.frames)
     turns = _others(subject, clip)
     # By CPU time, because others may be at work just now.
     run_s = min(turns[BASE](n).cpu_s for n in range(_PROBES))
     decode_s = repeated(_reader(clip), _TURN_S)(0).cpu_s
     fps = {workers: _fps(workers, run_s, decode_s) for workers in sorted({1, cores()})}
-    lines = {
-        f"ours, {workers} worker{'s' * (workers > 1)}": Line(
-            subject.model, clip, context.folder, workers=workers, fps=pace
+    with ExitStack() as lines:
+        for workers, pace in fps.items():
+            line = Line(subject.model, clip, context.folder, workers=workers, fps=pace)
+            name = f"ours, {workers} worker{'s' * (workers > 1)}"
+            turns[name] = partial(_line_turn, lines.enter_context(line))
+        tick = lines.enter_context(context.progress(f"overlap {subject.role}", context.blocks))
+        rounds = in_rounds(
+            turns, context.blocks, warm_up=_WARM_UP, patience_s=context.patience_s, tick=tick
         )
-        for workers, pace in fps.items()
-    }
-    turns |= {name: partial(_line_turn, line) for name, line in lines.items()}
-    try:
-        with context.progress(f"overlap {subject.role}", context.blocks) as tick:
-            rounds = in_rounds(
-                turns,
-                context.blocks,
-                warm_up=_WARM_UP,
-                patience=Patience(context.patience_s),
-                tick=tick,
-            )
-    finally:
-        for line in lines.values():
-            line.stop()
     return Table(
         title=f"{subject.role}: {subject.title}; {context.blocks} rounds of {_TURN_S} s each",
-        rows=compare(rounds.samples, BASE),
+        rows=compare(rounds, BASE),
         columns=COLUMNS,
         notes=(
             f"camera: 1080p MPEG-4 ({subject.pictures}), "

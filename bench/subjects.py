@@ -2,8 +2,8 @@
 
 A role is a size and a kind of work. For the COCO detectors the trained weights are taken
 where they lie beside the project (they are test data and not ours to ship), else the same
-network with random weights, which takes the same time. Their boxes differ, so a result
-always names which of the two it was.
+network with random weights, which takes about the same time. Their boxes differ, so a
+result always names which of the two it was.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from visionedge.settings import ModelSettings
 ROOT: Final = Path(__file__).parents[1]
 SHARED: Final = ROOT.parent / "shared" / "conformance"
 _CELLS_WANTED: Final = 40
-"""Candidates a frame of a random detector; a street scene has about as many."""
+"""Candidates a frame of a random detector, so that its decode has something to do."""
 _YOLOX: Final[dict[str, Any]] = {
     "head": "yolox",
     "name": "yolox-nano",

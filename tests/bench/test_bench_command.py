@@ -7,11 +7,15 @@ from pathlib import Path
 import cv2
 import pytest
 from bench.__main__ import main
-from bench.harness import Row, Sample, compare
+from bench.harness import Round, Rounds, Row, Sample, compare
 from bench.registry import BENCHMARKS
 from bench.report import Column, Report, Table
 
 from bench import plot
+
+
+def rows_of(**samples: Sample) -> list[Row]:
+    return compare(Rounds([Round(samples)]), "bare")
 
 
 def test_the_list_names_every_benchmark_with_what_it_measures(
@@ -36,7 +40,7 @@ def test_what_does_not_exist_is_refused_before_anything_runs(arguments: list[str
 
 
 def test_a_table_lines_up_its_columns() -> None:
-    rows = compare({"bare": [Sample(0.01, 0.01)], "ours": [Sample(0.02, 0.01)]}, "bare")
+    rows = rows_of(bare=Sample(0.01, 0.01), ours=Sample(0.02, 0.01))
     columns = (
         Column("", lambda row: row.contender),
         Column("ms", lambda row: f"{row.wall_ms:.1f}"),
@@ -52,7 +56,7 @@ def test_a_table_lines_up_its_columns() -> None:
 
 
 def test_a_report_keeps_unrounded_figures_with_machine_and_versions(tmp_path: Path) -> None:
-    rows = compare({"bare": [Sample(1 / 3, 1 / 7)]}, "bare")
+    rows = rows_of(bare=Sample(1 / 3, 1 / 7))
     report = Report("some", [Table("title", rows, ())], skipped=["other: absent"])
     document = json.loads(report.save(tmp_path / "new").read_text(encoding="utf-8"))
     row = document["tables"][0]["rows"][0]
@@ -64,8 +68,8 @@ def test_a_report_keeps_unrounded_figures_with_machine_and_versions(tmp_path: Pa
 
 
 def test_a_picture_shows_a_bar_of_the_right_length_for_every_row() -> None:
-    samples = {name: [Sample(1 / ratio, 1)] for name, ratio in (("bare", 1), ("ours", 0.5))}
-    table = Table("t", compare(samples, "bare"), (Column("", lambda r: r.contender),), bar=_ratio)
+    rows = rows_of(bare=Sample(1, 1), ours=Sample(2, 1))
+    table = Table("t", rows, (Column("", lambda r: r.contender),), bar=_ratio)
     picture = plot.draw(Report("some", [table]))
     inked = [(row != picture[0, 0]).any(axis=1).sum() for row in picture]
     bars = [length for length in inked if length > 150]

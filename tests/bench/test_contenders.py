@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.contenders import Bare, agreement, naive_way, ready_tensor
+from bench.agreement import agreement
+from bench.contenders import Bare, naive_way, ready_tensor
 from bench.naive import Found
 from bench.report import Unavailable
 from bench.subjects import DEFAULT_SUBJECTS, Subject, prepare

@@ -1,7 +1,20 @@
 """The arithmetic of the benchmarks: pairs, medians, rounds. No test here times anything."""
 
+from functools import partial
+
 import pytest
-from bench.harness import Patience, Sample, compare, in_rounds, median_interval, repeated
+from bench.harness import (
+    Round,
+    Rounds,
+    Row,
+    Sample,
+    Turn,
+    compare,
+    in_rounds,
+    median_interval,
+    quietest,
+    repeated,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,39 +26,37 @@ def same(wall_s: float) -> Sample:
     return Sample(wall_s, wall_s)
 
 
+def against(base: list[Sample], ours: list[Sample]) -> Row:
+    """The row of ours."""
+    pairs = zip(base, ours, strict=True)
+    bare, row = compare(Rounds([Round({BASE: b, "ours": o}) for b, o in pairs]), BASE)
+    assert (bare.contender, row.contender) == (BASE, "ours")
+    assert (bare.ratio, bare.cpu_ratio, bare.over_base_ms) == (1, 1, 0)
+    return row
+
+
 def test_a_ratio_is_taken_within_the_round_so_drift_cancels() -> None:
     drifting = [0.010 * (1 + number / 10) for number in range(150)]
-    rows = compare(
-        {BASE: [same(t) for t in drifting], "ours": [same(t / 0.8) for t in drifting]}, BASE
-    )
-    assert rows[0].ratio == pytest.approx(1)
-    assert rows[1].ratio == pytest.approx(0.8)
-    assert rows[1].ratio_low == pytest.approx(0.8)
-    assert rows[1].ratio_high == pytest.approx(0.8)
-    assert rows[1].rounds == 150
+    row = against([same(t) for t in drifting], [same(t / 0.8) for t in drifting])
+    assert row.ratio == pytest.approx(0.8)
+    assert row.ratio_low == pytest.approx(0.8)
+    assert row.ratio_high == pytest.approx(0.8)
+    assert row.rounds == 150
 
 
 def test_a_few_rounds_that_went_wrong_change_nothing() -> None:
-    base = [same(0.010)] * 100
     ours = [same(0.0125)] * 80 + [same(0.5)] * 20
-    assert compare({BASE: base, "ours": ours}, BASE)[1].ratio == pytest.approx(0.8)
+    assert against([same(0.010)] * 100, ours).ratio == pytest.approx(0.8)
 
 
 def test_times_and_cpu_are_told_apart() -> None:
-    base = [Sample(wall_s=0.010, cpu_s=0.010)] * 9
-    ours = [Sample(wall_s=0.005, cpu_s=0.020)] * 9
-    row = compare({BASE: base, "ours": ours}, BASE)[1]
+    row = against([Sample(wall_s=0.010, cpu_s=0.010)] * 9, [Sample(wall_s=0.005, cpu_s=0.020)] * 9)
     assert row.frames_per_s == pytest.approx(200)
     assert row.wall_ms == pytest.approx(5)
     assert row.over_base_ms == pytest.approx(-5)
     assert row.cpu_ms == pytest.approx(20)
     assert row.ratio == pytest.approx(2)
     assert row.cpu_ratio == pytest.approx(0.5)
-
-
-def test_contenders_with_unequal_rounds_are_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        compare({BASE: [same(1)], "ours": [same(1), same(1)]}, BASE)
 
 
 @given(TIMES)
@@ -68,34 +79,38 @@ def test_every_contender_has_one_turn_a_round_in_changing_order() -> None:
         return same(1)
 
     names = ("a", "b", "c")
-    turns = {name: lambda number, name=name: turn(name, number) for name in names}
-    rounds = in_rounds(turns, 20, warm_up=0)
+    rounds = in_rounds({name: partial(turn, name) for name in names}, 20, warm_up=0)
     orders = [tuple(calls[at : at + 3]) for at in range(0, len(calls), 3)]
-    assert len(orders) == 20
+    assert len(orders) == len(rounds.kept) == 20
     assert all(sorted(order) == list(names) for order in orders)
     assert len(set(orders)) > 1
-    assert [len(rounds.samples[name]) for name in names] == [20] * 3
+    assert [row.contender for row in compare(rounds, "b")] == list(names)
 
 
 def test_samples_of_a_round_stay_together_and_warm_up_is_thrown_away() -> None:
-    turns = {
-        name: lambda number, factor=factor: same(factor * (number + 1))
-        for name, factor in (("a", 1.0), ("b", 2.0))
+    turns: dict[str, Turn] = {
+        "a": lambda number: same(number + 1),
+        "b": lambda number: same(2 * (number + 1)),
     }
     ticks: list[None] = []
     rounds = in_rounds(turns, 5, warm_up=3, tick=lambda: ticks.append(None))
-    assert [sample.wall_s for sample in rounds.samples["a"]] == [4, 5, 6, 7, 8]
-    assert compare(rounds.samples, "a")[1].ratio == pytest.approx(0.5)
+    assert [each.samples["a"].wall_s for each in rounds.kept] == [4, 5, 6, 7, 8]
+    assert compare(rounds, "a")[1].ratio == pytest.approx(0.5)
     assert len(ticks) == 5
 
 
-def test_disturbed_rounds_are_repeated_until_patience_ends() -> None:
-    patience = Patience(seconds=2.0)
-    assert not patience.rejects(others=0.02, took_s=1.0)
-    assert not patience.rejects(others=None, took_s=1.0)
-    assert patience.rejects(others=0.9, took_s=1.5)
-    assert patience.rejects(others=0.9, took_s=1.5)
-    assert not patience.rejects(others=0.9, took_s=1.5)
+def test_the_quietest_rounds_are_kept_in_their_order() -> None:
+    shares = [0.9, 0.1, None, 0.3, 0.8, 0.2]
+    taken = [Round({BASE: same(number)}, share) for number, share in enumerate(shares)]
+    rounds = quietest(taken, 4)
+    assert [each.samples[BASE].wall_s for each in rounds.kept] == [1, 2, 3, 5]
+    assert rounds.left_out == 2
+    assert "20%" in rounds.disturbance
+    assert "4 of 6" in rounds.disturbance
+
+
+def test_a_machine_that_does_not_tell_its_load_is_said_to_be_unknown() -> None:
+    assert "unknown" in quietest([Round({BASE: same(1)})], 1).disturbance
 
 
 def test_a_repeated_step_runs_at_least_once_and_is_divided_by_its_count() -> None:
