@@ -399,8 +399,10 @@ def _size_bytes(value: object) -> int:
 
 
 def _name(section: str) -> str:
-    encoded = _NOT_IN_A_NAME.sub("_", redact(section[:_HIDDEN_CHARS])).encode("utf-8", "replace")
-    return encoded[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
+    shown = _NOT_IN_A_NAME.sub("_", redact(section[:_HIDDEN_CHARS]))
+    shown = "".join(sign if sign.isprintable() else "_" for sign in shown)
+    encoded = shown.encode("utf-8", "replace")
+    return encoded[:_MAX_NAME_BYTES].decode("utf-8", "ignore") or "_"
 
 
 def _cut(text: str, max_bytes: int) -> str:
