@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from docs.generators.dtdl import dtdl
 from docs.generators.errors import errors_page
 from docs.generators.formats import formats_page
 from docs.generators.manifest import variants, with_desired
 from docs.generators.messages import messages_page, schemas
+from docs.generators.methods import methods_page
 from docs.generators.metrics import metrics_page
 from docs.generators.settings import settings_page
 
@@ -29,6 +31,8 @@ def generated() -> dict[str, str]:
         "docs/reference/errors.md": errors_page(),
         "docs/reference/formats.md": formats_page(),
         "docs/reference/messages.md": messages_page(),
+        "docs/reference/methods.md": methods_page(),
+        "docs/reference/dtdl.json": json.dumps(dtdl(), indent=2) + "\n",
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/settings.md": settings_page(),
         **{f"{_SCHEMAS}/{n}": json.dumps(s, indent=2) + "\n" for n, s in schemas().items()},
