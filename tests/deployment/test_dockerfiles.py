@@ -18,8 +18,9 @@ from tests.deployment.dockerfile import (
     stages,
 )
 
+from visionedge.deployment.placeholders import texts
 from visionedge.runtime.http import HttpServer, Response
-from visionedge.settings import from_environment, resolve
+from visionedge.settings import DEFAULTS, from_environment, resolve
 
 OWN_TO_AN_ARCHITECTURE = {
     "amd64": ("BASE_IMAGE=python:", "x86_64", "linux/amd64"),
@@ -81,8 +82,11 @@ def test_nothing_reports_home(architecture: str) -> None:
 def test_the_settings_of_the_image_are_settings_and_write_to_data_only(architecture: str) -> None:
     settings = resolve([from_environment(environment(architecture))])
     assert settings.http.host == "0.0.0.0"  # noqa: S104 - within the container's own network
-    assert Path(settings.spool.path).parent == Path("/data")
-    assert Path(settings.uplink.local_path).parent == Path("/data")
+    written = [path for path, text in texts(DEFAULTS) if text.startswith("run/")]
+    assert {"spool.path", "egress.path", "uplink.local_path"} <= set(written)
+    inside = dict(texts(settings.model_dump(mode="json")))
+    for path in written:
+        assert Path(inside[path]).parent == Path("/data"), path
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
