@@ -26,6 +26,7 @@ from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.entities import Frame
 from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt
+from visionedge.escalation.quality import FAULTS
 from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
 from visionedge.metrics import Metrics
@@ -78,7 +79,13 @@ class App:
         self._deliveries = Deliveries(
             SlotStore(folder / "delivered"), folder / "models", self.metrics, self._on_delivery
         )
-        self.lineup = Lineup(self._slots, self.metrics, self._on_camera, self._deliveries.paths)
+        self.lineup = Lineup(
+            self._slots,
+            self.metrics,
+            self._on_camera,
+            self._deliveries.paths,
+            self._on_picture,
+        )
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = Spool(
             Path(self.settings.spool.path),
@@ -225,9 +232,7 @@ class App:
             "uptime_s": round(self.uptime_s, 1),
             "settings_revision": self.revision,
             "link": self.link.state,
-            "cameras": {
-                name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()
-            },
+            "cameras": self._camera_states(),
             "models": {
                 name: {"name": model.card.name, "version": model.card.version}
                 for name, model in self.lineup.models.items()
@@ -251,11 +256,16 @@ class App:
 
     def facts(self) -> sources.Document:
         """What the twin reports beside the answers: little, and nothing that always changes."""
-        return {
+        cameras = self.settings.cameras
+        facts: sources.Document = {
             "module": {"version": version("visionedge"), "settings_revision": self.revision},
             "connectivity": {"state": self.link.state},
-            "model": self._deliveries.report(self.settings, self.lineup),
+            "camera": {"states": self._camera_states()},
+            "model": {"bundles": self._deliveries.report(self.settings, self.lineup)},
+            "privacy": {"masked_cameras": sum(bool(camera.masks) for camera in cameras.values())},
         }
+        # The mark of a component in the convention of IoT Plug and Play.
+        return {name: {"__t": "c", **told} for name, told in facts.items()}
 
     def diagnostics(self) -> dict[str, Any]:
         """What somebody far away needs to understand the module: below 64 KiB, no passwords."""
@@ -290,6 +300,9 @@ class App:
         """End the process: something cannot be mended from inside. Safe for all threads."""
         log.critical("the process ends to be restarted: %s", reason)
         self._fatal = EXIT_STUCK
+
+    def _camera_states(self) -> dict[str, str]:
+        return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}
 
     def _rewire(self) -> None:
         """Put a change of models into effect, between two frames."""
@@ -329,6 +342,13 @@ class App:
     def _on_camera(self, camera_id: str, state: CameraState, detail: str) -> None:
         if state in (CameraState.LOST, CameraState.RUNNING, CameraState.ENDED):
             self.reporter.health(f"camera/{camera_id}", state, detail)
+
+    def _on_picture(self, camera_id: str, fault: str) -> None:
+        for each in FAULTS:
+            self.metrics.camera_fault.labels(camera_id, each).set(each == fault)
+        detail = "doubt about it is not sent until it is mended" if fault else "it is good again"
+        log.warning("the picture of %s is %s: %s", camera_id, fault or "good", detail)
+        self.reporter.health(f"camera/{camera_id}/picture", fault or "good", detail)
 
     def _on_corrupt(self, error: SpoolCorrupt) -> None:
         self.reporter.health("spool", "corrupt", str(error))

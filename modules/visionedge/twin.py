@@ -36,7 +36,7 @@ from visionedge.settings import Document, Settings, resolve
 TAKEN: Final = 200
 PENDING: Final = 202
 REFUSED: Final = 400
-FACTS: Final = ("module", "connectivity", "model")
+FACTS: Final = ("module", "connectivity", "camera", "model", "privacy")
 """Reported sections that answer nothing."""
 FORGET: Final[Document] = dict.fromkeys([*Settings.model_fields, *FACTS])
 """Patch that takes away all that an earlier process reported; once, before the first answer."""

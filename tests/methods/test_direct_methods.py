@@ -127,7 +127,7 @@ def test_facts_are_reported_and_patched_only_where_they_change(module: Module) -
     reported = module.hub.reported
     assert reported["module"]["desired_version"] == 1
     assert reported["connectivity"]["state"] == "online"
-    assert reported["model"]["default"]["active"].endswith("pcb-defects")
+    assert reported["model"]["bundles"]["default"]["active"].endswith("pcb-defects")
     assert json.dumps(reported)
 
 

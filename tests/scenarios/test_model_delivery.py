@@ -32,7 +32,7 @@ def line(devhub: DevHub, tmp_path: Path) -> Iterator[App]:
 
 
 def told(devhub: DevHub) -> dict[str, Any]:
-    return dict(devhub.reported.get("model", {}).get("default", {}))
+    return dict(devhub.reported.get("model", {}).get("bundles", {}).get("default", {}))
 
 
 def deliver(devhub: DevHub, path: Path, sha256: str, **more: Any) -> None:  # noqa: ANN401 - JSON

@@ -1,0 +1,202 @@
+"""docs/reference/dtdl: the module as a DTDL v3 model, from the settings, methods and messages.
+
+A twin explorer that knows IoT Plug and Play shows a device by such a model. Each section of
+the settings is one writable property, because it is taken and acknowledged whole; it is
+described down to its fields. What the module reports unasked are components. What DTDL
+cannot say is in the JSON Schema: ranges, and the fields of a camera by its kind, which is a
+string here. Messages are no telemetry of this model: they go out by routes of IoT Edge.
+
+Source: DTDL v3, https://azure.github.io/opendigitaltwins-dtdl/DTDL/v3/DTDL.v3.html
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from docs.generators.fields import Schema, entries, resolve, schema_of
+
+from visionedge.methods import METHODS
+from visionedge.settings import Settings
+
+CONTEXT: Final = "dtmi:dtdl:context;3"
+ROOT: Final = "dtmi:visionedge:VisionModule;1"
+Element = dict[str, Any]
+_TEXT: Final = 512
+_PRIMITIVES: Final = {
+    "string": "string",
+    "number": "double",
+    "integer": "long",
+    "boolean": "boolean",
+}
+
+
+def _map(value: str | Element) -> Element:
+    """Anything by name."""
+    return {
+        "@type": "Map",
+        "mapKey": {"name": "name", "schema": "string"},
+        "mapValue": {"name": "entry", "schema": value},
+    }
+
+
+_BUNDLE: Final = {
+    "@type": "Object",
+    "fields": [
+        {"name": name, "schema": "string"}
+        for name in ("desired", "staged", "state", "active", "previous", "reason")
+    ],
+}
+_FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
+    "module": {"version": "string", "settings_revision": "long", "desired_version": "long"},
+    "connectivity": {"state": "string"},
+    "camera": {"states": _map("string")},
+    "model": {"bundles": _map(_BUNDLE)},
+    "privacy": {"masked_cameras": "long"},
+}
+"""The reported components, as `App.facts` gives them; a test compares the two."""
+
+
+def dtdl() -> list[Element]:
+    """The interfaces, the module first."""
+    return [_module(), *(_component(name) for name in _FACTS)]
+
+
+def _module() -> Element:
+    root = schema_of(Settings)
+    return {
+        "@context": CONTEXT,
+        "@id": ROOT,
+        "@type": "Interface",
+        "displayName": "visionedge",
+        "description": "On-device vision that sends upstream only what it doubts.",
+        "contents": [
+            *(
+                _property(name, resolve(raw, root), root)
+                for name, raw in root["properties"].items()
+            ),
+            *(_command(name, method.meaning) for name, method in METHODS.items()),
+            *({"@type": "Component", "name": name, "schema": _id(name)} for name in _FACTS),
+        ],
+    }
+
+
+def _component(name: str) -> Element:
+    return {
+        "@context": CONTEXT,
+        "@id": _id(name),
+        "@type": "Interface",
+        "displayName": name.capitalize(),
+        "contents": [
+            {"@type": "Property", "name": field, "schema": schema}
+            for field, schema in _FACTS[name].items()
+        ],
+    }
+
+
+def _id(name: str) -> str:
+    return f"dtmi:visionedge:{name.capitalize()};1"
+
+
+def _property(name: str, field: Schema, root: Schema) -> Element:
+    return {
+        "@type": "Property",
+        "name": name,
+        "displayName": field["title"],
+        "description": str(field.get("description", ""))[:_TEXT],
+        "writable": True,
+        "schema": _schema(field, root, 1),
+    }
+
+
+def _command(name: str, meaning: str) -> Element:
+    return {"@type": "Command", "name": name, "description": meaning[:_TEXT]}
+
+
+def _schema(raw: Schema, root: Schema, depth: int) -> str | Element:
+    """The DTDL schema of a field; a choice of kinds is a string of JSON."""
+    field = resolve(raw, root)
+    choices = [c for c in field.get("anyOf", ()) if c.get("type") != "null"]
+    if len(choices) == 1:
+        return _schema(choices[0], root, depth)
+    if "enum" in field or "const" in field:
+        values = field.get("enum") or [field["const"]]
+        return _enum(values) if all(isinstance(v, str) for v in values) else "string"
+    if properties := field.get("properties"):
+        return {
+            "@type": "Object",
+            "fields": [
+                {"name": name, "schema": _schema(below, root, depth + 1)}
+                for name, below in properties.items()
+            ],
+        }
+    if values := entries(field):
+        inner = _schema(values, root, depth + 1)
+        return _map(inner)
+    if field.get("type") == "array" and "items" in field:
+        return {"@type": "Array", "elementSchema": _schema(field["items"], root, depth + 1)}
+    return _PRIMITIVES.get(str(field.get("type")), "string")
+
+
+def _enum(values: list[str]) -> Element:
+    return {
+        "@type": "Enum",
+        "valueSchema": "string",
+        "enumValues": [{"name": _name(value), "enumValue": value} for value in values],
+    }
+
+
+def _name(value: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "_", value)
+
+
+def faults(model: list[Element]) -> Iterator[str]:
+    """What breaks a rule of DTDL v3 that can be told without Microsoft's parser."""
+    ids = {interface["@id"] for interface in model}
+    for interface in model:
+        if not re.fullmatch(r"dtmi:[A-Za-z][A-Za-z0-9_]*(:[A-Za-z][A-Za-z0-9_]*)*;[1-9]\d{0,8}",
+                            interface["@id"]) or len(interface["@id"]) > 128:  # fmt: skip
+            yield f"{interface['@id']} is no DTMI"
+        names = [content["name"] for content in interface["contents"]]
+        yield from (f"{name} is there twice" for name in set(names) if names.count(name) > 1)
+        for content in interface["contents"]:
+            yield from _content_faults(content, ids)
+
+
+def _content_faults(content: Element, ids: set[str]) -> Iterator[str]:
+    name, kind = content["name"], content["@type"]
+    if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_]{0,510}[A-Za-z0-9])?", name):
+        yield f"{name} is no name"
+    if len(content.get("description", "")) > _TEXT or len(content.get("displayName", "")) > _TEXT:
+        yield f"{name}: a text over {_TEXT} characters"
+    if kind == "Component":
+        if content["schema"] not in ids:
+            yield f"{name}: {content['schema']} is not defined"
+    elif kind != "Command":
+        yield from (f"{name}: {fault}" for fault in _schema_faults(content["schema"], 0))
+
+
+def _schema_faults(schema: str | Element, depth: int) -> Iterator[str]:
+    if isinstance(schema, str):
+        if schema not in (*_PRIMITIVES.values(), "dateTime", "float"):
+            yield f"{schema} is no schema"
+        return
+    if depth > 8:
+        yield "schemas are nested deeper than 8"
+    kind = schema["@type"]
+    parts = {
+        "Object": lambda: [field["schema"] for field in schema["fields"]],
+        "Map": lambda: [schema["mapValue"]["schema"]],
+        "Array": lambda: [schema["elementSchema"]],
+        "Enum": list,
+    }
+    if kind not in parts:
+        yield f"{kind} is no kind of schema"
+        return
+    named = [part["name"] for part in schema.get("fields", schema.get("enumValues", []))]
+    if len(set(named)) < len(named):
+        yield "two parts have one name"
+    for part in named:
+        if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_]{0,510}[A-Za-z0-9])?", part):
+            yield f"{part} is no name"
+    for part in parts[kind]():
+        yield from _schema_faults(part, depth + 1)
