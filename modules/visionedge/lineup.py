@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from visionedge.cameras.feed import CameraFeed, OnState
 from visionedge.entities import Frame
 from visionedge.errors import ModelError, ModelLoadError, SettingsError
-from visionedge.escalation.decide import Decider
+from visionedge.escalation.decide import Decider, OnFault
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel, limits_of
@@ -68,6 +68,7 @@ class Lineup:
         metrics: for the feeds.
         on_state: told of each change of a camera's state.
         paths: where models lie; by default where the settings say.
+        on_fault: told of cameras whose picture has become bad, or good again.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Lineup:
         metrics: Metrics,
         on_state: OnState,
         paths: Paths = lambda _, settings: (Path(settings.path),),
+        on_fault: OnFault | None = None,
     ) -> None:
+        self._on_fault = on_fault
         self._slots = slots
         self._metrics = metrics
         self._on_state = on_state
@@ -119,7 +122,7 @@ class Lineup:
         wiring = Wiring(
             revision=revision,
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
-            decider=Decider(settings, revision, before),
+            decider=Decider(settings, revision, before, self._on_fault),
             snapshots=Snapshots(settings),
             views=_views(settings, models),
             trials={

@@ -85,6 +85,12 @@ class Metrics:
         )
         self.decisions = self._counter("decisions", "Decisions", "camera", "action", "reason")
         self.camera_up = self._gauge("camera_up", "1 while the camera gives frames", "camera")
+        self.camera_fault = self._gauge(
+            "camera_fault",
+            "1 while the picture is bad, by fault: dark, over_exposed, blurred",
+            "camera",
+            "fault",
+        )
         self.camera_reopened = self._counter(
             "camera_reopened", "Times a camera was opened anew", "camera"
         )

@@ -26,6 +26,16 @@ def verdict(outcome: Outcome) -> Resolution:
     return replace(resolution("e", outcome), agreement=(("open", outcome),))
 
 
+def first_end(steps: list[str]) -> Outcome:
+    """What the first verdict or expiry says; at last it expires."""
+    ends = {
+        "verdict": Outcome.CONFIRMED,
+        "other": Outcome.MISSED,
+        "expiry": Outcome.EXPIRED,
+    }
+    return next((ends[step] for step in steps if step in ends), Outcome.EXPIRED)
+
+
 @given(STEPS)
 @settings(max_examples=120, deadline=None)
 def test_the_first_end_is_the_end(steps: list[str]) -> None:
@@ -66,14 +76,7 @@ def test_the_first_end_is_the_end(steps: list[str]) -> None:
                     spool = open_()
                 case "set clock":
                     clock.jump(-86_400 * 365)
-        end = next(
-            (
-                {"verdict": Outcome.CONFIRMED, "other": Outcome.MISSED}.get(s, Outcome.EXPIRED)
-                for s in steps
-                if s in ("verdict", "other", "expiry")
-            ),
-            Outcome.EXPIRED,
-        )
+        end = first_end(steps)
         assert firsts == [end]
         assert [each.outcome for each in heard] == [end]
         assert metrics.counts("visionedge_resolutions_total", "outcome") == {end: 1}

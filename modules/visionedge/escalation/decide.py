@@ -8,9 +8,10 @@ it has spent, is handed from the old one to the new.
 Reasons of its own, beside those of the rules: `confident`; `control`, a confident frame of
 the control sample; and of suppressed frames `disabled`, `same_object` (a question about it
 is open, this frame may be a better view), `asked` (it was asked about), `repeated` (the
-same scene with the same prediction was), and `too_soon`.
+same scene with the same prediction was), `bad_picture` (a fault of the camera), and `too_soon`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +33,7 @@ from visionedge.escalation.attention import Attention, CameraAttention, view_of,
 from visionedge.escalation.budget import Budget, Spending
 from visionedge.escalation.judging import doubted, noise
 from visionedge.escalation.policy import Context, Doubt, EscalationPolicy
+from visionedge.escalation.quality import Fault
 from visionedge.escalation.rules import RULES
 from visionedge.escalation.scenes import scene_of
 from visionedge.escalation.thresholds import Thresholds, label_key
@@ -44,9 +46,14 @@ TOO_SOON: Final = "too_soon"
 SAME_OBJECT: Final = "same_object"
 ASKED: Final = "asked"
 REPEATED: Final = "repeated"
+BAD_PICTURE: Final = "bad_picture"
 
 GREW_SURE: Final = "grew_sure"
 OVER_BUDGET: Final = "over_budget"
+
+
+OnFault = Callable[[str, Fault], None]
+"""Gets the camera and its fault, empty when it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +92,18 @@ class Decider:
         settings: `decision`, `escalation`, and what cameras and models say of doubt.
         revision: of the settings; stands in every decision.
         before: the decider that this one replaces; None at the start.
+        on_fault: told of a camera whose picture has become bad, or good again; called on
+            the hot path, so it must only take a note.
     """
 
-    def __init__(self, settings: Settings, revision: int, before: "Decider | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        revision: int,
+        before: "Decider | None" = None,
+        on_fault: OnFault | None = None,
+    ) -> None:
+        self._on_fault = on_fault
         self._attention: Attention = before._attention if before else Attention()
         self._budget: Budget = Budget(settings, before._budget.spending if before else Spending())
         self._revision = revision
@@ -115,6 +131,8 @@ class Decider:
         judge = self._judges.get(frame.camera_id, self._stranger)
         camera = self._attention.of(frame.camera_id)
         with camera.lock:
+            if camera.picture.look(frame) and self._on_fault is not None:
+                self._on_fault(frame.camera_id, camera.picture.fault)
             tracks, context = self._follow(camera, judge, frame, prediction)
             finding = judge.find(prediction, context)
             for i, track in enumerate(tracks):
@@ -172,7 +190,8 @@ class Decider:
         return tracks, replace(judge.context, flicker=flicker)
 
     def _confident(self, camera: CameraAttention, frame: Frame, prediction: Prediction) -> Decision:
-        per_hour = self._settings.control_per_hour if self._settings.enabled else 0.0
+        wanted = self._settings.enabled and not camera.picture.fault
+        per_hour = self._settings.control_per_hour if wanted else 0.0
         if not camera.control.draws(prediction, frame.captured_ns, per_hour):
             return Decision(Action.ACCEPT, CONFIDENT, 0.0, self._revision)
         question = Question(
@@ -190,6 +209,8 @@ class Decider:
     ) -> tuple[Action, str, Question | None]:
         if not self._settings.enabled:
             return Action.SUPPRESS, DISABLED, None
+        if camera.picture.fault:
+            return Action.SUPPRESS, BAD_PICTURE, None
         where = finding.where
         followed = where is not None and not where[len(tracks) :].any()
         if followed and isinstance(prediction, Detections):
