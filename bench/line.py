@@ -26,7 +26,7 @@ from visionedge.uplink.spool import Spool
 
 _CAMERA: Final = "line"
 _LOOK_S: Final = 0.002
-_START_S: Final = 30.0
+_FRAMES_S: Final = 30.0
 _STOP_S: Final = 5.0
 _WARM_FRAMES: Final = 3
 
@@ -86,7 +86,7 @@ class Line:
         """Start all threads, see a few frames through, and rest."""
         self._pipeline.start()
         self._feed.start()
-        self._await_frames()
+        self._await_frames(_WARM_FRAMES)
         self._rest()
         return self
 
@@ -100,28 +100,27 @@ class Line:
         """Let it run; what a frame took, from one that was done to another.
 
         Raises:
-            Unavailable: no frame was done in that time.
+            Unavailable: no frame is done.
         """
         self._stamps.done.clear()
         self._feed.resume()
-        self._await_frames()
+        self._await_frames(_WARM_FRAMES)
         first = len(self._stamps.done) - 1
         time.sleep(seconds)
+        self._await_frames(first + 2)
         last = len(self._stamps.done) - 1
         self._rest()
         (began_ns, cpu_ns), (ended_ns, cpu_end_ns) = (
             self._stamps.done[number] for number in (first, last)
         )
         frames = last - first
-        if not frames:
-            raise Unavailable(f"no frame was done in {seconds} s", hint="let the machine rest")
         return Sample((ended_ns - began_ns) / frames / 1e9, (cpu_end_ns - cpu_ns) / frames / 1e9)
 
-    def _await_frames(self) -> None:
-        deadline = time.perf_counter() + _START_S
-        while len(self._stamps.done) < _WARM_FRAMES:
+    def _await_frames(self, count: int) -> None:
+        deadline = time.perf_counter() + _FRAMES_S
+        while len(self._stamps.done) < count:
             if time.perf_counter() > deadline:
-                raise Unavailable(f"the camera gave nothing in {_START_S:.0f} s")
+                raise Unavailable(f"the line stands: {count} frames took over {_FRAMES_S:.0f} s")
             time.sleep(_LOOK_S)
 
     def _rest(self) -> None:
