@@ -56,6 +56,10 @@ class Detections:
         return label_of(self.labels, int(self.class_id[index]))
 
 
+_NOWHERE = np.empty((0, 4), np.float32)
+_NOWHERE.flags.writeable = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
     """Classes of one frame.
@@ -65,11 +69,14 @@ class Classification:
         labels: names of the classes.
         multilabel: True where each class is judged by itself (sigmoids), so that the
             confidences need not sum to one.
+        hot: (k, 4) float32, pixels of the original frame, xyxy: where an anomaly model sees what
+            it judged by, the hottest first; empty where the model does not tell.
     """
 
     confidence: NDArray[np.float32]
     labels: tuple[str, ...]
     multilabel: bool = False
+    hot: NDArray[np.float32] = field(default_factory=lambda: _NOWHERE)
 
     def __len__(self) -> int:
         return len(self.confidence)

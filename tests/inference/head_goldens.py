@@ -13,6 +13,7 @@ that were computed by hand from the exporter's documented decode:
     labels, metadata   as beside and in the model
     told       fields of the card that must be found out
     expected   boxes, best first; or class -> confidence
+    hot        boxes of an anomaly model's map
 """
 
 import json

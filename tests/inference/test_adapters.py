@@ -147,9 +147,10 @@ def must_hold(golden: Golden, outputs: list[Any]) -> None:
         return
     assert np.isfinite(found.confidence).all()
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
+    boxes = found.xyxy if isinstance(found, Detections) else found.hot
+    assert (boxes >= 0).all()
+    assert (boxes <= [80, 48, 80, 48]).all()
     if isinstance(found, Detections):
-        assert (found.xyxy >= 0).all()
-        assert (found.xyxy <= [80, 48, 80, 48]).all()
         assert (found.class_id >= 0).all()
         assert (found.class_id < len(golden.labels)).all()
 

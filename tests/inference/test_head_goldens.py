@@ -37,6 +37,7 @@ def test_an_export_gives_what_was_computed_by_hand_with_no_card(
     if isinstance(found, Classification):
         by_name = dict(zip(found.labels, found.confidence.tolist(), strict=True))
         assert by_name == pytest.approx(expected, abs=1e-4)
+        assert found.hot.tolist() == golden.document.get("hot", [])
     else:
         assert as_boxes(found) == [approximately(box) for box in expected]
 

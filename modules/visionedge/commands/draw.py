@@ -86,7 +86,9 @@ class _Pen:
         cv2.rectangle(self._canvas, (x1, y1), (x2, y2), colour, line, cv2.LINE_AA)
 
     def classes(self, found: Classification, truth: Prediction | None) -> None:
-        """The best classes as a list, and what it really is below them."""
+        """The best classes as a list, what it really is below them, and where a map was hot."""
+        for xyxy in found.hot:
+            self.box(xyxy, colour_of(found.label(found.top(1)[0][0])), 2 * self.line)
         top = self._gap
         for class_id, confidence in found.top(_TOP):
             text = f"{found.label(class_id)} {confidence:.2f}"

@@ -109,4 +109,5 @@ FORMAT: Final = Format(
     exporters="PyTorch, Keras, Caffe, Ultralytics classify, newer Custom Vision",
     layout="`[1, C]`, `[C]` or `[1, C, 1, 1]`; one number for two classes",
     input={"fit": "stretch"},
+    is_probed=True,
 )

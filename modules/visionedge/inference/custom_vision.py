@@ -81,4 +81,5 @@ FORMAT: Final = Format(
     exporters="Custom Vision classification, exports of 2018 to 2020",
     layout="`classLabel`, and `loss`: a map of names to probabilities",
     input={"fit": "stretch", "color": "bgr", "scale": 1.0},
+    is_probed=True,
 )

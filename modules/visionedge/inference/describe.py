@@ -171,10 +171,10 @@ class _Reader:
             )
         self._say_input(from_format(known))
         self._say("input.interpolation", "linear", "convention of most exporters' scripts")
-        if known.task == "classification":
+        self._say("labels", known.labels, f"convention of head {known.head}")
+        if known.is_probed:
             self._read_answers()
         else:
-            self._say("labels", known.labels, f"convention of head {known.head}")
             classes = known.classes(self._session.signature, self._fields.get("output.masks", 0))
             if classes == len(COCO_80):
                 self._say("labels", COCO_80, "assumed to be COCO's, because there are 80")

@@ -131,6 +131,8 @@ class Format:
         layout: of the outputs; for people.
         input: preprocessing by convention, fields of the input card.
         labels: names of the classes where they are always the same.
+        is_probed: classifiers whose range of pixels and activation their answers to several
+            pictures tell.
         classes: how many classes a signature has, of rows with so many mask coefficients;
             None where it does not tell.
     """
@@ -143,6 +145,7 @@ class Format:
     layout: str
     input: Fields
     labels: tuple[str, ...] = ()
+    is_probed: bool = False
     classes: CountClasses = lambda _signature, _masks: None
 
 

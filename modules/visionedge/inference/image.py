@@ -256,6 +256,26 @@ def _nothing() -> None:
     """BGR with channels last is what the resize gave."""
 
 
+def hot_regions(heat: NDArray[np.float32], limit: float, most: int) -> NDArray[np.float32]:
+    """Boxes around the connected parts of a map that reach a limit.
+
+    Args:
+        heat: (h, w) float32, finite.
+        limit: cells of at least this heat belong to a part.
+        most: how many parts, the hottest first.
+
+    Returns:
+        (k, 4) float32, xyxy, in cells.
+    """
+    above = (heat >= limit).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    peaks = np.full(count, -np.inf, np.float32)
+    np.maximum.at(peaks, parts.ravel().astype(np.intp), heat.ravel())
+    hottest = 1 + np.argsort(-peaks[1:], kind="stable")[:most]
+    x, y, width, height = stats[hottest, :4].T.astype(np.float32)
+    return np.stack([x, y, x + width, y + height], axis=1)
+
+
 def read_image(path: Path) -> Image | None:
     """A picture file as (H, W, 3) uint8 BGR, or None where it is none."""
     try:

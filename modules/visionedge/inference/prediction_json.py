@@ -7,6 +7,9 @@ that a model tells finer than that is the same on two processors.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from visionedge.entities import Classification, Detections, Prediction
 
 TOP = 5
@@ -23,7 +26,14 @@ def as_document(image: str, prediction: Prediction, top: int = TOP) -> dict[str,
     """
     if isinstance(prediction, Detections):
         return {"image": image, "task": "detection", "detections": _detections(prediction)}
-    return {"image": image, "task": "classification", "classes": _classes(prediction, top)}
+    document: dict[str, Any] = {
+        "image": image,
+        "task": "classification",
+        "classes": _classes(prediction, top),
+    }
+    if len(prediction.hot):
+        document["hot_xyxy"] = [_rounded(box) for box in prediction.hot]
+    return document
 
 
 def _detections(found: Detections) -> Sequence[dict[str, Any]]:
@@ -32,10 +42,14 @@ def _detections(found: Detections) -> Sequence[dict[str, Any]]:
             "class_id": int(found.class_id[index]),
             "label": found.label(index),
             "confidence": round(float(found.confidence[index]), 4),
-            "box_xyxy": [round(float(edge), 1) for edge in found.xyxy[index]],
+            "box_xyxy": _rounded(found.xyxy[index]),
         }
         for index in range(len(found))
     ]
+
+
+def _rounded(xyxy: NDArray[np.float32]) -> list[float]:
+    return [round(float(edge), 1) for edge in xyxy]
 
 
 def _classes(found: Classification, top: int) -> Sequence[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from visionedge.inference import (
+    anomaly,
     classifier,
     custom_vision,
     custom_vision_detection,
@@ -39,6 +40,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         custom_vision_detection.FORMAT,
         tf_detection.FORMAT,
         yunet.FORMAT,
+        anomaly.FORMAT,
         detr.FORMAT,
         torchvision_detection.FORMAT,
         gfl.FORMAT,

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from visionedge.entities import Detections, Image, Prediction
+from visionedge.entities import Classification, Detections, Image, Prediction
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import ModelCard
 from visionedge.inference.image import InputWriter
 from visionedge.inference.registry import build_adapter
 from visionedge.inference.session import Session
-from visionedge.inference.tiles import Tiling, cut, merge
+from visionedge.inference.tiles import Tile, Tiling, cut, merge
 from visionedge.inference.view import WHOLE, View
 
 
@@ -78,7 +78,7 @@ class Runner:
         began = time.perf_counter()
         boxes = [each for each in found if isinstance(each, Detections)]
         if len(boxes) != len(tiles):
-            return found[0]
+            return _moved(found[0], tiles[0])
         merged = view.within(merge(boxes, tiles, area, self._limits), width, height)
         self.timings = spent.plus(Timings(decode_s=time.perf_counter() - began))
         return merged
@@ -92,7 +92,7 @@ class Runner:
 
     def _adapter_size(self) -> tuple[int, int]:
         """Width and height of the model's input, pixels."""
-        return InputWriter(self._card.input, self._session.signature.inputs[0]).size
+        return InputWriter(self._card.input, self._session.signature.picture).size
 
     def _infer_batch(self, images: Sequence[Image]) -> list[Prediction]:
         """Several pictures in one run."""
@@ -123,3 +123,10 @@ class Runner:
         prediction = self._adapter.decode(outputs, geometry)
         self.timings = Timings(prepared - began, ran - prepared, time.perf_counter() - ran)
         return prediction
+
+
+def _moved(found: Prediction, tile: Tile) -> Prediction:
+    """The judgement of a part of the frame, its hot boxes in pixels of the whole."""
+    if not isinstance(found, Classification) or not len(found.hot):
+        return found
+    return replace(found, hot=found.hot + np.array([tile.x1, tile.y1] * 2, np.float32))
