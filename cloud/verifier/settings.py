@@ -37,7 +37,9 @@ class BackendSettings(_Section):
     project_id: str = Field(default="", description="customvision")
     published_name: str = Field(default="", description="customvision")
     task: Literal["classification", "detection"] = Field("detection", description="customvision")
-    model: str = Field(default="", description="docint: model; contentunderstanding: analyzer")
+    model: str = Field(
+        default="", description="docint: model; contentunderstanding: analyzer; onnx: path"
+    )
     project_version_arn: str = Field(default="", description="rekognition: a Custom Labels model")
 
 

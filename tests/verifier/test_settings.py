@@ -41,7 +41,8 @@ def test_settings_build_a_worker_that_asks_the_service_they_name() -> None:
 
 
 def extra(kind: str) -> dict[str, str]:
-    return {"project_id": "p", "published_name": "i", "model": "m"} if kind != "ia40" else {}
+    model = "models/pcb-defects" if kind == "onnx" else "m"
+    return {"project_id": "p", "published_name": "i", "model": model}
 
 
 WANTED = {
@@ -52,6 +53,7 @@ WANTED = {
     "docint": "text",
     "contentunderstanding": "labels",
     "rekognition": "labels",
+    "onnx": "objects",
 }
 
 

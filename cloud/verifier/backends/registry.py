@@ -1,5 +1,6 @@
 """Which Vision APIs there are, and how each is made from a block of settings."""
 
+import importlib
 from collections.abc import Callable
 from typing import Final
 
@@ -60,6 +61,17 @@ def _rekognition(b: BackendSettings, r: RegionSettings, credential: Credential) 
     return Rekognition(client(r.name, r.endpoint or None), r.name, b.project_version_arn)
 
 
+def _onnx(b: BackendSettings, r: RegionSettings, credential: Credential) -> Backend:
+    try:
+        local_model = importlib.import_module("verifier.backends.local_model")
+    except ImportError as error:
+        raise SettingsRefused(
+            f"backend.kind: onnx needs {error.name}", hint="install visionedge[edge,cloud]"
+        ) from None
+    made: Backend = local_model.load(_needed(b, "model"), r.name)
+    return made
+
+
 BACKENDS: Final[dict[str, Make]] = {
     "ia40": _ia40,
     "cv32": _cv32,
@@ -68,6 +80,7 @@ BACKENDS: Final[dict[str, Make]] = {
     "docint": _docint,
     "contentunderstanding": _contentunderstanding,
     "rekognition": _rekognition,
+    "onnx": _onnx,
 }
 
 
