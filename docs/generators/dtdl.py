@@ -183,20 +183,20 @@ def _schema_faults(schema: str | Element, depth: int) -> Iterator[str]:
     if depth > 8:
         yield "schemas are nested deeper than 8"
     kind = schema["@type"]
-    parts = {
-        "Object": lambda: [field["schema"] for field in schema["fields"]],
-        "Map": lambda: [schema["mapValue"]["schema"]],
-        "Array": lambda: [schema["elementSchema"]],
-        "Enum": list,
+    parts: dict[str, list[Any]] = {
+        "Object": [field["schema"] for field in schema.get("fields", ())],
+        "Map": [schema.get("mapValue", {}).get("schema", "string")],
+        "Array": [schema.get("elementSchema", "string")],
+        "Enum": [],
     }
     if kind not in parts:
         yield f"{kind} is no kind of schema"
         return
-    named = [part["name"] for part in schema.get("fields", schema.get("enumValues", []))]
+    named = [part["name"] for part in schema.get("fields") or schema.get("enumValues") or []]
     if len(set(named)) < len(named):
         yield "two parts have one name"
     for part in named:
         if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_]{0,510}[A-Za-z0-9])?", part):
             yield f"{part} is no name"
-    for part in parts[kind]():
+    for part in parts[kind]:
         yield from _schema_faults(part, depth + 1)
