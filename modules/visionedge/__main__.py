@@ -18,6 +18,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from visionedge.commands import (
     audit,
+    calibrate,
     evaluate,
     import_,
     inspect,
@@ -32,6 +33,7 @@ from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 COMMANDS: Final = {
     "run": run,
     "audit": audit,
+    "calibrate": calibrate,
     "predict": predict,
     "inspect": inspect,
     "verify": verify,

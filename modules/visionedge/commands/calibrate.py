@@ -1,0 +1,155 @@
+"""`visionedge calibrate`: temperature and thresholds of a model, from labelled pictures.
+
+Prints the temperature for the card, how far confidences were from the truth before and after,
+and a patch for the twin with the thresholds for a wanted risk and a wanted share of pictures
+that may be asked about. `--out` keeps the whole risk-coverage curve.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.commands import options
+from visionedge.entities import Classification, Detections, Prediction
+from visionedge.errors import EXIT_OK, SettingsError
+from visionedge.escalation import fitting
+from visionedge.evaluation.average_precision import overlaps
+from visionedge.evaluation.dataset import Picture
+from visionedge.evaluation.formats import FORMATS, read_dataset
+from visionedge.inference.boxes import Limits
+from visionedge.inference.image import read_image
+from visionedge.inference.model import load_model
+
+_MATCH_IOU: Final = 0.5
+_MOST_BOXES: Final = 100
+Words = tuple[fitting.Floats, NDArray[np.bool_]]
+"""Confidence of each word about one picture, and whether it is right."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command and its arguments."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="fit temperature and thresholds to labelled pictures",
+        description="Fit a model's temperature, and the thresholds for a wanted risk and a wanted "
+        "share of pictures, as a patch for the twin.",
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="bundle or ONNX")
+    parser.add_argument("dataset", type=Path, help="folder of the data set, or COCO's JSON")
+    parser.add_argument("--format", choices=tuple(FORMATS), help="of the data set (default: told)")
+    parser.add_argument(
+        "--risk",
+        type=float,
+        default=0.05,
+        metavar="X",
+        help="share of taken words that may be wrong (default: 0.05)",
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.2,
+        metavar="X",
+        help="share of pictures that may be asked about (default: 0.2)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures as JSON")
+    options.add_hints(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        ModelError: the model cannot be used.
+        SettingsError: the data set cannot, or an option is wrong.
+    """
+    for name in ("risk", "share"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise SettingsError(f"--{name} is a share", hint="choose from 0 to 1")
+    document = _fitted(args, _words(args))
+    if args.out:
+        try:
+            args.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(
+                f"--out: cannot write {args.out}: {error.strerror}", hint="name a file of yours"
+            ) from None
+    print(json.dumps({key: value for key, value in document.items() if key != "curve"}, indent=1))
+    return EXIT_OK
+
+
+def _fitted(args: argparse.Namespace, judged: tuple[list[Words], float]) -> dict[str, object]:
+    words, before = judged
+    confidence = np.concatenate([each for each, _ in words]) if words else np.zeros(0)
+    right = np.concatenate([each for _, each in words]) if words else np.zeros(0, np.bool_)
+    temperature = fitting.fit_temperature(confidence, right)
+    calibrated = fitting.scaled(confidence, temperature)
+    curve = fitting.risk_coverage(calibrated, right)
+    point = fitting.accept_for(curve, args.risk, len(calibrated))
+    if point is None:
+        raise SettingsError(
+            f"no threshold takes ten words of {len(calibrated)} at a risk of {args.risk:g}",
+            hint="allow more with --risk, label more pictures, or train the model further",
+        )
+    # Down, so that the word which set it is taken; what is below the floor is never seen.
+    accept = max(options.DEFAULTS.floor, float(np.floor(point.accept * 1e4) / 1e4))
+    pictures = [fitting.scaled(each, temperature) for each, _ in words]
+    close = fitting.close_for(pictures, accept, options.DEFAULTS.floor, args.share)
+    return {
+        "pictures": len(words),
+        "words": len(confidence),
+        "temperature": round(before * temperature, 4),
+        "calibration_error_before": round(fitting.calibration_error(confidence, right), 4),
+        "calibration_error_after": round(fitting.calibration_error(calibrated, right), 4),
+        "coverage": round(point.coverage, 4),
+        "risk": round(point.risk, 4),
+        "card": {"temperature": round(before * temperature, 4)},
+        "patch": {"decision": {"accept": accept, "close": close}},
+        "curve": [asdict(each) for each in curve],
+    }
+
+
+def _words(args: argparse.Namespace) -> tuple[list[Words], float]:
+    """What the model says of each picture, and the temperature that it has now."""
+    dataset = read_dataset(args.dataset, args.format)
+    model = load_model(args.model, options.DEFAULTS, options.hints(args))
+    ours = dataset.in_terms_of(model.card.labels or dataset.names, {})
+    if ours.is_detection != (model.card.task == "detection"):
+        raise SettingsError(
+            f"the data set is not for {model.card.task}", hint="choose one of the same kind"
+        )
+    runner = model.runner(Limits(options.DEFAULTS.floor, options.DEFAULTS.nms_iou, _MOST_BOXES))
+    words = []
+    for picture in options.with_progress(ours.pictures, "picture", quiet=False):
+        image = read_image(picture.path)
+        if image is None:
+            raise SettingsError(f"{picture.path} is no picture", hint="copy it again")
+        words.append(judged(runner.infer(image), picture))
+    return words, model.card.temperature
+
+
+def judged(prediction: Prediction, picture: Picture) -> Words:
+    """The confidence of each word about a picture, and whether it is right."""
+    if isinstance(prediction, Classification):
+        ((best, confidence),) = prediction.top(1) or [(-1, 0.0)]
+        right = bool(len(picture.class_id)) and best == int(picture.class_id[0])
+        return np.array([confidence]), np.array([right])
+    return prediction.confidence.astype(np.float64), _right_boxes(prediction, picture)
+
+
+def _right_boxes(prediction: Detections, picture: Picture) -> NDArray[np.bool_]:
+    right = np.zeros(len(prediction), np.bool_)
+    if picture.xyxy is None or not len(picture.xyxy):
+        return right
+    iou = overlaps(prediction.xyxy, picture.xyxy)
+    free = np.ones(len(picture.xyxy), np.bool_)
+    for i in np.argsort(-prediction.confidence, kind="stable").tolist():
+        same = free & (picture.class_id == prediction.class_id[i]) & (iou[i] >= _MATCH_IOU)
+        if same.any():
+            right[i] = True
+            free[int(np.where(same, iou[i], -1).argmax())] = False
+    return right
