@@ -155,3 +155,30 @@ def test_a_big_picture_is_looked_at_in_tiles(
     for wrong in ("64", "axb", "64x"):
         with pytest.raises(SettingsError, match="no tiling"):
             run("--model", detector, "--tiles", wrong, tmp_path / "big.png")
+
+
+def test_frames_of_a_video_are_named_by_their_number(
+    detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (80, 60))
+    for _ in range(5):
+        writer.write(BLUE)
+    writer.release()
+    out = tmp_path / "out"
+    assert run("--model", detector, "--json", "--every", "2", "--out", out, tmp_path) == 0
+    names = [each["image"] for each in lines(capsys)]
+    assert names == [f"{clip}#{number:06d}" for number in (0, 2, 4)]
+    assert sorted(p.name for p in out.iterdir()) == [f"clip-{n:06d}.png" for n in (0, 2, 4)]
+
+
+def test_a_video_that_is_none_is_named(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "clip.mp4").write_bytes(b"no video")
+    assert run("--model", detector, "--json", pictures / "clip.mp4", pictures / "b.png") == 4
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert "clip.mp4 is nothing that can be read" in captured.err
+    with pytest.raises(SettingsError, match="no step"):
+        run("--model", detector, "--every", "0", pictures / "b.png")

@@ -82,8 +82,12 @@ def view(args: argparse.Namespace) -> View:
     return View(tiling=Tiling(max(1, int(width)), max(1, int(height)), args.overlap))
 
 
-def pictures(paths: Iterable[Path]) -> list[Path]:
+def pictures(paths: Iterable[Path], suffixes: Sequence[str] = PICTURES) -> list[Path]:
     """The pictures that are named, and those in the folders that are named.
+
+    Args:
+        paths: files and folders.
+        suffixes: of the files that are taken from folders.
 
     Raises:
         SettingsError: a folder holds none.
@@ -93,10 +97,10 @@ def pictures(paths: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
         if not inside:
             raise SettingsError(
-                f"there is no picture in {path}", hint=f"pictures end in {', '.join(PICTURES)}"
+                f"there is no picture in {path}", hint=f"pictures end in {', '.join(suffixes)}"
             )
         found += inside
     return found

@@ -15,10 +15,10 @@ import cv2
 
 from visionedge.commands import options
 from visionedge.commands.draw import draw
+from visionedge.commands.footage import VIDEOS, shots
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
 from visionedge.inference.card import Document
-from visionedge.inference.image import read_image
 from visionedge.inference.model import load_model
 from visionedge.inference.prediction_json import as_document
 from visionedge.settings import ModelSettings
@@ -30,9 +30,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Declare the command and its arguments."""
     parser = commands.add_parser(
         "predict",
-        help="show what a model sees in pictures",
-        description="Run a model over pictures. Exits with 4 if a picture could not be read, "
-        "after all others.",
+        help="show what a model sees in pictures and videos",
+        description="Run a model over pictures and videos. Exits with 4 if a file could not be "
+        "read, after all others.",
     )
     parser.add_argument(
         "--model", type=Path, required=True, metavar="PATH", help="bundle folder or ONNX file"
@@ -41,8 +41,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "images",
         type=Path,
         nargs="+",
-        metavar="IMAGE_OR_FOLDER",
-        help="pictures, or folders of them",
+        metavar="FILE_OR_FOLDER",
+        help="pictures or videos, or folders of them",
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="of a video, each Nth frame (default: 1)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
     options.add_hints(parser)
@@ -67,28 +70,30 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: an option is wrong.
     """
     settings = _settings(args)
-    pictures = options.pictures(args.images)
+    pictures = options.pictures(args.images, (*options.PICTURES, *VIDEOS))
     drawings = _Drawings(args.out) if args.out else None
     view = options.view(args)
     runner = load_model(args.model, settings, options.hints(args)).runner()
     exit_code = EXIT_OK
-    for path in options.with_progress(pictures, "picture", quiet=sys.stdout.isatty()):
-        image = read_image(path)
-        if image is None:
-            sys.stderr.write(f"visionedge: {path} is no picture that can be read\n")
-            exit_code = CameraError.exit_code
-            continue
-        prediction = runner.infer(image, view)
-        document = as_document(str(path), prediction)
-        print(json.dumps(document) if args.json else _for_people(document), flush=True)
-        if drawings is not None:
-            drawings.write(path, draw(image, prediction))
+    for path in options.with_progress(pictures, "file", quiet=sys.stdout.isatty()):
+        for shot in shots(path, args.every):
+            if shot.image is None:
+                sys.stderr.write(f"visionedge: {shot.name} is nothing that can be read\n")
+                exit_code = CameraError.exit_code
+                continue
+            prediction = runner.infer(shot.image, view)
+            document = as_document(shot.name, prediction)
+            print(json.dumps(document) if args.json else _for_people(document), flush=True)
+            if drawings is not None:
+                drawings.write(shot.stem, draw(shot.image, prediction))
     return exit_code
 
 
 def _settings(args: argparse.Namespace) -> ModelSettings:
     if not 0 <= args.floor <= 1:
         raise SettingsError(f"--floor {args.floor} is no confidence", hint="give 0 to 1")
+    if args.every < 1:
+        raise SettingsError(f"--every {args.every} is no step", hint="give 1 or more")
     return _DEFAULTS.model_copy(update={"path": str(args.model), "floor": args.floor})
 
 
@@ -115,11 +120,11 @@ class _Drawings:
         except OSError as error:
             raise _unwritable(folder, error.strerror) from None
 
-    def write(self, picture: Path, drawing: Image) -> None:
-        name, number = picture.stem, 1
+    def write(self, stem: str, drawing: Image) -> None:
+        name, number = stem, 1
         while name in self._taken:
             number += 1
-            name = f"{picture.stem}-{number}"
+            name = f"{stem}-{number}"
         self._taken.add(name)
         path = self._folder / f"{name}.png"
         if not cv2.imwrite(str(path), drawing):

@@ -1,0 +1,62 @@
+"""Pictures out of files: a picture gives one, a video gives its frames.
+
+A frame of a video is named by its number, counted from 0 over all frames and not only over
+those that were looked at, so that `clip.mp4#000120` can be found again in any player.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from visionedge.entities import Image
+from visionedge.inference.image import read_image
+
+VIDEOS: Final = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One picture to look at.
+
+    Attributes:
+        name: of the file, and the number of the frame in a video.
+        stem: a file name for what is made of it.
+        image: (H, W, 3) uint8 BGR, or None where the file could not be read.
+    """
+
+    name: str
+    stem: str
+    image: Image | None
+
+
+def shots(path: Path, every: int = 1) -> Iterator[Shot]:
+    """The pictures of a file.
+
+    Args:
+        path: a picture or video.
+        every: of a video, each how manieth frame.
+    """
+    if path.suffix.lower() in VIDEOS:
+        yield from _frames(path, every)
+    else:
+        yield Shot(str(path), path.stem, read_image(path))
+
+
+def _frames(path: Path, every: int) -> Iterator[Shot]:
+    capture = cv2.VideoCapture(str(path))
+    try:
+        number = 0
+        while capture.grab():
+            if number % every == 0:
+                done, image = capture.retrieve()
+                frame = np.asarray(image, np.uint8) if done else None
+                yield Shot(f"{path}#{number:06d}", f"{path.stem}-{number:06d}", frame)
+            number += 1
+    finally:
+        capture.release()
+    if number == 0:
+        yield Shot(str(path), path.stem, None)
