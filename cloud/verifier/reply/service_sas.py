@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, quote_plus
 
 from verifier.clock import Clock
 from verifier.errors import SettingsRefused
@@ -27,8 +27,8 @@ def signature(host: str, policy: str, key: str, expires_at_s: int) -> str:
     resource = quote_plus(host)
     signed = f"{resource}\n{expires_at_s}".encode()
     digest = hmac.digest(base64.b64decode(key), signed, hashlib.sha256)
-    parts = {"sig": base64.b64encode(digest), "se": str(expires_at_s), "skn": policy}
-    return f"SharedAccessSignature sr={resource}&{urlencode(parts)}"
+    rest = f"sig={quote(base64.b64encode(digest))}&se={expires_at_s}&skn={quote(policy)}"
+    return f"SharedAccessSignature sr={resource}&{rest}"
 
 
 @dataclass(frozen=True, slots=True)
