@@ -148,6 +148,7 @@ def test_another_interpolation_finds_the_same_objects_with_no_card(model_id: str
 def test_where_a_hint_is_needed_it_is_suggested(model_id: str) -> None:
     model = loaded(model_id)
     suggested = other_readings(model.card, model.origins)
+    assert ("labels" in MODELS[model_id]["hint"]) <= ("labels" in {r.field for r in suggested})
     for field, value in MODELS[model_id]["hint"]["input"].items():
         offered = [r.how["input"][field] for r in suggested if field in r.how.get("input", {})]
         assert value in offered, f"{field}: {suggested}"

@@ -82,6 +82,7 @@ def describe(session: Session, given: Document, source: str) -> Description:
     reader = _Reader(session, given, source)
     reader.read_names()
     reader.read_input(reader.read_head())
+    reader.read_no_labels()
     return Description(validated(reader.document(), source), reader.origins)
 
 
@@ -178,6 +179,11 @@ class _Reader:
             classes = known.classes(self._session.signature, self._fields.get("output.masks", 0))
             if classes == len(COCO_80):
                 self._say("labels", COCO_80, "assumed to be COCO's, because there are 80")
+
+    def read_no_labels(self) -> None:
+        """Say of classes without names that nothing names them, so that it can be mended."""
+        if "labels" not in self._fields:
+            self.origins["labels"] = "assumed nameless, because nothing names them"
 
     def _say_input(self, said: Iterable[tuple[str, Any, str]]) -> None:
         # Scale, mean and deviation belong together: whoever says one of them says all.

@@ -135,7 +135,7 @@ def _labels(card: ModelCard, guessed: Mapping[str, str]) -> Iterator[Reading]:
     if "labels" in guessed:
         yield Reading(
             "labels",
-            f"{len(card.labels)} names",
+            f"{len(card.labels)} names" if card.labels else "none, so classes are numbers",
             guessed["labels"],
             "names of your own",
             {"labels": ["...", "..."]},
