@@ -1,6 +1,7 @@
 # make run     run the virtual line through model, spool, SDK, local hub and verdicts
 # make test    all tests              make check  format, lint, types, architecture
 # make bench   side-by-side figures   make train  train models/pcb-defects anew
+# make soak    faults, patches, models and cameras at random for SOAK_SECONDS (180), then the sum
 # make audit   known vulnerabilities and licences of all that is locked
 # make images  build both images without Docker or a registry, and test them (Debian, root)
 # The first of them makes .venv and installs the pinned requirements.
@@ -15,7 +16,7 @@ RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
             $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') \
             $(if $(CUT_AT),--cut-at $(CUT_AT)) $(if $(CUT_FOR),--cut-for $(CUT_FOR))
 
-.PHONY: run test test-slow check images audit format bench train generate lock azurite clean
+.PHONY: run soak test test-slow check images audit format bench train generate lock azurite clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +27,10 @@ $(READY): requirements/dev.txt pyproject.toml
 
 run: $(READY)
 	@$(BIN)/python -m demo $(RUN_ARGS)
+
+soak: $(READY)
+	@$(BIN)/python -m demo.soak $(if $(SOAK_SECONDS),--seconds $(SOAK_SECONDS)) \
+	  $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 test: $(READY)
 	$(BIN)/python -m pytest
