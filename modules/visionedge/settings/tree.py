@@ -232,7 +232,10 @@ class Settings(Section):
     )
     spool: SpoolSettings = Field(SpoolSettings(), title="Spool", description="The durable store.")
     egress: EgressSettings = Field(
-        EgressSettings(), title="Egress", description="The ledger of pictures that left."
+        EgressSettings(),
+        title="Egress",
+        description="The ledger of pictures that left.",
+        json_schema_extra=NEXT_START,
     )
     uplink: UplinkSettings = Field(
         UplinkSettings(), title="Uplink", description="The way to the cloud."
