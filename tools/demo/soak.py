@@ -18,12 +18,14 @@ import sys
 import time
 import zipfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
 from devhub import DevHub
+from devhub.errors import WaitTimeout
 from devhub.verifier import Verifier
 from visionedge.metrics import Metrics
 from visionedge.settings import PatternCamera, Settings
@@ -73,9 +75,12 @@ class Soak:
         """Load each bundle once: what a second model takes is no growth."""
         for bundle in self._bundles:
             self._deliver(bundle)
-            active = bundle[1][:16]
-            with contextlib.suppress(TimeoutError):
-                self._hub.wait(lambda active=active: active in json.dumps(self._hub.reported), 60)
+            with contextlib.suppress(WaitTimeout):
+                self._hub.wait(partial(self._is_active, bundle[1]), 60)
+
+    def _is_active(self, sha256: str) -> bool:
+        bundles: Any = self._hub.reported.get("model", {})
+        return f'"active": "{sha256[:16]}"' in json.dumps(bundles)
 
     def act(self) -> None:
         """Let one thing happen."""
