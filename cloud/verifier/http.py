@@ -19,6 +19,7 @@ Keys go into headers by a callable, so that no object that is printed or logged 
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ Credential = Callable[[], Mapping[str, str]]
 """Gives the headers that prove who we are."""
 
 _MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 _CONNECT_S: Final = 5.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_OFFERED: Final = re.compile(r"NotSupportedVisualFeature|not supported in this region", re.I)
@@ -132,16 +134,25 @@ class Service:
                 preload_content=False,
             )  # fmt: skip
             try:
-                content = reply.read(_MAX_ANSWER_BYTES + 1, decode_content=True)
+                content = _content(reply, time.monotonic() + timeout_s, host)
             finally:
                 reply.release_conn()
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
             raise BackendBusy(f"no connection to {host}", billed=False) from None
         except urllib3.exceptions.HTTPError as error:
             raise BackendBusy(f"{host}: {type(error).__name__}") from None
-        if len(content) > _MAX_ANSWER_BYTES:
-            raise BackendBusy(f"{host} answers with more than {_MAX_ANSWER_BYTES} bytes")
         return Answer(reply.status, {k.lower(): v for k, v in reply.headers.items()}, content)
+
+
+def _content(reply: urllib3.BaseHTTPResponse, until_s: float, host: str) -> bytes:
+    """The body, if it comes whole and in time: urllib3's timeout is one of each read only."""
+    content = bytearray()
+    while chunk := reply.read1(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > until_s:
+            reply.close()
+            raise BackendBusy(f"{host} answers without an end")
+    return bytes(content)
 
 
 def raise_for(answer: Answer) -> None:

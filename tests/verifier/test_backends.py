@@ -1,5 +1,7 @@
 """One suite for every backend that speaks HTTP: what it asks, reads and makes of each failure."""
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -202,6 +204,30 @@ def test_a_service_that_says_nothing_is_given_up_in_time(kind: Kind) -> None:
         with pytest.raises(BackendBusy) as caught:
             backend.look(PICTURE, backend.offers, 0.3)
     assert caught.value.billed
+
+
+def test_an_answer_that_drips_for_ever_is_given_up_in_time() -> None:
+    ended = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.02):
+                    connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        slow = Service(f"http://127.0.0.1:{server.getsockname()[1]}", dict)
+        try:
+            with pytest.raises(BackendBusy, match="without an end"):
+                slow.call("GET", f"{slow.endpoint}/", 0.5)
+        finally:
+            ended.set()
+            thread.join(10)
 
 
 @kinds

@@ -95,6 +95,13 @@ def test_each_kind_of_thing_is_a_call_and_a_unit(aws: tuple[Any, Stubber]) -> No
     assert opinion.units == 3
 
 
+def test_no_further_call_is_made_when_the_time_is_up(aws: tuple[Any, Stubber]) -> None:
+    rekognition, stubber = aws
+    stubber.add_response("detect_labels", {"Labels": []})
+    with pytest.raises(BackendBusy, match="too slow"):
+        Rekognition(rekognition, "eu-west-1").look(PICTURE, OBJECTS | {Want.TEXT}, 0)
+
+
 def test_custom_labels_replace_the_general_ones(aws: tuple[Any, Stubber]) -> None:
     rekognition, stubber = aws
     arn = "arn:aws:rekognition:eu-west-1:123456789012:project/pcb/version/v1/1"

@@ -10,6 +10,7 @@ A field without a confidence is taken as certain enough to be heard (0.5), not m
 Source: azure-ai-contentunderstanding 1.1.0 and the recorded sessions of its tests.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,6 +44,7 @@ class ContentUnderstanding:
 
     def look(self, picture: Picture, want: frozenset[Want], timeout_s: float) -> Opinion:
         """Ask once, and wait for the answer."""
+        until_s = time.monotonic() + timeout_s
         begun = self.service.post(
             f"/contentunderstanding/analyzers/{quote(self.analyzer, safe='')}:analyzeBinary",
             picture.jpeg,
@@ -50,7 +52,7 @@ class ContentUnderstanding:
             content_type="application/octet-stream",
             timeout_s=timeout_s,
         )
-        document = result_of(self.service, begun, timeout_s)
+        document = result_of(self.service, begun, until_s)
         with reading(self.name):
             result = document["result"]
             labels = tuple(_labels(result))

@@ -11,6 +11,7 @@ Source: azure-rest-api-specs, DocumentIntelligence/stable/2024-11-30.
 
 import base64
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,7 @@ class DocumentIntelligence:
 
     def look(self, picture: Picture, want: frozenset[Want], timeout_s: float) -> Opinion:
         """Ask once, and wait for the answer."""
+        until_s = time.monotonic() + timeout_s
         begun = self.service.post(
             f"/documentintelligence/documentModels/{quote(self.model, safe='')}:analyze",
             json.dumps({"base64Source": base64.b64encode(picture.jpeg).decode()}).encode(),
@@ -48,7 +50,7 @@ class DocumentIntelligence:
             content_type="application/json",
             timeout_s=timeout_s,
         )
-        document = result_of(self.service, begun, timeout_s)
+        document = result_of(self.service, begun, until_s)
         with reading(self.name):
             return _read(document["analyzeResult"], want, begun.units)
 

@@ -20,23 +20,22 @@ _GOING_ON: Final = frozenset({"notstarted", "running"})
 def result_of(
     service: Service,
     begun: Answer,
-    timeout_s: float,
+    until_s: float,
     pause: Callable[[float], None] = time.sleep,
 ) -> Mapping[str, Any]:
-    """The finished operation's document.
+    """The finished operation's document, if it is done by `until_s` of monotonic time.
 
     Raises:
         BackendBusy: it is not done in time, or makes no sense.
         BackendRefused: it ended as failed.
     """
-    deadline_s = time.monotonic() + timeout_s
     with reading("the operation"):
         url = begun.headers["operation-location"]
     wait_s = retry_after_s(begun.headers)
-    while (left_s := deadline_s - time.monotonic()) > 0:
+    while (left_s := until_s - time.monotonic()) > 0:
         pause(min(left_s, _MAX_POLL_S, _POLL_S if wait_s is None else wait_s))
         try:
-            answer = service.call("GET", url, max(0.1, deadline_s - time.monotonic()))
+            answer = service.call("GET", url, max(0.1, until_s - time.monotonic()))
         except BackendBusy as error:
             wait_s = error.retry_after_s
             continue

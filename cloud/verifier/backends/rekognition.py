@@ -9,6 +9,7 @@ With `project_version_arn` objects are those of your Custom Labels model and no 
 Source: the service model that botocore ships, rekognition/2016-06-27.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,11 +82,19 @@ class Rekognition:
         return f"2016-06-27 {_MIN_PERCENT} {self.project_version_arn}"
 
     def look(self, picture: Picture, want: frozenset[Want], timeout_s: float) -> Opinion:
-        """Ask once for each kind of thing; boto3 takes a timeout for the client, not for a call."""
+        """Ask once for each kind of thing, and stop between two when the time is up.
+
+        boto3 takes a timeout for the client, not for a call.
+        """
         image = {"Bytes": picture.jpeg}
         asked = [ask for needs, ask in _ASKED.items() if needs & want]
-        with _mapped(), reading(self.name):
-            opinions = [ask(self, image, want) for ask in asked]
+        until_s = time.monotonic() + timeout_s
+        opinions: list[Opinion] = []
+        for ask in asked:
+            if opinions and time.monotonic() > until_s:
+                raise BackendBusy("rekognition is too slow for all that is wanted")
+            with _mapped(), reading(self.name):
+                opinions.append(ask(self, image, want))
         return Opinion(
             objects=tuple(seen for o in opinions for seen in o.objects),
             labels=tuple(named for o in opinions for named in o.labels),
