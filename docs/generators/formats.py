@@ -63,7 +63,9 @@ def _real() -> Iterator[tuple[str, str, str, str]]:
         hint = f"`{json.dumps(known['hint'])}`" if "hint" in known else "none"
         without = known.get("without", "")
         if "hint" in known and not without:
-            without = "the same objects, nine in ten scores within 0.08: resized linearly, as is cheapest"
+            without = (
+                "the same objects, nine in ten scores within 0.08: resized linearly, as is cheapest"
+            )
         if name == _NO_REFERENCE:
             without = "no reference: its quantisation damaged it"
         yield f"`{name}`", f"`{known['head']}`", hint, without or "its reference"
