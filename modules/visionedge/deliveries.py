@@ -298,11 +298,15 @@ class Deliveries:
             worker.beat()
             self._wake.clear()
             now_s = time.monotonic()
-            for job in list(self._jobs.values()):
-                if job.phase == "waiting" and job.due_s <= now_s and not worker.stopping:
-                    worker.beat()
-                    self._prepare(job)
+            self._prepare_those_due(worker, now_s)
             self._wake.wait(_POLL_S)
+
+    def _prepare_those_due(self, worker: Worker, now_s: float) -> None:
+        # A function of its own, so that no job, and no model in it, is held while we wait.
+        for job in list(self._jobs.values()):
+            if job.phase == "waiting" and job.due_s <= now_s and not worker.stopping:
+                worker.beat()
+                self._prepare(job)
 
     def _prepare(self, job: _Job) -> None:
         """All that needs no frame: fetch, check, load, golden frames."""

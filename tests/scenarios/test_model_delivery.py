@@ -1,6 +1,7 @@
 """A new model by twin, while the line runs: taken, refused or rolled back, and no frame lost."""
 
 import base64
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.running import busy_line, running, wait_until
 
 from devhub import DevHub
 from visionedge.app import App
+from visionedge.inference.model import LoadedModel
 
 pytestmark = pytest.mark.timeout(180)
 PATIENCE_S = 60.0
@@ -33,6 +35,11 @@ def line(devhub: DevHub, tmp_path: Path) -> Iterator[App]:
 
 def told(devhub: DevHub) -> dict[str, Any]:
     return dict(devhub.reported.get("model", {}).get("bundles", {}).get("default", {}))
+
+
+def models_in_memory() -> list[LoadedModel]:
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, LoadedModel)]
 
 
 def deliver(devhub: DevHub, path: Path, sha256: str, **more: Any) -> None:  # noqa: ANN401 - JSON
@@ -68,6 +75,7 @@ def test_a_good_bundle_takes_over_between_two_frames_and_is_there_after_a_restar
     wait_until(lambda: devhub.reported["models"].get("ac") == 200, "its answer", PATIENCE_S)
     assert line.lineup.models["default"].card.version == "2"
     assert lost_frames(line) == {}
+    wait_until(lambda: len(models_in_memory()) == 1, "the old model is let go")
     line.stop(5)
     bundle.unlink()
     devhub.cut()
