@@ -6,8 +6,9 @@ address space and time, at a lower priority, and first in line for the kernel's 
 killer. Whatever becomes of it, it becomes an error with a name here, and the module that
 asked keeps the model it has.
 
-It costs an interpreter and one more load: 0.6 s for our bundle on two cores. So it is done
-once a model and device: what has loaded and answered a frame leaves a proof in the cache.
+It costs an interpreter and one more load: 0.8 s for our bundle on two cores. So it is done
+once a model and device: what has loaded and answered a frame leaves a proof in the cache,
+which takes 20 ms to look up.
 The proof counts for the same file, the same card and hints, the same weights beside it, the
 same execution providers, the same version of ONNX Runtime and the same processor. Anything
 else is tried again. A failure leaves no proof and is tried again every time.
