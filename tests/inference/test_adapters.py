@@ -101,7 +101,7 @@ anything = st.one_of(
 
 
 @every_golden
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_no_values_crash_a_decode_or_give_a_box_outside_the_frame(
     golden: Golden, data: st.DataObject
@@ -120,7 +120,7 @@ def test_no_values_crash_a_decode_or_give_a_box_outside_the_frame(
 
 
 @every_golden
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_no_shape_crashes_a_decode_or_gives_a_box_outside_the_frame(
     golden: Golden, data: st.DataObject

@@ -116,3 +116,17 @@ def test_outputs_of_another_kind_are_refused(name: str) -> None:
     one = Signature(golden.signature().inputs, golden.signature().outputs[:1])
     with pytest.raises(ModelCardError, match="head"):
         build_adapter(validated(golden.card(), "test"), one, LIMITS)
+
+
+def test_empty_planes_are_refused() -> None:
+    outputs = BY_NAME["yolo_v5_raw/planes"].outputs()
+    outputs[0] = np.zeros((1, 24, 0, 0), np.float32)
+    with pytest.raises(ModelRunError, match="shape"):
+        decode("yolo_v5_raw/planes", outputs)
+
+
+def test_centres_beyond_numbers_are_an_error_and_no_warning() -> None:
+    outputs = BY_NAME["yolox/megvii"].outputs()
+    outputs[0][0, 69, :2] = 3e38
+    with pytest.raises(ModelRunError, match="far out"):
+        decode("yolox/megvii", outputs)

@@ -123,7 +123,7 @@ class YoloV5Raw(Head):
             level = self._array(outputs, index, 4)
         else:
             planes = self._array(outputs, index, 3)
-            if len(planes) % anchors:
+            if len(planes) % anchors or not planes.size:
                 raise self._wrong_shape(planes)
             level = planes.reshape(anchors, -1, *planes.shape[1:]).transpose(0, 2, 3, 1)
         if len(level) != anchors:

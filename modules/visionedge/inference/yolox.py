@@ -43,7 +43,8 @@ class YoloX(YoloV5):
         xywh[:, :2] += self._cells[rows]
         # Beyond this, the exponential would overflow; what is near it is refused as a box.
         np.exp(np.minimum(xywh[:, 2:], _MOST_EXPONENT), out=xywh[:, 2:])
-        xywh *= stride
+        with np.errstate(over="ignore"):
+            xywh *= stride
         return xywh_to_xyxy(xywh)
 
 
