@@ -127,9 +127,7 @@ def brightness_detector(path: Path) -> Path:
 def test_tiles_in_one_run_say_what_they_say_one_by_one(tmp_path: Path) -> None:
     model = load_model(brightness_detector(tmp_path / "m.onnx"), SETTINGS, {"head": "yolo_v8"})
     steps = np.linspace(80, 250, 256).astype(np.uint8)
-    image = np.ascontiguousarray(
-        np.broadcast_to(steps[:, None, None], (256, 256, 3))
-    )
+    image = np.ascontiguousarray(np.broadcast_to(steps[:, None, None], (256, 256, 3)))
     one = detected(model.runner(), image, View(tiling=Tiling(64, 64, 0)))
     many = detected(model.runner(), image, View(tiling=Tiling(64, 64, 0, batch=5)))
     assert len(one) == 16

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.lines import crowded_line
+from training.measure import held_out
+from training.runtime import Detector
+from visionedge.cameras.defects import DEFECT_LABELS
 from visionedge.evaluation.average_precision import (
     Boxes,
     match_class,
     mean_average_precision,
     score_class,
 )
-from training.lines import crowded_line
-from training.measure import held_out
-from training.runtime import Detector
-from visionedge.cameras.defects import DEFECT_LABELS
 from visionedge.inference.card import CARD_NAME, LABELS_NAME, read_document, read_labels, validated
 from visionedge.inference.card_golden import read_golden
 from visionedge.inference.golden import verify_golden
