@@ -125,6 +125,14 @@ def test_empty_planes_are_refused() -> None:
         decode("yolo_v5_raw/planes", outputs)
 
 
+def test_grids_of_different_columns_are_refused() -> None:
+    outputs = BY_NAME["yolo_v5_raw/grids"].outputs()
+    for columns in (0, 4, 7):
+        outputs[1] = np.zeros((1, 3, 4, 4, columns), np.float32)
+        with pytest.raises(ModelRunError, match="shape"):
+            decode("yolo_v5_raw/grids", outputs)
+
+
 def test_centres_beyond_numbers_are_an_error_and_no_warning() -> None:
     outputs = BY_NAME["yolox/megvii"].outputs()
     outputs[0][0, 69, :2] = 3e38

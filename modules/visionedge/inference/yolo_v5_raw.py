@@ -104,7 +104,8 @@ class YoloV5Raw(Head):
             parts = [by_shape[shape] for shape in shapes]
         columns = parts[0].shape[3]
         labels = len(self._card.labels)
-        if columns < 6 or (labels and columns != 5 + labels):
+        is_even = all(part.shape[3] == columns for part in parts)
+        if not is_even or columns < 6 or (labels and columns != 5 + labels):
             raise self._wrong_shape(parts[0])
         return parts
 
@@ -126,7 +127,7 @@ class YoloV5Raw(Head):
             if len(planes) % anchors or not planes.size:
                 raise self._wrong_shape(planes)
             level = planes.reshape(anchors, -1, *planes.shape[1:]).transpose(0, 2, 3, 1)
-        if len(level) != anchors:
+        if len(level) != anchors or not level.size:
             raise self._wrong_shape(level)
         return level.shape[1:3], level
 
