@@ -11,6 +11,7 @@ signature for something else is of no use here:
 
 import base64
 import binascii
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
@@ -45,6 +46,11 @@ def check_signature(
         given = base64.b64decode(signature, validate=True)
     except binascii.Error:
         raise ModelRefused("its signature is not base64", hint="sign it again") from None
+    if find_spec("cryptography") is None:
+        raise ModelRefused(
+            "its signature cannot be checked: the package cryptography is not installed",
+            hint="install visionedge[edge] whole, or leave the signature out",
+        )
     message = f"{_PURPOSE}{sha256}".encode()
     if not any(_made_by(path, given, message) for path in sorted(keys.glob("*.pem"))):
         raise ModelRefused(
