@@ -19,7 +19,7 @@ from visionedge.errors import VisionEdgeError
 from visionedge.inference.image import use_one_thread
 
 _PAIRS: Final = (150, 40)
-_BLOCKS: Final = (6, 3)
+_BLOCKS: Final = (10, 4)
 """Rounds by default, and with --quick."""
 _PATIENCE_S: Final = (10.0, 2.0)
 EXIT_USAGE: Final = 2

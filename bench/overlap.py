@@ -36,7 +36,7 @@ from bench.report import Report, Table, Unavailable
 from bench.subjects import Subject
 from visionedge.entities import Image
 
-_TURN_S: Final = 0.6
+_TURN_S: Final = 0.4
 _WARM_UP: Final = 1
 _FASTER: Final = 1.2
 _PROBES: Final = 2
