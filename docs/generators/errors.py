@@ -20,7 +20,7 @@ def errors_page() -> str:
     codes = [
         (str(EXIT_OK), "ended as asked: SIGTERM, Ctrl-C, or the end of its time"),
         (str(EXIT_UNEXPECTED), "a bug: the log holds the traceback"),
-        *((str(e.exit_code), f"`{e.__name__}`") for e in VisionEdgeError.__subclasses__()),
+        *((str(e.exit_code), f"`{e.__name__}`") for e in _children(VisionEdgeError)),
         (str(EXIT_STUCK), "a native call did not return, or the link could not be rebuilt"),
     ]
     listed = [
@@ -38,10 +38,14 @@ def errors_page() -> str:
 
 
 def _below(error: type[VisionEdgeError]) -> Iterator[type[VisionEdgeError]]:
-    for child in error.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield child
-            yield from _below(child)
+    for child in _children(error):
+        yield child
+        yield from _below(child)
+
+
+def _children(error: type[VisionEdgeError]) -> list[type[VisionEdgeError]]:
+    """Those of the tree itself: who imports it may add errors of their own below it."""
+    return [child for child in error.__subclasses__() if child.__module__ == errors.__name__]
 
 
 def _first_line(error: type[VisionEdgeError]) -> str:
