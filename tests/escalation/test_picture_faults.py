@@ -68,6 +68,7 @@ def test_a_hand_before_the_lens_is_no_fault() -> None:
     assert changes(watch, [good, dark, dark, dark, good] * 9, 0) == []
 
 
+@pytest.mark.slow
 def test_a_sound_line_is_never_called_bad() -> None:
     assert changes(PictureWatch(), line(150), 0) == []
 

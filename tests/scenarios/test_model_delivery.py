@@ -108,6 +108,7 @@ def test_a_bundle_whose_signature_is_by_nobody_known_is_refused_and_a_good_one_i
     wait_until(lambda: told(devhub).get("active") == sha256[:16], "the signed bundle", PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_a_bundle_that_fails_its_golden_frames_is_refused(
     devhub: DevHub, tmp_path: Path, line: App
 ) -> None:

@@ -54,6 +54,7 @@ def silent(hub: DevHub, folder: Path, silent_s: float) -> None:
         assert not any(app.metrics.counts("visionedge_spool_lost_total", "cause").values())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_a_cloud_that_is_silent_for_ten_seconds_costs_nothing(
     devhub: DevHub, tmp_path: Path
