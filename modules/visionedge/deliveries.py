@@ -25,10 +25,9 @@ from visionedge.delivery.download import Wanted, fetch
 from visionedge.delivery.signature import check_signature
 from visionedge.delivery.slots import SlotStore
 from visionedge.errors import ModelError, ModelLoadError, ModelUnavailable, SettingsError
-from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel
+from visionedge.inference.proven import load_proven
 from visionedge.inference.rivals import Rivals
-from visionedge.inference.trial import load_tried
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
 from visionedge.runtime.backoff import Backoff
@@ -343,13 +342,7 @@ class Deliveries:
             allowed = self._store.begin(job.name, settings.sha256)
         if not allowed:
             raise ModelLoadError(self._store.slots(job.name).refused[settings.sha256])
-        model = load_tried(path, settings, self._cache)
-        if mismatches := verify_golden(model):
-            raise ModelLoadError(
-                f"it fails {len(mismatches)} of its golden frames: {mismatches[0]}",
-                hint="the file, the card or the runtime is not the one the bundle was made with",
-            )
-        return model
+        return load_proven(path, settings, self._cache)
 
     def _refuse_unseen(self, job: _Job, reason: str) -> None:
         with self._lock:

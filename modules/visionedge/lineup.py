@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from visionedge.cameras.feed import CameraFeed, OnState
 from visionedge.entities import Frame
-from visionedge.errors import ModelError, ModelLoadError, SettingsError
+from visionedge.errors import ModelError, SettingsError
 from visionedge.escalation.decide import Decider, OnFault
 from visionedge.escalation.snapshot import Snapshots
-from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel, limits_of
-from visionedge.inference.trial import load_tried
+from visionedge.inference.proven import load_proven
 from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Wiring
@@ -185,11 +184,11 @@ class Lineup:
             return Held(_with_limits(held.model, settings), settings, held.path)
         for path in paths[:-1]:
             try:
-                return Held(_proven(path, settings, cache), settings, path)
+                return Held(load_proven(path, settings, cache), settings, path)
             except ModelError as error:
                 log.error("model %s: the bundle that was active cannot be used: %s", name, error)
         try:
-            return Held(_proven(paths[-1], settings, cache), settings, paths[-1])
+            return Held(load_proven(paths[-1], settings, cache), settings, paths[-1])
         except ModelError as error:
             raise SettingsError(
                 f"model `{name}`: {error}", fields={f"models.{name}": str(error)}
@@ -231,14 +230,3 @@ def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:
         bundle=model.bundle,
         limits=limits_of(settings),
     )
-
-
-def _proven(path: Path, settings: ModelSettings, cache: Path) -> LoadedModel:
-    model = load_tried(path, settings, cache)
-    mismatches = verify_golden(model)
-    if mismatches:
-        raise ModelLoadError(
-            f"{path} fails {len(mismatches)} of its golden frames: {mismatches[0]}",
-            hint="the file, the card or the runtime is not the one the bundle was made with",
-        )
-    return model

@@ -7,22 +7,16 @@ killer. Whatever becomes of it, it becomes an error with a name here, and the mo
 asked keeps the model it has.
 
 It costs an interpreter and one more load: 0.8 s for our bundle on two cores. So it is done
-once a model and device: what has loaded and answered a frame leaves a proof in the cache,
-which takes 20 ms to look up.
-The proof counts for the same file, the same card and hints, the same weights beside it, the
-same execution providers, the same version of ONNX Runtime and the same processor. Anything
-else is tried again. A failure leaves no proof and is tried again every time.
+once a model and device: what has loaded and answered a frame leaves a proof in the cache.
 
 What this does not promise: a sandbox. The child may read what the module may read; a model
 is run with the rights of whoever deployed it. And a graph that is slow on some frames only
 is found by the watchdog, not here.
 """
 
-import hashlib
 import json
 import logging
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -33,11 +27,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.errors import ModelCardError, ModelError, ModelLoadError, ModelRunError
-from visionedge.inference.bundle import Bundle, checked_sha256, find_bundle
+from visionedge.inference.bundle import find_bundle
 from visionedge.inference.card import Document
 from visionedge.inference.model import LoadedModel, load_model
-from visionedge.inference.onnx_file import read_onnx
-from visionedge.settings import ModelSettings, merge
+from visionedge.inference.proof import Proof
+from visionedge.settings import ModelSettings
 
 log: Final = logging.getLogger(__name__)
 DEADLINE_S: Final = 120.0
@@ -46,12 +40,9 @@ ADDRESS_SPACE_BYTES: Final = 4 * 1024**3
 """Our bundle takes half a gigabyte of addresses, most of it the libraries'."""
 _NICE: Final = 5
 _FIRST_TO_KILL: Final = "1000"
-_KEPT: Final = 64
 _ERRORS: Final[Mapping[str, type[ModelError]]] = {
     error.__name__: error for error in (ModelCardError, ModelLoadError, ModelRunError)
 }
-_PROCESSOR: Final = ("model name", "flags", "Features", "CPU implementer", "CPU part")
-"""Lines of /proc/cpuinfo that tell which kernels the runtime picks."""
 
 
 def load_tried(
@@ -76,33 +67,11 @@ def load_tried(
             too much memory or too long.
     """
     bundle = find_bundle(path, cache)
-    proof = cache / "proofs" / _key(bundle, settings, hints or {})
-    if not proof.is_file():
+    proof = Proof("loads", bundle, settings, hints or {}, cache)
+    if not proof.holds():
         _try(path, settings, cache, hints or {}, deadline_s)
-        _record(proof, bundle.model)
+        proof.keep()
     return load_model(path, settings, hints, cache)
-
-
-def _key(bundle: Bundle, settings: ModelSettings, hints: Document) -> str:
-    beside = read_onnx(bundle.model).external
-    parts = [
-        *(checked_sha256(path, None)
-          for path in (bundle.model, *(bundle.model.parent / name for name in beside))),
-        json.dumps(merge(bundle.document(), hints), sort_keys=True),
-        *settings.providers,
-        version("onnxruntime"),
-        platform.machine(),
-        *_processor(),
-    ]  # fmt: skip
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _processor() -> list[str]:
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return []
-    return [line for line in first.splitlines() if line.startswith(_PROCESSOR)]
 
 
 def _try(
@@ -156,17 +125,6 @@ def _too_slow(path: Path, deadline_s: float) -> ModelLoadError:
         f"{path} did not load and answer a frame within {deadline_s:g} s",
         hint="its graph runs for ever, or it is too large for this device",
     )
-
-
-def _record(proof: Path, model: Path) -> None:
-    try:
-        proof.parent.mkdir(parents=True, exist_ok=True)
-        proof.write_text(f"{model}\n", encoding="utf-8")
-        kept = sorted(proof.parent.iterdir(), key=lambda path: -path.stat().st_mtime)
-        for old in kept[_KEPT:]:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        log.info("no proof of %s is kept, so it is tried at each start: %s", model, error)
 
 
 def _limit(deadline_s: float) -> None:

@@ -1,0 +1,41 @@
+"""A model as the module takes one: tried, loaded, and held to its golden frames.
+
+The golden frames are run once a bundle and device, and remembered as proven: the same
+files on the same runtime and processor give the same numbers, and a start has better
+things to do (0.1 s for our bundle's five frames). `visionedge verify` runs them always.
+"""
+
+from pathlib import Path
+
+from visionedge.errors import ModelLoadError
+from visionedge.inference.golden import verify_golden
+from visionedge.inference.model import LoadedModel
+from visionedge.inference.proof import Proof
+from visionedge.inference.trial import load_tried
+from visionedge.settings import ModelSettings
+
+
+def load_proven(path: Path, settings: ModelSettings, cache: Path) -> LoadedModel:
+    """Load a model that says here what its bundle expects of it.
+
+    Args:
+        path: bundle folder, ONNX file, or zip of an export.
+        settings: how to run it.
+        cache: a folder that lasts, where proofs are kept.
+
+    Raises:
+        ModelError: as `load_tried` says; and `ModelLoadError` where golden frames differ.
+    """
+    model = load_tried(path, settings, cache)
+    if model.bundle.golden is None:
+        return model
+    proof = Proof("golden", model.bundle, settings, {}, cache)
+    if proof.holds():
+        return model
+    if mismatches := verify_golden(model):
+        raise ModelLoadError(
+            f"{path} fails {len(mismatches)} of its golden frames: {mismatches[0]}",
+            hint="the file, the card or the runtime is not the one the bundle was made with",
+        )
+    proof.keep()
+    return model
