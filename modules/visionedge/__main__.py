@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from typing import Final
 
@@ -16,32 +17,22 @@ from typing import Final
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from visionedge.commands import (
-    audit,
-    calibrate,
-    evaluate,
-    import_,
-    inspect,
-    manifest,
-    predict,
-    quantize,
-    run,
-    verify,
-)
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
 COMMANDS: Final = {
-    "run": run,
-    "audit": audit,
-    "calibrate": calibrate,
-    "predict": predict,
-    "inspect": inspect,
-    "verify": verify,
-    "import": import_,
-    "quantize": quantize,
-    "evaluate": evaluate,
-    "manifest": manifest,
+    "run": "run",
+    "audit": "audit",
+    "calibrate": "calibrate",
+    "predict": "predict",
+    "inspect": "inspect",
+    "verify": "verify",
+    "import": "import_",
+    "quantize": "quantize",
+    "evaluate": "evaluate",
+    "manifest": "manifest",
 }
+"""Commands by name, and the file of each in `visionedge.commands`. Only the one that is asked
+for is imported: on a device the module's own start waits for every import."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,9 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or (arguments[0].startswith("--") and arguments[0] not in _OWN):
         arguments = ["run", *arguments]
-    parsed = _parser().parse_args(arguments)
+    asked = [name for name in COMMANDS if name == arguments[0]]
+    parsed = _parser(asked or list(COMMANDS)).parse_args(arguments)
     try:
-        return int(COMMANDS[parsed.command].run(parsed))
+        return int(parsed.run(parsed))
     except VisionEdgeError as error:
         sys.stderr.write(f"visionedge: {error}\n")
         return error.exit_code
@@ -67,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 _OWN: Final = ("--help", "--version")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="visionedge",
         description="On-device vision that sends upstream only what it doubts. "
@@ -77,8 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(environment=os.environ)
     parser.add_argument("--version", action="version", version=version("visionedge"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMANDS.values():
+    for name in names:
+        module = import_module(f"visionedge.commands.{COMMANDS[name]}")
         module.add_parser(commands)
+        commands.choices[name].set_defaults(run=module.run)
     return parser
 
 

@@ -13,6 +13,7 @@ it replaced was counted by the feed.
 """
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from visionedge.inference.rivals import Rivals, RunnerOf
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
 from visionedge.metrics import Metrics
+from visionedge.runtime.clock import process_age_s
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
 from visionedge.telemetry import Telemetry
@@ -112,6 +114,8 @@ class Pipeline:
         self._metrics = metrics
         self._doubts: Views[Doubt] = Views(queue)
         self._requested: set[str] = set()
+        # Taken by the worker that decides first, and never given back.
+        self._first = threading.Lock()
         self.recent: deque[Asked] = deque(maxlen=_RECENT)
         """The latest escalations that the spool took, oldest first."""
         crash = metrics.worker_crashes
@@ -230,6 +234,8 @@ class Pipeline:
         self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
     ) -> None:
         camera = frame.camera_id
+        if self._first.acquire(blocking=False):
+            log.info("first decision, %.2f s after the start of the process", process_age_s())
         self._metrics.frames_processed.labels(camera).inc()
         self._metrics.capture_to_decision.labels(camera).observe(latency_s)
         self._metrics.decisions.labels(camera, decision.action, decision.reason).inc()

@@ -48,6 +48,7 @@ def test_a_run_ends_by_itself_and_tells_how_it_went(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "capture to decision" in done.stdout
     assert "escalations lost" in done.stdout
+    assert done.stderr.count("first decision") == 1
     frames = json.loads(summary.read_text())["frames"]
     assert 0 < frames["processed"] <= frames["captured"]
 
@@ -103,3 +104,13 @@ def test_an_unknown_camera_source_says_what_it_is_not(tmp_path: Path) -> None:
     # A camera that is away is no reason to end: it may come back.
     assert done.returncode == 0
     assert "no-such-video.mp4" in done.stderr
+
+
+def test_a_command_does_not_wait_for_the_imports_of_the_others() -> None:
+    code = (
+        "import sys; from visionedge.__main__ import main\n"
+        "main(['audit', '--ledger', '/nonexistent'])\n"
+        "print([name for name in ('onnxruntime', 'cv2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,6 +1,8 @@
 """The fake clock and the pauses between attempts."""
 
 import random
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionedge.runtime.backoff import Backoff
-from visionedge.runtime.clock import FakeClock, SystemClock
+from visionedge.runtime.clock import FakeClock, SystemClock, process_age_s
 from visionedge.runtime.worker import Worker
 
 
@@ -78,3 +80,17 @@ def test_the_system_clock_is_aware_and_does_not_go_back() -> None:
     event.set()
     assert clock.wait(event, 60)
     assert not SystemClock().wait(threading.Event(), 0)
+
+
+def test_a_process_knows_its_age_with_the_time_before_its_first_line() -> None:
+    code = (
+        "import time; began = time.monotonic()\n"
+        "from visionedge.runtime.clock import process_age_s\n"
+        "inside = time.monotonic() - began\n"
+        "print(process_age_s(), inside)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    age_s, inside_s = map(float, done.stdout.split())
+    # The system counts in hundredths of a second.
+    assert age_s >= inside_s - 0.02
+    assert age_s < process_age_s() + 60
