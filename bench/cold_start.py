@@ -19,9 +19,9 @@ from typing import Final
 
 import cv2
 
+from bench.child import Child
 from bench.context import Context
 from bench.harness import Sample, compare, in_rounds
-from bench.process import Process
 from bench.ratios import COLUMNS
 from bench.report import Report, Table
 from bench.subjects import Subject
@@ -114,6 +114,6 @@ def _start(config: Path, environment: Mapping[str, str], number: int) -> Sample:
 def _turn(
     arguments: list[str], word: str, _: int, environment: Mapping[str, str] | None = None
 ) -> Sample:
-    with Process(arguments, environment) as child:
+    with Child(arguments, environment) as child:
         used = child.until(word)
     return Sample(used.wall_s, used.cpu_s)

@@ -42,7 +42,7 @@ class Used:
     line: str = ""
 
 
-class Process:
+class Child:
     """One child. Its output and its log are read here, its errors told if it dies.
 
     Args:
