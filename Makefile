@@ -2,6 +2,8 @@
 # make test    all tests              make check  format, lint, types, architecture
 # make bench   side-by-side figures   make train  train models/pcb-defects anew
 # make soak    faults, patches, models and cameras at random for SOAK_SECONDS (180), then the sum
+# make loop    the whole loop for LOOP_SECONDS (20): line, module, hub, event hub, two verifier
+#              workers, a failing Vision API, blob storage, and back; needs make proton azurite
 # make audit   known vulnerabilities and licences of all that is locked
 # make images  build both images without Docker or a registry, and test them (Debian, root)
 # The first of them makes .venv and installs the pinned requirements.
@@ -16,7 +18,7 @@ RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
             $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') \
             $(if $(CUT_AT),--cut-at $(CUT_AT)) $(if $(CUT_FOR),--cut-for $(CUT_FOR))
 
-.PHONY: run soak test test-slow check images audit format bench train generate lock azurite clean
+.PHONY: run soak loop test test-slow check images audit format bench train generate lock azurite proton clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +33,10 @@ run: $(READY)
 soak: $(READY)
 	@$(BIN)/python -m demo.soak $(if $(SOAK_SECONDS),--seconds $(SOAK_SECONDS)) \
 	  $(if $(SOAK_SEED),--seed $(SOAK_SEED))
+
+loop: $(READY)
+	@$(BIN)/python -m loop $(if $(LOOP_SECONDS),--seconds $(LOOP_SECONDS)) \
+	  $(if $(KILL_AT),--kill-at $(KILL_AT))
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -78,10 +84,18 @@ lock:
 	  --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --extra cloud pyproject.toml -o requirements/cloud.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra loop -c requirements/dev.txt pyproject.toml \
+	  -o requirements/loop.txt
 
 # Microsoft's blob storage emulator for the verifier's tests, which skip without it; needs node.
 azurite:
 	npm install --silent --no-audit --no-fund --prefix .azurite azurite@3.35.0
+
+# AMQP 1.0 for the event hub on loopback, without which its tests skip. It is built from C in a
+# minute; Debian needs gcc, libc6-dev and python3-dev for that, and nothing else.
+proton: $(READY)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/loop.txt
 
 clean:
 	rm -rf $(VENV) .venv-train .venv-audit run out .mypy_cache .ruff_cache .pytest_cache .hypothesis

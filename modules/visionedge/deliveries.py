@@ -231,8 +231,18 @@ class Deliveries:
     def _begin_shadow(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         former = lineup.models.get(job.name)
         if former is None or job.candidate is None:
-            # No camera shows it frames: what could be proven without them is.
+            # Nobody uses it: what could be proven without frames is.
             self._commit(job, lineup, rewire)
+            return
+        if misfit := lineup.misfit(job.name, job.candidate):
+            self._refuse(job, misfit, lineup, rewire)
+            return
+        job.candidate = job.candidate.with_second(former.second)
+        if not lineup.is_shown_frames(job.name):
+            # It sees the boxes of another model only, and takes over between two frames.
+            lineup.use(job.name, job.candidate, self._store.path_of(job.name, job.sha256))
+            self._commit(job, lineup, rewire)
+            rewire()
             return
         job.rivals = Rivals(job.candidate, former, job.rules)
         job.former_path = lineup.path_of(job.name)

@@ -4,12 +4,12 @@
 where they are new to this device, loaded, and proven on their golden frames; the decider
 and the snapshots are built. `swap` then cannot fail: one assignment for the pipeline, and
 only those cameras are stopped and started whose settings changed. Models and sessions that
-did not change are taken over as they are.
+did not change are taken over as they are, and models of one file share its session.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +18,10 @@ from visionedge.entities import Frame
 from visionedge.errors import ModelError, SettingsError
 from visionedge.escalation.decide import Decider, OnFault
 from visionedge.escalation.snapshot import Snapshots
-from visionedge.inference.model import LoadedModel, limits_of
+from visionedge.inference.cascade import misfit, rules_of
+from visionedge.inference.model import LoadedModel, Second, limits_of
 from visionedge.inference.proven import load_proven
+from visionedge.inference.sessions import Sessions
 from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Wiring
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 _FEED_STOP_S: Final = 2.0
 _SAME_SESSION: Final = {
-    *("floor", "nms_iou", "max_detections"),
+    *("floor", "nms_iou", "max_detections", "then"),
     *("path", "uri", "sha256", "size_bytes", "signature"),
 }
 """Settings of a model that need no reload as long as it lies where it lay."""
@@ -85,6 +87,7 @@ class Lineup:
         self._paths = paths
         self._now: Prepared | None = None
         self._held: dict[str, Held] = {}
+        self._sessions = Sessions()
         self._paused: set[str] = set()
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
@@ -95,6 +98,23 @@ class Lineup:
     def models(self) -> Mapping[str, LoadedModel]:
         """Those in use, by name."""
         return {name: held.model for name, held in self._held.items()}
+
+    def is_shown_frames(self, name: str) -> bool:
+        """False for a model that only follows another one in a cascade, or is not in use."""
+        cameras = self._now.settings.cameras.values() if self._now else ()
+        return any(camera.model == name for camera in cameras)
+
+    def misfit(self, name: str, candidate: LoadedModel) -> str:
+        """Why a model cannot stand for a name in the cascades it is part of; empty if it can."""
+        for first, held in self._held.items():
+            second, then = held.model.second, held.settings.then
+            if second is None or then is None:
+                continue
+            one = candidate if first == name else held.model
+            other = candidate if then.model == name else second.model
+            if fault := misfit(one.card, other.card, second.rules):
+                return f"models.{first}.then.{fault.field}: {fault.reason}"
+        return ""
 
     def path_of(self, name: str) -> Path:
         """Where the model in use lies."""
@@ -115,7 +135,13 @@ class Lineup:
         used = {camera.model for camera in settings.cameras.values()}
         # Beside the spool, because that is what lasts from one container to the next.
         cache = Path(settings.spool.path).parent / "models"
-        held = {name: self._hold(name, settings.models[name], cache) for name in sorted(used)}
+        held = {
+            name: self._hold(name, settings.models[name], cache)
+            for name in sorted(used | _seconds(settings, used))
+        }
+        # Those that follow first: one that was followed itself until now is so no more.
+        held |= {name: _joined(name, held) for name in _seconds(settings, used)}
+        held |= {name: _joined(name, held) for name in sorted(used)}
         models = {name: each.model for name, each in held.items()}
         before = self._now.wiring.decider if self._now else None
         wiring = Wiring(
@@ -179,20 +205,39 @@ class Lineup:
         """The model in use, if these settings mean the same one; else a new one, proven."""
         paths, held = self._paths(name, settings), self._held.get(name)
         if held is not None and held.path == paths[0] and _same_session(settings, held.settings):
-            if limits_of(settings) == held.model.limits:
-                return Held(held.model, settings, held.path)
-            return Held(_with_limits(held.model, settings), settings, held.path)
+            return Held(held.model.with_limits(limits_of(settings)), settings, held.path)
         for path in paths[:-1]:
             try:
-                return Held(load_proven(path, settings, cache), settings, path)
+                return Held(load_proven(path, settings, cache, self._sessions), settings, path)
             except ModelError as error:
                 log.error("model %s: the bundle that was active cannot be used: %s", name, error)
         try:
-            return Held(load_proven(paths[-1], settings, cache), settings, paths[-1])
+            model = load_proven(paths[-1], settings, cache, self._sessions)
         except ModelError as error:
             raise SettingsError(
                 f"model `{name}`: {error}", fields={f"models.{name}": str(error)}
             ) from error
+        return Held(model, settings, paths[-1])
+
+
+def _seconds(settings: Settings, used: Iterable[str]) -> set[str]:
+    """Models that follow one of those in a cascade."""
+    return {then.model for name in used if (then := settings.models[name].then)}
+
+
+def _joined(name: str, held: Mapping[str, Held]) -> Held:
+    """A model with what follows it, where something does.
+
+    Raises:
+        SettingsError: it cannot be followed by that.
+    """
+    one, second = held[name], None
+    if then := one.settings.then:
+        second = Second(held[then.model].model, rules_of(then))
+        if fault := misfit(one.model.card, second.model.card, second.rules):
+            path = f"models.{name}.then.{fault.field}"
+            raise SettingsError(f"{path}: {fault.reason}", fields={path: fault.reason})
+    return replace(one, model=one.model.with_second(second))
 
 
 def _same_session(one: ModelSettings, other: ModelSettings) -> bool:
@@ -220,13 +265,3 @@ def _views(settings: Settings, models: Mapping[str, LoadedModel]) -> Mapping[str
                 f"cameras.{name}.tiles: {reason}", fields={f"cameras.{name}.tiles": reason}
             )
     return {n: view_of(camera.region, camera.tiles) for n, camera in settings.cameras.items()}
-
-
-def _with_limits(model: LoadedModel, settings: ModelSettings) -> LoadedModel:
-    return LoadedModel(
-        model.session,
-        model.card,
-        origins=model.origins,
-        bundle=model.bundle,
-        limits=limits_of(settings),
-    )

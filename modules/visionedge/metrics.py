@@ -71,6 +71,11 @@ class Metrics:
             "camera",
             "cause",
         )
+        self.boxes_skipped = self._counter(
+            "boxes_skipped",
+            "Boxes that were too many for the second model of a cascade",
+            "camera",
+        )
         self.frame_bytes = self._counter(
             "frame_bytes", "Bytes of all frames captured, as pixels", "camera"
         )
@@ -79,7 +84,7 @@ class Metrics:
         )
         self.stage = self._histogram(
             "stage_seconds",
-            "Time in one stage: preprocess, run, decode, snapshot, spool, send",
+            "Time in one stage: preprocess, run, decode, cascade, snapshot, spool, send",
             _LATENCY_S,
             "stage",
         )

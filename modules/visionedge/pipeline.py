@@ -37,7 +37,7 @@ from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
-from visionedge.wire import ModelBody
+from visionedge.wire import ClassifierBody, ModelBody
 
 log: Final = logging.getLogger(__name__)
 REQUESTED: Final = "requested"
@@ -190,7 +190,7 @@ class Pipeline:
         decision = self._as_requested(frame, wiring.decider.decide(frame, prediction))
         latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
         self._record(frame, prediction, decision, latency_s)
-        self._time(runner_of(model))
+        self._time(frame.camera_id, runner_of(model))
         if decision.question is not None:
             self._set_aside(Doubt(frame, prediction, decision, wiring), decision.question)
         if trial is not None and model is wiring.models[frame.camera_id]:
@@ -241,11 +241,15 @@ class Pipeline:
         self._metrics.decisions.labels(camera, decision.action, decision.reason).inc()
         self._telemetry.record(frame, prediction, decision, latency_s)
 
-    def _time(self, runner: Runner) -> None:
+    def _time(self, camera_id: str, runner: Runner) -> None:
         timings, stage = runner.timings, self._metrics.stage
         stage.labels("preprocess").observe(timings.preprocess_s)
         stage.labels("run").observe(timings.run_s)
         stage.labels("decode").observe(timings.decode_s)
+        if timings.cascade_s:
+            stage.labels("cascade").observe(timings.cascade_s)
+        if runner.skipped:
+            self._metrics.boxes_skipped.labels(camera_id).inc(runner.skipped)
 
     def _set_aside(self, doubt: Doubt, question: Question) -> None:
         if doubt.decision.action is not Action.ESCALATE:
@@ -308,5 +312,9 @@ class Pipeline:
 
 def model_body(model: LoadedModel) -> ModelBody:
     """What a message says of the model."""
-    card = model.card
-    return ModelBody(name=card.name, version=card.version, sha256=card.sha256)
+    card, second = model.card, model.second
+    named_by = None
+    if second is not None:
+        other = second.model.card
+        named_by = ClassifierBody(name=other.name, version=other.version, sha256=other.sha256)
+    return ModelBody(name=card.name, version=card.version, sha256=card.sha256, named_by=named_by)

@@ -104,12 +104,23 @@ class FrameBody(Message):
     height: int = Field(gt=0, description="pixels of the frame, before any crop")
 
 
+class ClassifierBody(Message):
+    """Which classifier named the boxes of a cascade."""
+
+    name: Label
+    version: Label = ""
+    sha256: Hex256 | None = None
+
+
 class ModelBody(Message):
     """Which model saw it."""
 
     name: Label
     version: Label = ""
     sha256: Hex256 | None = None
+    named_by: ClassifierBody | None = Field(
+        default=None, description="what named its boxes, where it is the first of a cascade"
+    )
 
 
 class ImageBody(Message):

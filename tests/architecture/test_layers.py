@@ -9,7 +9,7 @@ from tests.architecture.sources import Fault, Source, broken, imports, snippet, 
 
 LAYERS: Final = (
     ("entities", "errors", "wire"),
-    ("settings", "metrics", "runtime"),
+    ("settings", "metrics", "runtime", "datasets"),
     ("cameras", "inference", "escalation", "uplink", "delivery", "telemetry", "twin", "deployment"),
     ("pipeline", "evaluation"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics"),
@@ -23,6 +23,8 @@ _HEIGHT: Final = {part: height for height, layer in enumerate(LAYERS) for part i
 _OUTSIDE: Final = (
     "devhub", "demo", "training", "cloud", "verifier", "bench", "docs", "tests", "support",
 )  # fmt: skip
+_SHARED: Final = {"wire", "datasets"}
+"""What the cloud half may know of the module: the messages, and how answered ones are kept."""
 
 
 def part_of(module: str) -> str:
@@ -62,14 +64,14 @@ def module_imports(source: Source) -> Iterator[Fault]:
             yield Fault(source.path, imported.line, f"imports `{imported.module}` of the module")
 
 
-def module_imports_but_wire(source: Source) -> Iterator[Fault]:
-    """Imports of the module other than the wire's, but in the backend that runs our own models."""
+def other_module_imports(source: Source) -> Iterator[Fault]:
+    """Imports of the module other than those shared, but where our own models are run."""
     if source.module == "verifier.backends.local_model":
         return
     for imported in imports(source):
-        if imported.module == "visionedge" and set(imported.names) == {"wire"}:
-            continue
-        if imported.is_from("visionedge") and imported.module != "visionedge.wire":
+        whole = imported.module != "visionedge"
+        parts = {part_of(imported.module)} if whole else set(imported.names)
+        if imported.is_from("visionedge") and not (parts and parts <= _SHARED):
             yield Fault(source.path, imported.line, f"imports `{imported.module}`, not the wire")
 
 
@@ -77,7 +79,8 @@ def not_pydantic_or_standard(source: Source) -> Iterator[Fault]:
     """Imports that a consumer of our messages would have to install."""
     for imported in imports(source):
         top = imported.module.partition(".")[0]
-        if top != "pydantic" and top not in sys.stdlib_module_names:
+        ours = part_of(imported.module) in _SHARED and top == "visionedge"
+        if not ours and top != "pydantic" and top not in sys.stdlib_module_names:
             yield Fault(source.path, imported.line, f"the wire imports `{imported.module}`")
 
 
@@ -121,17 +124,20 @@ def test_devhub_stands_without_the_module() -> None:
     assert list(module_imports(snippet("devhub.bad", "from visionedge import wire")))
 
 
-def test_the_cloud_knows_only_the_wire() -> None:
-    faults = broken(module_imports_but_wire, sources("cloud"))
-    assert not faults, f"the cloud half shares the messages and nothing else:\n{faults}"
-    assert list(module_imports_but_wire(snippet("cloud.bad", "from visionedge import errors")))
-    good = "from visionedge.wire import Verdict\nfrom visionedge import wire"
-    assert not list(module_imports_but_wire(snippet("cloud.good", good)))
+def test_the_cloud_knows_only_the_wire_and_the_data_sets() -> None:
+    faults = broken(other_module_imports, sources("cloud"))
+    assert not faults, f"the cloud half shares messages and data sets, nothing else:\n{faults}"
+    for bad in ("from visionedge import errors", "import visionedge.settings", "import visionedge"):
+        assert list(other_module_imports(snippet("cloud.bad", bad)))
+    good = "from visionedge.wire import Verdict\nfrom visionedge import wire\n"
+    good += "from visionedge.datasets.formats import export"
+    assert not list(other_module_imports(snippet("cloud.good", good)))
 
 
-def test_the_wire_needs_nothing_but_pydantic() -> None:
-    wire = [source for source in visionedge() if source.module in ("visionedge", "visionedge.wire")]
-    assert len(wire) == 2
+def test_what_both_halves_share_needs_nothing_but_pydantic() -> None:
+    shared = ("visionedge.wire", "visionedge.datasets")
+    wire = [s for s in visionedge() if s.module == "visionedge" or s.is_in(*shared)]
+    assert len(wire) > 8
     faults = broken(not_pydantic_or_standard, wire)
     assert not faults, f"a consumer of our messages installs pydantic only:\n{faults}"
     assert list(not_pydantic_or_standard(snippet("visionedge.wire", "import numpy")))

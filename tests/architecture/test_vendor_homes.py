@@ -21,6 +21,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "pydantic": (
         "visionedge.settings",
+        "visionedge.datasets.sample",
         "visionedge.inference.card",
         "visionedge.methods.payloads",
         "visionedge.wire",

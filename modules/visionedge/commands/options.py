@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 
 from visionedge.errors import SettingsError
 from visionedge.inference.card import Document, read_document
+from visionedge.inference.cascade import Rules, misfit
+from visionedge.inference.model import LoadedModel, Second, load_model
 from visionedge.inference.registry import FORMATS
 from visionedge.inference.tiles import Tiling
 from visionedge.inference.view import WHOLE, View
@@ -20,6 +22,7 @@ from visionedge.settings import ModelSettings, merge
 DEFAULTS: Final = ModelSettings(path=".")
 PICTURES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _WORTH_A_BAR: Final = 5
+_MOST_MARGIN: Final = 2
 T = TypeVar("T")
 
 
@@ -80,6 +83,50 @@ def view(args: argparse.Namespace) -> View:
             hint="write `--tiles 640x640 --overlap 0.2`; the overlap is 0 to 0.9",
         )
     return View(tiling=Tiling(max(1, int(width)), max(1, int(height)), args.overlap))
+
+
+def add_cascade(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a second model."""
+    parser.add_argument(
+        "--then", type=Path, metavar="PATH", help="a classifier that names each box"
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.1,
+        metavar="X",
+        help="share of a box's sides that it is shown around it (default: 0.1)",
+    )
+    parser.add_argument(
+        "--max-boxes",
+        type=int,
+        default=16,
+        metavar="N",
+        help="boxes a picture that it is shown, the surest first (default: 16)",
+    )
+
+
+def cascade(args: argparse.Namespace, model: LoadedModel) -> LoadedModel:
+    """The model, followed by that of `--then` where there is one.
+
+    Raises:
+        ModelError: the second model cannot be used.
+        SettingsError: the two make no cascade.
+    """
+    if args.then is None:
+        return model
+    if not (0 <= args.margin <= _MOST_MARGIN and args.max_boxes >= 1):
+        raise SettingsError(
+            f"--margin {args.margin} --max-boxes {args.max_boxes} is no cascade",
+            hint=f"the margin is 0 to {_MOST_MARGIN}, and at least one box is looked at",
+        )
+    second = load_model(args.then, DEFAULTS)
+    rules = Rules(margin=args.margin, most=args.max_boxes)
+    if fault := misfit(model.card, second.card, rules):
+        raise SettingsError(
+            f"--then {args.then}: {fault.reason}", hint="the first finds, the second names"
+        )
+    return model.with_second(Second(second, rules))
 
 
 def pictures(paths: Iterable[Path], suffixes: Sequence[str] = PICTURES) -> list[Path]:

@@ -50,6 +50,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
     options.add_hints(parser)
     options.add_view(parser)
+    options.add_cascade(parser)
     parser.add_argument(
         "--floor",
         type=float,
@@ -73,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     pictures = options.pictures(args.images, (*options.PICTURES, *VIDEOS))
     drawings = _Drawings(args.out) if args.out else None
     view = options.view(args)
-    runner = load_model(args.model, settings, options.hints(args)).runner()
+    model = load_model(args.model, settings, options.hints(args))
+    runner = options.cascade(args, model).runner()
     exit_code = EXIT_OK
     for path in options.with_progress(pictures, "file", quiet=sys.stdout.isatty()):
         for shot in shots(path, args.every):

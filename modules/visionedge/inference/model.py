@@ -8,6 +8,7 @@ session is shared; what belongs to one worker is its `Runner`.
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,12 @@ from visionedge.errors import ModelCardError, ModelRunError
 from visionedge.inference.boxes import Limits
 from visionedge.inference.bundle import Bundle, checked_sha256, find_bundle
 from visionedge.inference.card import Document, ModelCard
+from visionedge.inference.cascade import Cascade, Rules
 from visionedge.inference.describe import describe
 from visionedge.inference.image import use_one_thread
 from visionedge.inference.runner import Runner
 from visionedge.inference.session import Session
+from visionedge.inference.sessions import Sessions
 from visionedge.settings import ModelSettings, merge
 
 log: Final = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class LoadedModel:
         bundle: its files.
         session: the runtime's side of it.
         limits: which boxes are kept, unless a runner is told otherwise.
+        second: what names its boxes, where it is the first of a cascade.
     """
 
     def __init__(
@@ -47,16 +51,47 @@ class LoadedModel:
         origins: Mapping[str, str],
         bundle: Bundle,
         limits: Limits,
+        second: "Second | None" = None,
     ) -> None:
         self.session: Final = session
         self.card: Final = card
         self.origins: Final = origins
         self.bundle: Final = bundle
         self.limits: Final = limits
+        self.second: Final = second
 
     def runner(self, limits: Limits | None = None) -> Runner:
         """A runner for one more worker; `limits` where they have changed since the load."""
-        return Runner(self.session, self.card, limits or self.limits)
+        then = None
+        if self.second is not None:
+            then = Cascade(self.second.model.runner(), self.card.labels, self.second.rules)
+        return Runner(self.session, self.card, limits or self.limits, then)
+
+    def with_limits(self, limits: Limits) -> "LoadedModel":
+        """The same model with other limits; itself if they are the same."""
+        return self if limits == self.limits else self._changed(limits, self.second)
+
+    def with_second(self, second: "Second | None") -> "LoadedModel":
+        """The same model as the first of a cascade, or of none; itself if it is that already."""
+        return self if second == self.second else self._changed(self.limits, second)
+
+    def _changed(self, limits: Limits, second: "Second | None") -> "LoadedModel":
+        return LoadedModel(
+            self.session,
+            self.card,
+            origins=self.origins,
+            bundle=self.bundle,
+            limits=limits,
+            second=second,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """The classifier of a cascade, and how it is shown the boxes."""
+
+    model: LoadedModel
+    rules: Rules
 
 
 def limits_of(settings: ModelSettings) -> Limits:
@@ -69,6 +104,7 @@ def load_model(
     settings: ModelSettings,
     hints: Document | None = None,
     cache: Path | None = None,
+    sessions: Sessions | None = None,
 ) -> LoadedModel:
     """Load a model and run it once.
 
@@ -78,6 +114,7 @@ def load_model(
         hints: fields of a card that win over the bundle's, as `--card` gives them.
         cache: a folder that lasts, for what needs to be found out once a model; None is one
             among the temporary files.
+        sessions: those that are open, to be shared; None opens one of its own.
 
     Raises:
         ModelLoadError: it is no model that runs here.
@@ -88,7 +125,7 @@ def load_model(
     bundle = find_bundle(path, cache)
     given = merge(bundle.document(), hints or {})
     sha256 = checked_sha256(bundle.model, given.get("sha256"))
-    session = Session(bundle.model, settings.providers, settings.intra_op_threads)
+    session = (sessions or Sessions()).open(bundle.model, sha256, settings)
     with _named(bundle.model):
         described = describe(session, given, str(bundle.card or bundle.model))
         model = LoadedModel(

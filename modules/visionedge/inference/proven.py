@@ -11,22 +11,26 @@ from visionedge.errors import ModelLoadError
 from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.proof import Proof
+from visionedge.inference.sessions import Sessions
 from visionedge.inference.trial import load_tried
 from visionedge.settings import ModelSettings
 
 
-def load_proven(path: Path, settings: ModelSettings, cache: Path) -> LoadedModel:
+def load_proven(
+    path: Path, settings: ModelSettings, cache: Path, sessions: Sessions | None = None
+) -> LoadedModel:
     """Load a model that says here what its bundle expects of it.
 
     Args:
         path: bundle folder, ONNX file, or zip of an export.
         settings: how to run it.
         cache: a folder that lasts, where proofs are kept.
+        sessions: those that are open, to be shared.
 
     Raises:
         ModelError: as `load_tried` says; and `ModelLoadError` where golden frames differ.
     """
-    model = load_tried(path, settings, cache)
+    model = load_tried(path, settings, cache, sessions=sessions)
     if model.bundle.golden is None:
         return model
     proof = Proof("golden", model.bundle, settings, {}, cache)

@@ -141,7 +141,7 @@ class Rivals:
 
     def _note_time(self, model: LoadedModel, spent: Timings) -> None:
         with self._lock:
-            self._times[model].append(spent.preprocess_s + spent.run_s + spent.decode_s)
+            self._times[model].append(spent.total_s)
 
     def _latency_ratio(self) -> float:
         new, old = self._times[self.candidate], self._times[self.former]

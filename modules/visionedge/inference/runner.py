@@ -2,12 +2,14 @@
 
 The session is shared by all workers; the input buffer and the adapter are not, and live
 here. A view cuts the frame before the model sees it, and puts the boxes back into the
-pixels of the frame after, so that no head knows of regions or tiles.
+pixels of the frame after, so that no head knows of regions or tiles. What follows in a
+cascade sees the boxes of the frame, when all of that is done.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -28,6 +30,12 @@ class Timings:
     preprocess_s: float = 0.0
     run_s: float = 0.0
     decode_s: float = 0.0
+    cascade_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """All stages."""
+        return self.preprocess_s + self.run_s + self.decode_s + self.cascade_s
 
     def plus(self, other: "Timings") -> "Timings":
         """Both, one after the other."""
@@ -35,18 +43,39 @@ class Timings:
             self.preprocess_s + other.preprocess_s,
             self.run_s + other.run_s,
             self.decode_s + other.decode_s,
+            self.cascade_s + other.cascade_s,
         )
 
 
-class Runner:
-    """Runs one model in one thread, with buffers of its own."""
+class Follows(Protocol):
+    """What looks at the boxes of a frame once more; see `cascade`."""
 
-    def __init__(self, session: Session, card: ModelCard, limits: Limits) -> None:
+    skipped: int
+    spent_s: float
+
+    def refine(self, image: Image, found: Detections) -> Detections:
+        """The boxes, seen closely; raises ModelRunError."""
+
+
+class Runner:
+    """Runs one model in one thread, with buffers of its own.
+
+    Args:
+        session: of the model.
+        card: of the model.
+        limits: which boxes are kept.
+        then: what follows in a cascade.
+    """
+
+    def __init__(
+        self, session: Session, card: ModelCard, limits: Limits, then: Follows | None = None
+    ) -> None:
         self._session = session
         self._card = card
         self._limits = limits
         self._adapter = build_adapter(card, session.signature, limits)
         specs = (*session.signature.inputs, *session.signature.outputs)
+        self._then = then
         self._takes_batches = all(spec.shape and spec.shape[0] is None for spec in specs)
         self.timings = Timings()
         """Of the latest frame."""
@@ -61,20 +90,53 @@ class Runner:
         Raises:
             ModelRunError: the model failed on this frame; the next one may be fine.
         """
-        return self._infer(image) if view is WHOLE else self._look(image, view)
+        found = self._infer(image) if view is WHOLE else self._look(image, view)
+        if self._then is None or not isinstance(found, Detections) or not len(found):
+            return found
+        refined = self._then.refine(image, found)
+        self.timings = replace(self.timings, cascade_s=self._then.spent_s)
+        return refined
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the model."""
+        return self._card.labels
+
+    @property
+    def skipped(self) -> int:
+        """Boxes of the latest frame that were too many for what follows."""
+        return self._then.skipped if self._then and self.timings.cascade_s else 0
+
+    def infer_each(self, images: Sequence[Image], batch: int) -> list[Prediction]:
+        """What the model sees in several pictures.
+
+        Args:
+            images: (H, W, 3) uint8 BGR, each of any size; not changed.
+            batch: most pictures a run, where the model's batch is free; else it is one.
+
+        Raises:
+            ModelRunError: the model failed on one.
+        """
+        found: list[Prediction] = []
+        spent = Timings()
+        step = batch if self._takes_batches else 1
+        for start in range(0, len(images), step):
+            group = images[start : start + step]
+            found += [self._infer(group[0])] if len(group) == 1 else self._infer_batch(group)
+            spent = spent.plus(self.timings)
+        self.timings = spent
+        return found
 
     def _look(self, image: Image, view: View) -> Prediction:
         """A region, and tiles within it; boxes in pixels of the frame."""
         height, width = image.shape[:2]
         area = view.area(width, height)
         tiles = [area] if view.tiling is None else cut(area, self._sized(view.tiling))
-        batch = view.tiling.batch if view.tiling and self._takes_batches else 1
-        found: list[Prediction] = []
-        spent = Timings()
-        for start in range(0, len(tiles), batch):
-            group = [image[t.y1 : t.y2, t.x1 : t.x2] for t in tiles[start : start + batch]]
-            found += [self._infer(group[0])] if len(group) == 1 else self._infer_batch(group)
-            spent = spent.plus(self.timings)
+        found = self.infer_each(
+            [image[t.y1 : t.y2, t.x1 : t.x2] for t in tiles],
+            view.tiling.batch if view.tiling else 1,
+        )
+        spent = self.timings
         began = time.perf_counter()
         boxes = [each for each in found if isinstance(each, Detections)]
         if len(boxes) != len(tiles):

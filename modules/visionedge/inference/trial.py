@@ -31,6 +31,7 @@ from visionedge.inference.bundle import find_bundle
 from visionedge.inference.card import Document
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.proof import Proof
+from visionedge.inference.sessions import Sessions
 from visionedge.settings import ModelSettings
 
 log: Final = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def load_tried(
     cache: Path,
     hints: Document | None = None,
     *,
+    sessions: Sessions | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> LoadedModel:
     """`load_model`, after a trial where there is no proof that it goes well.
@@ -60,6 +62,7 @@ def load_tried(
         settings: how to run it.
         cache: where proofs are kept.
         hints: fields of a card that win over the bundle's.
+        sessions: those that are open, to be shared.
         deadline_s: how long the trial may take.
 
     Raises:
@@ -71,7 +74,7 @@ def load_tried(
     if not proof.holds():
         _try(path, settings, cache, hints or {}, deadline_s)
         proof.keep()
-    return load_model(path, settings, hints, cache)
+    return load_model(path, settings, hints, cache, sessions)
 
 
 def _try(

@@ -51,6 +51,7 @@ from visionedge.settings.tree import (
     SpoolSettings,
     TelemetrySettings,
     UplinkSettings,
+    ThenSettings,
 )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "TelemetrySettings",
     "UplinkSettings",
     "UsbCamera",
+    "ThenSettings",
     "from_environment",
     "from_file",
     "merge",

@@ -110,8 +110,28 @@ def _check_references(settings: Settings) -> None:
         for name, camera in settings.cameras.items()
         if camera.model not in settings.models
     }
+    missing |= {
+        f"models.{name}.then.model": reason
+        for name in settings.models
+        if (reason := _broken_cascade(settings, name))
+    }
     if missing:
         raise _refused(missing)
+
+
+def _broken_cascade(settings: Settings, name: str) -> str:
+    """Why a model cannot be followed by the one it names; empty if it can, or names none."""
+    then = settings.models[name].then
+    if then is None:
+        return ""
+    second = settings.models.get(then.model)
+    if second is None:
+        return f"there is no model `{then.model}` in `models`"
+    if then.model == name or (second.then and second.then.model == name):
+        return f"`{name}` and `{then.model}` follow each other for ever: a cascade ends"
+    if second.then is not None:
+        return f"`{then.model}` names a model that follows as well: a cascade has two models"
+    return ""
 
 
 def _named(error: ValidationError) -> SettingsError:

@@ -1,6 +1,6 @@
 """The tree of settings, from `Settings` at its foot to each field."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,39 @@ from visionedge.settings.decision import DecisionSettings
 from visionedge.settings.delivery import DeliverySettings
 from visionedge.settings.escalation import EscalationSettings
 from visionedge.settings.section import NEXT_START, YEAR_S, Name, Section, Unit
+
+
+class ThenSettings(Section):
+    """The second model of a cascade: a classifier that says what each box of a detector is."""
+
+    model: Name = Field(title="Model", description="Key of the classifier in `models`.")
+    labels: tuple[Annotated[str, Field(max_length=256)], ...] = Field(
+        (),
+        max_length=1000,
+        title="Labels",
+        description="The detector's labels whose boxes are shown to it; empty is all.",
+    )
+    margin: float = Field(
+        0.1,
+        ge=0,
+        le=2,
+        title="Margin",
+        description="Share of a box's sides that is cut out around it, on each side.",
+    )
+    max_boxes: int = Field(
+        16,
+        ge=1,
+        le=300,
+        title="Most boxes",
+        description="Shown a frame, the surest first; the others keep what the detector said.",
+    )
+    batch: int = Field(
+        8,
+        ge=1,
+        le=64,
+        title="Boxes a run",
+        description="Where the classifier's batch is free; else one.",
+    )
 
 
 class ModelSettings(Section):
@@ -63,6 +96,11 @@ class ModelSettings(Section):
     )
     max_detections: int = Field(
         300, ge=1, le=1000, title="Most boxes", description="Boxes kept a frame, best first."
+    )
+    then: ThenSettings | None = Field(
+        None,
+        title="Then",
+        description="A classifier that looks at the boxes of this detector; absent is none.",
     )
 
     @model_validator(mode="after")

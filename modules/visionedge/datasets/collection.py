@@ -1,0 +1,78 @@
+"""Samples on a shelf, a folder a day: kept, read, and forgotten by age.
+
+    2026/11/21/index.jsonl    a line a sample
+    2026/11/21/ID.jpg         its picture
+
+The picture is written before its line, so a line without a picture is one that was forgotten, and
+a picture without a line is one that a crash left; it goes with its day. A sample that is kept twice
+has two lines, and the last one counts.
+
+Days are UTC, and of the time at which a sample was kept: so what is to be forgotten is told by the
+key alone, and a lifecycle rule of blob storage does the same.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Final
+
+from visionedge.datasets.sample import Sample, read_lines
+from visionedge.datasets.shelf import Shelf
+
+_INDEX: Final = "index.jsonl"
+
+
+class Collection:
+    """Reads and writes samples. Writers may be many; each line is one append."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def keep(self, sample: Sample, jpeg: bytes) -> None:
+        """Put a sample there; its `picture` says where the JPEG goes.
+
+        Raises:
+            OSError: it is not kept, or only its picture is.
+        """
+        self._shelf.write(sample.picture, jpeg)
+        self._shelf.append(f"{day_of(sample.kept_at)}/{_INDEX}", sample.encode())
+
+    def samples(self, wanted: Callable[[Sample], bool] = lambda _: True) -> Iterator[Sample]:
+        """Those that are wanted and whose picture may still be there, by id the last one."""
+        found: dict[str, Sample] = {}
+        for key in list(self._shelf.keys()):
+            if key.endswith(f"/{_INDEX}"):
+                for sample in read_lines(self._shelf.read(key) or b""):
+                    found[sample.id] = sample
+        yield from filter(wanted, found.values())
+
+    def jpeg(self, sample: Sample) -> bytes | None:
+        """The picture, or None where it was forgotten."""
+        return self._shelf.read(sample.picture)
+
+    def forget_before(self, day: date) -> int:
+        """Forget whole days; returns how many pictures went."""
+        gone = 0
+        for key in list(self._shelf.keys()):
+            kept_on = _day_in(key)
+            if kept_on is not None and kept_on < day:
+                self._shelf.delete(key)
+                gone += key.endswith(".jpg")
+        return gone
+
+
+def day_of(at: datetime) -> str:
+    """`2026/11/21`."""
+    return f"{at.astimezone(UTC):%Y/%m/%d}"
+
+
+def picture_key(escalation_id: str, kept_at: datetime) -> str:
+    """Where the JPEG of an escalation goes; an id is a plain word and no path."""
+    return f"{day_of(kept_at)}/{escalation_id.replace(':', '_')}.jpg"
+
+
+def _day_in(key: str) -> date | None:
+    """The day that a key begins with; None for what is not ours."""
+    try:
+        return date(*map(int, key.split("/")[:3]))
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,69 @@
+"""The sessions that are open, so that a file is in memory once however many names it has.
+
+Two models of the settings may be one file read with other limits, or by one camera alone and
+by another in a cascade. A session holds the weights and its own arena, which is most of what
+a model costs, and may be run by any number of threads at once: so it is shared wherever file
+and options are the same. Whoever holds a session keeps it; this holds none, so that a model
+that nobody uses any more is let go.
+
+The same file is told by its path, links resolved, and its SHA-256: a file that was replaced
+where it lay is another. What this does not promise: that copies of a file in two places are
+found to be one.
+"""
+
+import threading
+from pathlib import Path
+from typing import Final
+from weakref import WeakValueDictionary
+
+from visionedge.inference.onnx_file import read_onnx
+from visionedge.inference.session import Session
+from visionedge.settings import ModelSettings
+
+_Key = tuple[str, str, tuple[str, ...], int, tuple[tuple[int, int], ...]]
+
+
+class Sessions:
+    """Opens sessions, each file and its options once. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._lock: Final = threading.Lock()
+        self._open: Final[WeakValueDictionary[_Key, Session]] = WeakValueDictionary()
+
+    def open(self, path: Path, sha256: str, settings: ModelSettings) -> Session:
+        """The session of a file: one that is open already, or a new one.
+
+        Args:
+            path: the ONNX file.
+            sha256: of it.
+            settings: its `providers` and `intra_op_threads` are looked at.
+
+        Raises:
+            ModelLoadError: the file is not a model that runs here.
+        """
+        key = _key(path, sha256, settings)
+        with self._lock:
+            session = self._open.get(key)
+        if session is None:
+            # Not under the lock: a large model takes seconds, and is loaded twice at worst.
+            session = Session(path, settings.providers, settings.intra_op_threads)
+            with self._lock:
+                session = self._open.setdefault(key, session)
+        return session
+
+
+def _key(path: Path, sha256: str, settings: ModelSettings) -> _Key:
+    stats = [beside.stat() for beside in _weights_beside(path)]
+    return (
+        str(path.resolve()),
+        sha256,
+        settings.providers,
+        settings.intra_op_threads,
+        tuple((stat.st_size, stat.st_mtime_ns) for stat in stats),
+    )
+
+
+def _weights_beside(path: Path) -> list[Path]:
+    """Files that hold weights of the model, as far as they are there."""
+    files = [path.parent / name for name in read_onnx(path).external]
+    return [file for file in files if file.is_file()]
