@@ -20,6 +20,7 @@ from visionedge.commands import (
     audit,
     calibrate,
     evaluate,
+    export,
     import_,
     inspect,
     manifest,
@@ -40,6 +41,7 @@ COMMANDS: Final = {
     "import": import_,
     "quantize": quantize,
     "evaluate": evaluate,
+    "export": export,
     "manifest": manifest,
 }
 
