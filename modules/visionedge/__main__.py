@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "import": "import_",
     "quantize": "quantize",
     "evaluate": "evaluate",
+    "export": "export",
     "manifest": "manifest",
 }
 """Commands by name, and the file of each in `visionedge.commands`. Only the one that is asked

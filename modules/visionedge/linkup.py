@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from visionedge.acknowledge import Acknowledger
+from visionedge.cameras.feeds import Feed
 from visionedge.control import Applies, Control
+from visionedge.inputs import Inputs
 from visionedge.methods import Methods, Operated
 from visionedge.metrics import Metrics
 from visionedge.runtime.worker import Worker
 from visionedge.settings import Document, LastGood, UplinkSettings
 from visionedge.telemetry import Telemetry
 from visionedge.twin import FORGET, DesiredState
+from visionedge.uplink.archive import Archive
 from visionedge.uplink.egress import EgressLedger, RecordedHub
+from visionedge.uplink.hub import HubEvent, InputMessage
 from visionedge.uplink.inbox import Inbox
 from visionedge.uplink.link import Link
 from visionedge.uplink.registry import choose
@@ -41,6 +45,10 @@ class Owner(Applies, Operated, Protocol):
     @property
     def link(self) -> Link:
         """The measured state."""
+
+    @property
+    def feeds(self) -> Mapping[str, Feed]:
+        """The cameras that there are now."""
 
     def give_up(self, reason: str) -> None:
         """End the process, to be restarted."""
@@ -76,6 +84,7 @@ class Linkup:
         self._hub = RecordedHub(choose(uplink, environment, metrics, owner.give_up), ledger)
         spool.tell_settled(ledger.note)
         self._inbox = Inbox(self._hub.refresh_twin)
+        self._inputs = Inputs(lambda: owner.feeds, self._hub.send, metrics)
         self._sender = Sender(spool, self._hub, owner.link, metrics, _pacing(uplink))
         self._acknowledger = Acknowledger(self._hub, metrics, FORGET)
         self._control = Control(
@@ -87,21 +96,30 @@ class Linkup:
             self._hub,
             self._sender,
             self._acknowledger,
-            Methods(spool, owner.telemetry, owner, layers, desired, self._sender.flush),
+            Methods(
+                spool,
+                owner.telemetry,
+                owner,
+                layers,
+                desired,
+                self._sender.flush,
+                Archive(lambda: owner.settings.escalation.archive),
+            ),
             metrics,
         )
 
     @property
     def workers(self) -> list[Worker]:
         """The threads, for the health check."""
-        own = [self._sender.worker, self._acknowledger.worker, self._control.worker]
-        return own + self._hub.workers
+        own = [self._sender, self._inputs, self._acknowledger, self._control]
+        return [part.worker for part in own] + self._hub.workers
 
     def start(self) -> None:
         """Connect, and begin to send and to listen."""
         self._control.worker.start()
         self._acknowledger.worker.start()
-        self._hub.start(self._inbox.offer)
+        self._inputs.worker.start()
+        self._hub.start(self._take)
         self._sender.start()
 
     def pace(self, uplink: UplinkSettings) -> None:
@@ -110,11 +128,19 @@ class Linkup:
 
     def stop(self, timeout_s: float) -> None:
         """Send what can be sent within `timeout_s`, then let go of the hub."""
+        self._inputs.stop(min(_STOP_S, timeout_s))
         self._sender.stop(max(0.0, timeout_s - 2 * _STOP_S))
         self._inbox.close()
         self._control.worker.stop(_STOP_S)
         self._acknowledger.stop(0.2)
         self._hub.close(_STOP_S)
+
+    def _take(self, event: HubEvent) -> None:
+        # Frames do not wait behind a change of settings: the control thread never sees them.
+        if isinstance(event, InputMessage):
+            self._inputs.take(event)
+        else:
+            self._inbox.offer(event)
 
 
 def _pacing(uplink: UplinkSettings) -> Pacing:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.ledger or _configured(args)
     if not path.exists():
         raise SettingsError(f"there is no ledger {path}", hint="name it with --ledger")
-    wanted = _between(_time(args.since, "--since"), _time(args.until, "--until"))
+    wanted = _between(time_of(args.since, "--since"), time_of(args.until, "--until"))
     outcomes: Counter[str] = Counter()
     pictures = size_bytes = 0
     for entry in read_ledger(path, wanted):
@@ -74,7 +74,12 @@ def _line(entry: dict[str, Any]) -> str:
     )
 
 
-def _time(text: str | None, option: str) -> datetime | None:
+def time_of(text: str | None, option: str) -> datetime | None:
+    """The time that an option says, UTC where it names no zone.
+
+    Raises:
+        SettingsError: it says none.
+    """
     if text is None:
         return None
     try:

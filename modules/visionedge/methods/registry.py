@@ -27,6 +27,7 @@ from visionedge.methods.seams import Operated
 from visionedge.settings import Document
 from visionedge.telemetry import Telemetry
 from visionedge.twin import DesiredState, Refused, dry_run
+from visionedge.uplink.archive import Archive
 from visionedge.uplink.hub import MethodAnswer
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.spool_rows import Settled
@@ -50,6 +51,7 @@ class Methods:
         layers: sources of settings below the twin.
         desired: the twin, to try a change of.
         flush: makes the sender try at once.
+        archive: keeps what is settled, where that is wanted.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Methods:
         layers: list[Document],
         desired: DesiredState,
         flush: Callable[[], None],
+        archive: Archive,
     ) -> None:
+        self._archive = archive
         self._spool = spool
         self._telemetry = telemetry
         self._operated = operated
@@ -186,6 +190,10 @@ class Methods:
             settled = Settled.DUPLICATE if self._spool.was_settled(id_) else Settled.UNKNOWN
             return {"escalation_id": id_, "status": _WORDS[settled]}
         resolution = resolve(waiting.note, verdict)
+        if self._archive.is_wanted and verdict.status == "verified":
+            body = self._spool.body(id_)
+            if body is not None:
+                self._archive.keep(body, verdict, resolution.outcome)
         settled = self._spool.settle(resolution)
         if settled is Settled.FIRST:
             self._telemetry.resolved(resolution.outcome)

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from visionedge.settings.archive import ArchiveSettings
 from visionedge.settings.section import NEXT_START, YEAR_S, Section, Unit
 
 _LIMIT = "; 0 is no limit."
@@ -46,6 +47,26 @@ class RedactionSettings(Section):
         title="Hide",
         description="Labels of the camera's own model, such as `person`, whose boxes are "
         "coarsened, sure or not.",
+    )
+
+
+class SecondLookSettings(Section):
+    """A second look on the device, where the provisional verdict is `second_model`."""
+
+    model: str = Field(
+        "",
+        max_length=64,
+        pattern=r"^([A-Za-z0-9_-]+)?$",
+        title="Model",
+        description="Key in `models` of a larger model of the same kind; empty lets the camera's "
+        "own model look at mirrored pictures.",
+    )
+    queue: int = Field(
+        4,
+        ge=1,
+        le=64,
+        title="Queue",
+        description="Doubtful frames that may wait for it; others keep the first word.",
     )
 
 
@@ -135,9 +156,15 @@ class EscalationSettings(Section):
         title="Matching overlap",
         description="A box of a verdict and one of ours are the same object from this IoU on.",
     )
+    second: SecondLookSettings = Field(
+        SecondLookSettings(), title="Second look", description="By a larger model, or mirrored."
+    )
     snapshot: SnapshotSettings = Field(
         SnapshotSettings(), title="Snapshot", description="How the picture is made."
     )
     redaction: RedactionSettings = Field(
         RedactionSettings(), title="Redaction", description="Faces and other private things."
+    )
+    archive: ArchiveSettings = Field(
+        ArchiveSettings(), title="Archive", description="Settled escalations, to train from."
     )

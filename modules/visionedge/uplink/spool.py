@@ -75,7 +75,7 @@ class Spool:
         self._metrics = metrics
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
-        self._backlog = {kind: Backlog() for kind in Kind}
+        self._backlog = {kind: Backlog() for kind in SHARES}
         self._changed: threading.Event | None = None
         self._labels: set[str] = set()
         self._listener: Callable[[Resolution], None] = lambda _: None
@@ -204,6 +204,14 @@ class Spool:
             SpoolUnavailable: ask for the verdict again later.
         """
         return self._file.read(lambda db: sql.unsettled(db, escalation_id, self._file.time.now_s()))
+
+    def body(self, escalation_id: str) -> bytes | None:
+        """What was sent of an escalation that waits for its verdict, or None.
+
+        Raises:
+            SpoolUnavailable: ask again later.
+        """
+        return self._file.read(lambda db: sql.body(db, escalation_id))
 
     def was_settled(self, escalation_id: str) -> bool:
         """True where an escalation has ended and that is remembered: a verdict is a duplicate.

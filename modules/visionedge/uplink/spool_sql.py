@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from visionedge.entities import Envelope, Kind, Outcome
-from visionedge.uplink.spool_rows import CONTROL, Backlog, Cause, Loss, Tally, Unsettled
+from visionedge.uplink.spool_rows import (
+    CONTROL,
+    SHARES,
+    Backlog,
+    Cause,
+    Loss,
+    Tally,
+    Unsettled,
+)
 
 MOST_LABELS: Final = 128
 """Labels of missed objects come from outside, so their number must have an end."""
@@ -133,6 +141,15 @@ def unsettled(db: Connection, escalation_id: str, now_s: float) -> Unsettled | N
     )
 
 
+def body(db: Connection, escalation_id: str) -> bytes | None:
+    """Of an escalation that is there."""
+    row = db.execute(
+        "SELECT body FROM envelopes JOIN bodies USING (seq) WHERE id = ? AND kind = ?",
+        (escalation_id, Kind.ESCALATION),
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 def mark_sent(db: Connection, escalation_id: str, now_s: float) -> None:
     """From now on a verdict is awaited."""
     db.execute(
@@ -224,7 +241,7 @@ def backlog(db: Connection) -> dict[Kind, Backlog]:
     }
     return {
         kind: Backlog(lying.get((kind, "ready"), Tally()), lying.get((kind, "sent"), Tally()))
-        for kind in Kind
+        for kind in SHARES
     }
 
 
