@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "quantize": "quantize",
     "evaluate": "evaluate",
     "export": "export",
+    "tune": "tune",
     "manifest": "manifest",
 }
 """Commands by name, and the file of each in `visionedge.commands`. Only the one that is asked

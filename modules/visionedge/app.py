@@ -11,7 +11,6 @@ inside; the process then ends with EXIT_STUCK, and edgeAgent starts a new one.
 """
 
 import logging
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +34,7 @@ from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
 from visionedge.runtime.clock import SystemClock
+from visionedge.runtime.cores import cores
 from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import Settings
@@ -125,7 +125,9 @@ class App:
             self._spool,
             self.telemetry,
             self.metrics,
-            workers=self.settings.inference.workers or os.cpu_count() or 1,
+            workers=self.settings.inference.workers
+            or self.lineup.tuned_workers(prepared)
+            or cores(),
             queue=self.settings.escalation.queue,
         )
         self._pipeline.start()

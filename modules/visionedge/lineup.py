@@ -8,6 +8,7 @@ did not change are taken over as they are, and models of one file share its sess
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from visionedge.inference.cascade import misfit, rules_of
 from visionedge.inference.model import LoadedModel, Second, limits_of
 from visionedge.inference.proven import load_proven
 from visionedge.inference.sessions import Sessions
+from visionedge.inference.tuned import Tuned
 from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Wiring
@@ -116,6 +118,16 @@ class Lineup:
                 return f"models.{first}.then.{fault.field}: {fault.reason}"
         return ""
 
+    def tuned_workers(self, prepared: Prepared) -> int:
+        """How many workers were measured to be best for the model of most cameras; 0 is unknown."""
+        used = Counter(camera.model for camera in prepared.settings.cameras.values())
+        for name, _ in used.most_common(1):
+            choice = Tuned(_cache(prepared.settings)).choice(
+                str(prepared.held[name].model.card.sha256)
+            )
+            return choice.workers if choice else 0
+        return 0
+
     def path_of(self, name: str) -> Path:
         """Where the model in use lies."""
         return self._held[name].path
@@ -133,8 +145,7 @@ class Lineup:
         """
         _check_secrets(settings)
         used = {camera.model for camera in settings.cameras.values()}
-        # Beside the spool, because that is what lasts from one container to the next.
-        cache = Path(settings.spool.path).parent / "models"
+        cache = _cache(settings)
         held = {
             name: self._hold(name, settings.models[name], cache)
             for name in sorted(used | _seconds(settings, used))
@@ -242,6 +253,11 @@ def _joined(name: str, held: Mapping[str, Held]) -> Held:
 
 def _same_session(one: ModelSettings, other: ModelSettings) -> bool:
     return one.model_dump(exclude=_SAME_SESSION) == other.model_dump(exclude=_SAME_SESSION)
+
+
+def _cache(settings: Settings) -> Path:
+    """Beside the spool, because that is what lasts from one container to the next."""
+    return Path(settings.spool.path).parent / "models"
 
 
 def _check_secrets(settings: Settings) -> None:

@@ -155,7 +155,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"models": {"default": None}}, "cameras.line-1.model"),
     ({"models": {"default": {"path": ""}}}, "models.default.path"),
     ({"models": {"default": {"providers": []}}}, "models.default.providers"),
-    ({"models": {"default": {"intra_op_threads": 0}}}, "models.default.intra_op_threads"),
+    ({"models": {"default": {"intra_op_threads": -1}}}, "models.default.intra_op_threads"),
     ({"cameras": {f"c{n}": CAMERA for n in range(65)}}, "cameras"),
 ]  # fmt: skip
 

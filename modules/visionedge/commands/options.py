@@ -6,7 +6,8 @@ often have an option of their own; `--card` takes the rest.
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -162,3 +163,18 @@ def with_progress(items: Sequence[T], unit: str, *, quiet: bool = False) -> Iter
     except ImportError:
         return items
     return tqdm(items, unit=unit, leave=False)
+
+
+@contextmanager
+def share_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[float], object]]:
+    """A bar on stderr, told the share that is done, 0..1; nothing where nobody watches."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield lambda _: None
+        return
+    with tqdm(total=100, desc=what, unit="%", leave=False) as bar:
+        yield lambda share: bar.update(round(100 * share) - bar.n)

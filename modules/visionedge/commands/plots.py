@@ -1,4 +1,4 @@
-"""The two plots of an evaluation, drawn with OpenCV: confusion matrix and reliability.
+"""The plots of the commands, drawn with OpenCV: confusion matrix, reliability, and bars.
 
 No plotting library: two pictures are not worth one on a device.
 """
@@ -14,6 +14,7 @@ from visionedge.entities import Image
 from visionedge.evaluation.report import Bin
 
 _CELL: Final = 44
+_BAR: Final = 26
 _MARGIN: Final = 190
 _SIDE: Final = 420
 _EDGE: Final = 60
@@ -77,6 +78,23 @@ def reliability(bins: Sequence[Bin], error: float | None) -> Image:
     _text(canvas, "confidence", side // 2 - 40, side - 14)
     stated = f", calibration error {error:.3f}" if error is not None else ""
     _text(canvas, f"right{stated}; grey: how many", low - 32, 36)
+    return canvas
+
+
+def bars(title: str, rows: Sequence[tuple[str, float]]) -> Image:
+    """A bar a row, to one scale with a line at 1."""
+    left = 16 + max(cv2.getTextSize(name, _FONT, 0.42, 1)[0][0] for name, _ in rows)
+    canvas = np.full((_EDGE + _BAR * len(rows), left + _SIDE + 2 * _EDGE, 3), 255, np.uint8)
+    scale = _SIDE / max(1.0, *(value for _, value in rows))
+    _text(canvas, title, 8, 28)
+    for place, (name, value) in enumerate(rows):
+        top = _EDGE - 16 + place * _BAR
+        _text(canvas, name, 8, top + 15)
+        right = left + 8 + round(value * scale)
+        cv2.rectangle(canvas, (left + 8, top + 3), (right, top + 19), _BLUE, cv2.FILLED)
+        _text(canvas, f"{value:.2f}", left + _SIDE + 20, top + 15)
+    at = left + 8 + round(scale)
+    cv2.line(canvas, (at, _EDGE - 18), (at, canvas.shape[0] - 8), _RED, 1)
     return canvas
 
 

@@ -1,4 +1,4 @@
-"""A model as the module takes one: tried, loaded, and held to its golden frames.
+"""A model as the module takes one: tried, loaded as tuned, and held to its golden frames.
 
 The golden frames are run once a bundle and device, and remembered as proven: the same
 files on the same runtime and processor give the same numbers, and a start has better
@@ -8,11 +8,13 @@ things to do (0.1 s for our bundle's five frames). `visionedge verify` runs them
 from pathlib import Path
 
 from visionedge.errors import ModelLoadError
+from visionedge.inference.bundle import checked_sha256, find_bundle
 from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.proof import Proof
 from visionedge.inference.sessions import Sessions
 from visionedge.inference.trial import load_tried
+from visionedge.inference.tuned import Tuned
 from visionedge.settings import ModelSettings
 
 
@@ -30,6 +32,8 @@ def load_proven(
     Raises:
         ModelError: as `load_tried` says; and `ModelLoadError` where golden frames differ.
     """
+    bundle = find_bundle(path, cache)
+    settings = Tuned(cache).applied(settings, checked_sha256(bundle.model, None))
     model = load_tried(path, settings, cache, sessions=sessions)
     if model.bundle.golden is None:
         return model

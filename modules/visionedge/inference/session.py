@@ -1,9 +1,10 @@
 """The one home of ONNX Runtime: load a model, run it, and name what goes wrong.
 
 A session is shared by all workers: runs are thread-safe, and one thread a run with as
-many workers as cores gives more frames a second than any other division (measured; see
-`docs/explanation`). Threads of the runtime never spin, because spinning costs a core
-even while the line stands still. Anything below full graph optimisation costs half.
+many workers as cores gives more frames a second than any other division for most models
+(measured; see `docs/explanation`). Threads of the runtime spin only where that was asked
+for, because it costs a core even while the line stands still. Anything below full graph
+optimisation costs half.
 
 A model is loaded by its path and not as bytes, so that weights beside it are found and
 the file is not twice in memory. Loading releases the GIL from onnxruntime 1.31 on.
@@ -81,6 +82,7 @@ class Session:
         path: the ONNX file.
         providers: execution providers, best first; those not installed are passed over.
         intra_op_threads: threads of one run.
+        spin: whether they wait busily for each other.
 
     Attributes:
         path: the ONNX file.
@@ -88,17 +90,28 @@ class Session:
         metadata: the exporter's own keys and values.
         header: what the file says of itself.
         providers: those in use, best first.
+        intra_op_threads: threads of one run.
+        spin: whether they wait busily for each other.
 
     Raises:
         ModelLoadError: the file is not a model that runs here; the hint says what to do.
     """
 
-    def __init__(self, path: Path, providers: tuple[str, ...], intra_op_threads: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        providers: tuple[str, ...],
+        intra_op_threads: int = 1,
+        *,
+        spin: bool = False,
+    ) -> None:
         self.path: Final = path
+        self.intra_op_threads: Final = intra_op_threads
+        self.spin: Final = spin
         self.header: Final[OnnxFile] = read_onnx(path)
         wanted = _installed(providers)
         try:
-            self._session = ort.InferenceSession(path, _options(intra_op_threads), wanted)
+            self._session = ort.InferenceSession(path, _options(intra_op_threads, spin), wanted)
         except _ANY_ERROR as error:
             raise ModelLoadError(
                 f"cannot load {path}: {_reason(error)}",
@@ -139,20 +152,25 @@ class Session:
         return outputs
 
 
-def _options(intra_op_threads: int) -> ort.SessionOptions:
+def _options(intra_op_threads: int, spin: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = intra_op_threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     # Old exports list their weights as inputs, and it warns of each of them.
     options.log_severity_level = _ERROR_ONLY
     return options
 
 
+def installed_providers() -> tuple[str, ...]:
+    """Execution providers that this build of the runtime has, best first."""
+    return tuple(ort.get_available_providers())
+
+
 def _installed(providers: tuple[str, ...]) -> list[str]:
-    available = ort.get_available_providers()
+    available = installed_providers()
     for name in providers:
         if name not in available and name not in _passed_over:
             _passed_over.add(name)

@@ -20,7 +20,7 @@ from visionedge.inference.onnx_file import read_onnx
 from visionedge.inference.session import Session
 from visionedge.settings import ModelSettings
 
-_Key = tuple[str, str, tuple[str, ...], int, tuple[tuple[int, int], ...]]
+_Key = tuple[str, str, tuple[str, ...], int, bool, tuple[tuple[int, int], ...]]
 
 
 class Sessions:
@@ -36,7 +36,7 @@ class Sessions:
         Args:
             path: the ONNX file.
             sha256: of it.
-            settings: its `providers` and `intra_op_threads` are looked at.
+            settings: its providers, threads and whether they spin are looked at; 0 threads are one.
 
         Raises:
             ModelLoadError: the file is not a model that runs here.
@@ -46,7 +46,8 @@ class Sessions:
             session = self._open.get(key)
         if session is None:
             # Not under the lock: a large model takes seconds, and is loaded twice at worst.
-            session = Session(path, settings.providers, settings.intra_op_threads)
+            threads = settings.intra_op_threads or 1
+            session = Session(path, settings.providers, threads, spin=settings.spin)
             with self._lock:
                 session = self._open.setdefault(key, session)
         return session
@@ -58,7 +59,8 @@ def _key(path: Path, sha256: str, settings: ModelSettings) -> _Key:
         str(path.resolve()),
         sha256,
         settings.providers,
-        settings.intra_op_threads,
+        settings.intra_op_threads or 1,
+        settings.spin,
         tuple((stat.st_size, stat.st_mtime_ns) for stat in stats),
     )
 

@@ -50,8 +50,8 @@ from visionedge.settings.tree import (
     Settings,
     SpoolSettings,
     TelemetrySettings,
-    UplinkSettings,
     ThenSettings,
+    UplinkSettings,
 )
 
 __all__ = [

@@ -84,7 +84,18 @@ class ModelSettings(Section):
         description="ONNX Runtime providers, best first; those not installed are passed over.",
     )
     intra_op_threads: int = Field(
-        1, ge=1, le=64, title="Threads a run", description="One, with as many workers as cores."
+        0,
+        ge=0,
+        le=64,
+        title="Threads a run",
+        description="0 is what `visionedge tune` found best on this device, else one, which with "
+        "as many workers as cores is best for most models.",
+    )
+    spin: bool = Field(
+        False,
+        title="Spin",
+        description="Threads of a run wait busily for each other: faster with two or more, and "
+        "a core is busy while nothing happens. As tuned where `intra_op_threads` is 0.",
     )
     floor: Unit = Field(
         0.1,
@@ -118,7 +129,8 @@ class InferenceSettings(Section):
         ge=0,
         le=64,
         title="Workers",
-        description="Threads that run models; 0 is one a core. Takes effect at the next start.",
+        description="Threads that run models; 0 is what `visionedge tune` found best on this "
+        "device for the model of most cameras, else one a core. Takes effect at the next start.",
         json_schema_extra=NEXT_START,
     )
 
