@@ -103,15 +103,7 @@ class App:
             metrics=self.metrics,
             on_corrupt=self._on_corrupt,
         )
-        self.reporter = Reporter(
-            self.telemetry,
-            self.metrics,
-            self._spool,
-            self.link,
-            cameras=lambda: self.settings.cameras,
-            revision=lambda: self.revision,
-            interval_s=self.settings.telemetry.interval_s,
-        )
+        self.reporter = self._make_reporter()
         self._linkup = Linkup(
             self, self._layers, self._spool, self._desired, self._last_good, environment
         )
@@ -309,6 +301,17 @@ class App:
         """End the process: something cannot be mended from inside. Safe for all threads."""
         log.critical("the process ends to be restarted: %s", reason)
         self._fatal = EXIT_STUCK
+
+    def _make_reporter(self) -> Reporter:
+        return Reporter(
+            self.telemetry,
+            self.metrics,
+            self._spool,
+            self.link,
+            cameras=lambda: self.settings.cameras,
+            revision=lambda: self.revision,
+            interval_s=self.settings.telemetry.interval_s,
+        )
 
     def _camera_states(self) -> dict[str, str]:
         return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}
