@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from visionedge import settings as sources
 from visionedge.cameras.feed import CameraState
+from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
@@ -209,6 +210,11 @@ class App:
         self._spool.close()
         if self._page:
             self._page.stop(1.0)
+
+    @property
+    def feeds(self) -> Mapping[str, Feed]:
+        """The cameras that there are now, by name."""
+        return self.lineup.feeds
 
     @property
     def uptime_s(self) -> float:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from visionedge.cameras.feed import CameraFeed, OnState
+from visionedge.cameras.feed import OnState
+from visionedge.cameras.feeds import Feed, make_feed
 from visionedge.entities import Frame
 from visionedge.errors import ModelError, SettingsError
 from visionedge.escalation.decide import Decider, OnFault
@@ -91,7 +92,7 @@ class Lineup:
         self._paused: set[str] = set()
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
-        self.feeds: dict[str, CameraFeed] = {}
+        self.feeds: dict[str, Feed] = {}
         """By camera; replaced whole, so other threads may iterate over it."""
 
     @property
@@ -192,14 +193,9 @@ class Lineup:
         for feed in self.feeds.values():
             feed.stop(timeout_s)
 
-    def _feed(self, name: str, prepared: Prepared) -> CameraFeed:
-        return CameraFeed(
-            name,
-            prepared.settings.cameras[name],
-            self._slots,
-            self._metrics,
-            on_state=self._on_state,
-        )
+    def _feed(self, name: str, prepared: Prepared) -> Feed:
+        camera = prepared.settings.cameras[name]
+        return make_feed(name, camera, self._slots, self._metrics, self._on_state)
 
     def _hold(self, name: str, settings: ModelSettings, cache: Path) -> Held:
         """The model in use, if these settings mean the same one; else a new one, proven."""
