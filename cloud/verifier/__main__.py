@@ -15,12 +15,17 @@ from pathlib import Path
 
 from verifier.build import build
 from verifier.cost import Fleet, cost, report
+from verifier.dataset import commands as commands_of
 from verifier.errors import VerifierError
 from verifier.hosts.event_hub import consumer, receive, store_of
 from verifier.hosts.metrics import Metrics, Pages
+from verifier.hosts.shelves import shelf_of
 from verifier.hosts.worker import Worker
 from verifier.settings import VerifierSettings, read_settings
 from verifier.stores.memory import MemoryStore
+
+INCOMPLETE = 9
+"""Exit code of an upload of which the service failed a part; run again."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,10 +44,11 @@ def _run(options: argparse.Namespace) -> int:
     settings = read_settings(options.settings)
     metrics = Metrics()
     store = store_of(settings.store, os.environ)
-    built = build(settings, os.environ, store, observer=metrics)
+    shelf = shelf_of(settings, os.environ)
+    built = build(settings, os.environ, store, observer=metrics, shelf=shelf)
     metrics.watch(built)
     client = consumer(settings.events, settings.store, os.environ)
-    worker = Worker(built, threads=settings.worker.threads)
+    worker = Worker(built, threads=settings.worker.threads, sweep_s=settings.worker.lease_s / 2)
     pages = Pages(
         settings.worker.http_host, settings.worker.http_port, metrics, lambda: worker.is_healthy
     )
@@ -70,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     settings: VerifierSettings = read_settings(options.settings)
-    built = build(settings, os.environ, MemoryStore())
+    built = build(settings, os.environ, MemoryStore(), shelf=shelf_of(settings, os.environ))
     for model, route in built.core.routes.items():
         regions = ", ".join(backend.region for backend in route.asking.regions)
         print(f"{model}: {route.backend.name} in {regions}: {', '.join(sorted(route.want))}")
@@ -91,6 +97,17 @@ def _cost(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace) -> int:
+    print(commands_of.exported_as(options))
+    return 0
+
+
+def _upload(options: argparse.Namespace) -> int:
+    uploaded = commands_of.uploaded_to(options)
+    print(uploaded.told())
+    return 0 if uploaded.is_complete else INCOMPLETE
+
+
 def _schema(_: argparse.Namespace) -> int:
     print(json.dumps(VerifierSettings.model_json_schema(), indent=2))
     return 0
@@ -108,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
     schema = commands.add_parser("schema", help="JSON Schema of the settings")
     schema.set_defaults(command=_schema)
+    commands_of.add_parsers(commands, _export, _upload)
     counted = commands.add_parser("cost", help="what a fleet costs, from the metering rules")
     counted.add_argument("--devices", type=int, required=True)
     counted.add_argument("--rate", type=float, required=True, help="escalations an hour of each")

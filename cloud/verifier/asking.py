@@ -24,7 +24,7 @@ from typing import Final
 from verifier.breaker import Breaker
 from verifier.clock import Clock
 from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused
-from verifier.opinion import Backend, Opinion, Picture, Want
+from verifier.opinion import Backend, Opinion, Picture, Want, calls_of
 
 _TRIES: Final = 3
 _FIRST_S: Final = 0.5
@@ -41,8 +41,8 @@ class OutOfBudget(Exception):  # noqa: N818 - it is no error, it is an answer
 class Purse:
     """Where a call's units come from, and go back to where it was not charged."""
 
-    take: Callable[[], bool]
-    give_back: Callable[[], None]
+    take: Callable[[int], bool]
+    give_back: Callable[[int], None]
 
 
 Told = Callable[[Backend, str, float], None]
@@ -132,7 +132,8 @@ class Asking:
         timeout_s: float,
         purse: Purse,
     ) -> Opinion:
-        if not purse.take():
+        units = calls_of(backend, want)
+        if not purse.take(units):
             raise OutOfBudget
         began_s = self.clock.monotonic_s()
         ended = "bug"
@@ -144,7 +145,7 @@ class Asking:
             breaker.failed()
             ended = "busy"
             if not error.billed:
-                purse.give_back()
+                purse.give_back(units)
             raise
         except BackendRefused:
             breaker.succeeded()
@@ -154,7 +155,7 @@ class Asking:
             # Its answer is quick and free, so it says nothing about the region's health.
             breaker.succeeded()
             ended = "misconfigured"
-            purse.give_back()
+            purse.give_back(units)
             raise
         finally:
             self.told(backend, ended, self.clock.monotonic_s() - began_s)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from azure.core.credentials import TokenCredential
 
@@ -30,6 +31,8 @@ from verifier.stores.sqlite import SqliteStore
 from verifier.stores.store import Store
 
 Environment = Mapping[str, str]
+_ASKED_OF_LEASE: Final = 2 / 3
+"""What is left is for writing the answer down before somebody else may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def build(
         SettingsRefused: a setting is wrong, or a variable that it names is not set.
     """
     clock, observer, stop = clock or SystemClock(), observer or Observer(), threading.Event()
-    ledger = Ledger(store, clock)
+    ledger = Ledger(store, clock, lease_s=settings.worker.lease_s)
     courier = Courier(ledger, reply_of(settings.hub, environment, clock, identity), clock, observer)
     routes = {
         model: _route(route, environment, clock, stop, observer, identity)
@@ -76,6 +79,7 @@ def build(
         clock=clock,
         on_verified=courier.add,
         observer=observer,
+        ask_s=settings.worker.lease_s * _ASKED_OF_LEASE,
     )
     return Built(core, courier, budget, tuple(r.asking for r in routes.values()), stop)
 

@@ -6,11 +6,13 @@ Whatever happens between two steps, what is written is enough to go on from: not
 twice but what a worker that died had asked and not yet written down. `ledger.py` says why.
 
 `handle` raises only what a host must stop for or come back to: a Vision API that refuses our
-key, and a store that is away. Everything else is an outcome. It may be called by many threads.
+key, and a store that is away. Everything else is an outcome, but a bug of ours: its case is ended
+as poison, and it is raised. `handle` may be called by many threads.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -29,6 +31,7 @@ from verifier.errors import (
     PoisonMessage,
     SettingsRefused,
     StoreConflict,
+    StoreUnavailable,
 )
 from verifier.ledger import MAX_CLAIMS, Held, Ledger, State
 from verifier.observer import Observer
@@ -37,6 +40,8 @@ from visionedge.wire import Verdict
 
 log: Final = logging.getLogger(__name__)
 ANY_MODEL: Final = "*"
+BUG: Final = "bug"
+"""Why a message was set aside that met a fault of ours."""
 _CLAIMED_S: Final = 1.0
 """When to look again at what another thread or worker asks about: about as long as a call."""
 
@@ -142,6 +147,17 @@ class Core:
         except StoreConflict:
             # Our claim ran out and another worker has it: its word counts, not ours.
             return Outcome(Kind.DEFERRED, admitted.case.escalation_id, "claim_lost", 1.0)
+        except (StoreUnavailable, BackendMisconfigured):
+            raise
+        except Exception as error:
+            self._bury(held, body, meta, error)
+            raise
+
+    def _bury(self, claim: Held, body: bytes, meta: Meta, error: Exception) -> None:
+        """End a case that met a bug, so that it does not stay claimed; the host logs it."""
+        self._set_aside(body, meta, BUG, f"{type(error).__name__}: {error}")
+        with suppress(StoreConflict):
+            self.ledger.settle(claim, State.POISON, BUG)
 
     def _settle(self, admitted: Admitted, claim: Held, body: bytes, meta: Meta) -> Outcome:
         id_ = admitted.case.escalation_id
@@ -151,7 +167,7 @@ class Core:
         if claim.entry.claims > MAX_CLAIMS:
             died = f"{MAX_CLAIMS} workers died over it"
             outcome = self._set_aside(body, meta, "kills_workers", died, id_)
-            self.ledger.poison(claim, "kills_workers")
+            self.ledger.settle(claim, State.POISON, "kills_workers")
             return outcome
         try:
             verdict = self._verdict(admitted)
@@ -186,7 +202,10 @@ class Core:
         if cached is not None:
             return cached
         device = admitted.case.device_id
-        purse = Purse(lambda: self.budget.take(device), lambda: self.budget.give_back(device))
+        purse = Purse(
+            lambda units: self.budget.take(device, units),
+            lambda units: self.budget.give_back(device, units),
+        )
         until_s = self.clock.monotonic_s() + min(
             self.ask_s, (admitted.case.expires_at - self.clock.utc()).total_seconds()
         )

@@ -1,7 +1,7 @@
 """Delivers verdicts until the module has them or they are of no more use.
 
 A module may be away for days. Its verdicts wait in the ledger; here is only a list of them, made
-anew from the outbox after a restart, or when another worker died (`adopt`). Each module has its
+anew from what is open after a restart, or when another worker died (`adopt`). Each module has its
 own pause, growing from 5 seconds to 10 minutes, so one that is away holds up nobody else; a
 module that sends its escalation again is evidently back, and its pause ends.
 
@@ -64,14 +64,22 @@ class Courier:
         self.arrived.set()
 
     def adopt(self) -> int:
-        """Take over verdicts that nobody delivers; returns how many."""
+        """Take over verdicts that nobody delivers, and end claims that came to nothing in time.
+
+        Returns:
+            How many verdicts were taken over.
+        """
         count = 0
-        for held in self.ledger.undelivered():
+        for held in self.ledger.abandoned():
             try:
-                self._put(self.ledger.lease(held), ends_pause=False)
+                if held.entry.state is State.VERIFIED:
+                    self._put(self.ledger.lease(held), ends_pause=False)
+                    count += 1
+                else:
+                    self.ledger.settle(held, State.EXPIRED, "unanswered")
+                    self.observer.settled(State.EXPIRED, 1)
             except StoreConflict:
                 continue
-            count += 1
         return count
 
     @property

@@ -205,6 +205,20 @@ def reading(name: str) -> Iterator[None]:
         raise BackendBusy(f"{name} answers nonsense: {type(error).__name__} {error}") from None
 
 
+@contextmanager
+def paid_before(paid: bool) -> Iterator[None]:
+    """One call of several: a failure that costs nothing itself does not undo those before it.
+
+    Args:
+        paid: a call before it was charged.
+    """
+    try:
+        yield
+    except BackendBusy as error:
+        error.billed = error.billed or paid
+        raise
+
+
 def checked_endpoint(endpoint: str) -> str:
     """The address without a trailing slash.
 

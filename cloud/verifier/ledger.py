@@ -1,16 +1,18 @@
 """What is known of each escalation, so that none is paid for twice and none is forgotten.
 
     claimed ──► verified ──► delivered
-       │            ├──────► expired        no verdict is of use any more
+       │            │
+       ├────────────┴──────► expired        no verdict is of use any more
        └──────────────────►  poison         it can never be answered
 
 A worker claims an escalation before it pays, and writes the verdict as `verified` before it
 delivers: whatever dies after that, the verdict is there and is never bought again. A claim is
 held under a lease; that of a worker which died ends by itself, and another takes over.
 
-Two entries are written for a verdict, the outbox mark first. A crash between leaves a mark
-without a verdict, which the courier passes over; the other order could leave a verdict that
-nobody knows to deliver. For the same reason the mark goes only after the terminal state.
+Every case has a mark under `open/` from before its claim until after its terminal state, so that
+whoever sweeps finds all that is not at its end by a list that stays short. A crash between the
+two writes leaves a mark too many, which is passed over or swept away; in another order it could
+leave a verdict that nobody knows to deliver, or a claim that stands for ever.
 
 The key begins with device and module, which IoT Hub vouches for: no device can occupy the ids
 of another. What it cannot know is whether a worker that died had its answer already. Such an
@@ -19,14 +21,13 @@ escalation is asked about again, once a death at most, and `MAX_CLAIMS` deaths m
 
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from verifier.clock import Clock
 from verifier.errors import StoreConflict
@@ -53,7 +54,11 @@ class State(StrEnum):
 
 
 class Entry(BaseModel):
-    """One escalation as the ledger keeps it."""
+    """One escalation as the ledger keeps it.
+
+    Attributes:
+        reached_at: When it came to each of its states; the claim is the last one's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -66,6 +71,7 @@ class Entry(BaseModel):
     owner: str = ""
     leased_until: AwareDatetime | None = None
     claims: int = 0
+    reached_at: dict[State, AwareDatetime] = Field(default_factory=dict)
     verdict: Verdict | None = None
     reason: str = ""
 
@@ -124,11 +130,14 @@ class Ledger:
         Returns:
             True with our claim, or False with the entry as somebody else wrote it.
         """
+        opened = self._open(case)
         mine = self._claimed(case, claims=1)
         try:
             return True, Held(mine, self._store.create(_key(case), _encode(mine)))
         except StoreConflict:
             held = self.find(case)
+        if opened and held is not None and held.entry.state.is_terminal:
+            self._store.delete(_mark(case))
         if held is None or not self._is_free(held.entry):
             return False, held or Held(mine, "")
         mine = self._claimed(case, claims=held.entry.claims + 1)
@@ -148,16 +157,10 @@ class Ledger:
 
     def verified(self, claim: Held, verdict: Verdict) -> Held:
         """Write the verdict down; from here on it is never bought again."""
-        with suppress(StoreConflict):
-            self._store.create(_mark(claim.case), b"")
         return self._move(claim, state=State.VERIFIED, verdict=verdict, **self._hold())
 
-    def poison(self, claim: Held, reason: str) -> Held:
-        """It can never be answered."""
-        return self._move(claim, state=State.POISON, reason=reason)
-
     def settle(self, held: Held, state: State, reason: str = "") -> Held:
-        """The verdict was delivered or is of no more use; its outbox mark goes."""
+        """It has come to its end, and is no longer open."""
         settled = self._move(held, state=state, reason=reason)
         self._store.delete(_mark(held.case))
         return settled
@@ -170,17 +173,31 @@ class Ledger:
         """True if this worker holds it."""
         return entry.owner == self._owner
 
-    def undelivered(self) -> Iterator[Held]:
-        """Verdicts with nobody to deliver them: left by a worker that died or was stopped."""
-        for mark in self._store.keys(_OUTBOX):
-            stored = self._store.read(_LEDGER + mark.removeprefix(_OUTBOX))
+    def abandoned(self) -> Iterator[Held]:
+        """What nobody holds and somebody must bring to its end.
+
+        Verdicts that a worker left when it died or was stopped, and claims whose escalation has
+        expired since. A claim that has not is left to whoever gets its message again.
+        """
+        for mark in self._store.keys(_OPEN):
+            stored = self._store.read(_LEDGER + mark.removeprefix(_OPEN))
             if stored is None:
                 continue
             held = Held(Entry.model_validate_json(stored.value), stored.version)
             if held.entry.state.is_terminal:
                 self._store.delete(mark)
-            elif held.entry.state is State.VERIFIED and not self._is_leased(held.entry):
+            elif not self._is_leased(held.entry) and self._is_for_all(held.entry):
                 yield held
+
+    def _open(self, case: Case) -> bool:
+        try:
+            self._store.create(_mark(case), b"")
+        except StoreConflict:
+            return False
+        return True
+
+    def _is_for_all(self, entry: Entry) -> bool:
+        return entry.state is State.VERIFIED or entry.expires_at <= self._clock.utc()
 
     def _is_free(self, entry: Entry) -> bool:
         return entry.state is State.CLAIMED and not self._is_leased(entry)
@@ -196,6 +213,7 @@ class Ledger:
             escalation_id=case.escalation_id,
             expires_at=case.expires_at,
             changed_at=self._clock.utc(),
+            reached_at={State.CLAIMED: self._clock.utc()},
             claims=claims,
             **self._hold(),
         )
@@ -204,15 +222,19 @@ class Ledger:
         until = self._clock.utc() + self._lease + timedelta(seconds=pause_s)
         return {"owner": self._owner, "leased_until": until}
 
-    def _move(self, held: Held, **changes: object) -> Held:
-        changed = {"changed_at": self._clock.utc(), **changes}
+    def _move(self, held: Held, *, state: State, **changes: object) -> Held:
+        now = self._clock.utc()
+        reached_at = held.entry.reached_at
+        if state is not held.entry.state:
+            reached_at = {**reached_at, state: now}
+        changed = {"state": state, "changed_at": now, "reached_at": reached_at, **changes}
         entry = held.entry.model_copy(update=changed)
         version = self._store.replace(_key(held.case), _encode(entry), held.version)
         return Held(entry, version)
 
 
 _LEDGER: Final = "ledger/"
-_OUTBOX: Final = "outbox/"
+_OPEN: Final = "open/"
 
 
 def _key(case: Case) -> str:
@@ -220,7 +242,7 @@ def _key(case: Case) -> str:
 
 
 def _mark(case: Case) -> str:
-    return _OUTBOX + case.path
+    return _OPEN + case.path
 
 
 def _encode(entry: Entry) -> bytes:

@@ -7,7 +7,7 @@ to the picture that was asked about; confidences are 0..1; names are as the vend
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Box = tuple[float, float, float, float]
 
@@ -19,6 +19,7 @@ class Want(StrEnum):
     OBJECTS = "objects"
     PEOPLE = "people"
     FACES = "faces"
+    IDENTITIES = "identities"
     TEXT = "text"
     CAPTION = "caption"
     DENSE_CAPTIONS = "dense_captions"
@@ -127,6 +128,19 @@ class Backend(Protocol):
             BackendRefused: this picture never.
             BackendMisconfigured: no picture at all.
         """
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A backend that makes more than one paid call a look."""
+
+    def paid_calls(self, want: frozenset[Want]) -> int:
+        """Paid calls that the next look makes at most."""
+
+
+def calls_of(backend: Backend, want: frozenset[Want]) -> int:
+    """Paid calls that a look costs at most; a budget is asked for so many."""
+    return backend.paid_calls(want) if isinstance(backend, Metered) else 1
 
 
 def box_of(

@@ -33,12 +33,24 @@ class BackendSettings(_Section):
     kind: str = Field(description="which API, such as ia40")
     regions: list[RegionSettings] = Field(min_length=1, max_length=8)
     language: str = "en"
-    model_version: str = Field(default="", description="ia40, cv32; default latest")
+    model_version: str = Field(
+        default="", description="ia40, cv32: default latest; embed: default 2023-04-15"
+    )
     project_id: str = Field(default="", description="customvision")
     published_name: str = Field(default="", description="customvision")
     task: Literal["classification", "detection"] = Field("detection", description="customvision")
     model: str = Field(
         default="", description="docint: model; contentunderstanding: analyzer; onnx: path"
+    )
+    texts: dict[str, str] = Field(
+        default_factory=dict, description="embed: a sentence for each label"
+    )
+    temperature: float = Field(
+        default=0.01, gt=0, le=10, description="embed: what cosines are divided by"
+    )
+    person_group: str = Field(default="", description="face: for `identities`")
+    consent: bool = Field(
+        default=False, description="face: all who are enrolled have agreed to be identified"
     )
     project_version_arn: str = Field(default="", description="rekognition: a Custom Labels model")
 
@@ -74,6 +86,16 @@ class EventsSettings(_Section):
     name: str = "escalations"
     consumer_group: str = "verifier"
     connection_string_env: str = Field(default="", description="variable with the string instead")
+    balance_s: float = Field(
+        default=10,
+        ge=0.5,
+        le=60,
+        description="seconds between looks at who reads what; after six, a dead worker's"
+        " partitions are taken over",
+    )
+    ca_file: str = Field(
+        default="", description="PEM file of who signs the endpoint's certificate, if not public"
+    )
 
 
 class StoreSettings(_Section):
@@ -90,6 +112,13 @@ class WorkerSettings(_Section):
 
     threads: int = Field(default=8, ge=1, le=64, description="escalations asked about at once")
     batch: int = Field(default=32, ge=1, le=300)
+    lease_s: float = Field(
+        default=120,
+        ge=3,
+        le=600,
+        description="seconds that a claim holds; what a dead worker held is taken over after them,"
+        " and no question is asked for longer than two thirds of them",
+    )
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9400, ge=0, le=65535, description="/metrics and /healthz")
     cache_days: float = Field(default=7, ge=0)

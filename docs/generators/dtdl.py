@@ -50,7 +50,7 @@ _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
     "module": {"version": "string", "settings_revision": "long", "desired_version": "long"},
     "connectivity": {"state": "string"},
     "camera": {"states": _map("string")},
-    "model": {"bundles": _map(_BUNDLE)},
+    "model": {"bundles": _map(_BUNDLE), "runs": _map("string")},
     "privacy": {"masked_cameras": "long"},
 }
 """The reported components, as `App.facts` gives them; a test compares the two."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 from visionedge.settings import DEFAULTS
 
 MODULE: Final = "visionedge"
+_ASKER: Final = "grabber"
 _SHOWN: Final[dict[str, Any]] = {
     "cameras": {"line-1": {"kind": {}, "model": {}, "max_fps": {}, "expect_objects": {}}},
     "models": {"default": {"path": {}, "floor": {}}},
@@ -40,6 +41,7 @@ def variants(template: Path) -> dict[str, str]:
     return {
         "deploy/rtsp.template.json": _text(_rtsp(_current(template))),
         "deploy/usb.template.json": _text(_usb(_current(template))),
+        "deploy/input.template.json": _text(_input(_current(template))),
         "deploy/layers/visionedge.template.json": _text(_layer(_current(template))),
     }
 
@@ -76,6 +78,37 @@ def _usb(manifest: dict[str, Any]) -> dict[str, Any]:
         {"kind": "usb", "model": "default", "device": "/dev/video0", "width_px": 1280,
          "height_px": 720, "fps": 30.0},
     )  # fmt: skip
+    return manifest
+
+
+def _input(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Another module instead of a camera: a way in for its frames, and one back for answers."""
+    own = _module(manifest)["settings"]["createOptions"]["HostConfig"]
+    agent = manifest["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["modules"][_ASKER] = {
+        "version": "1",
+        "type": "docker",
+        "status": "running",
+        "restartPolicy": "always",
+        "startupOrder": 1,
+        "settings": {
+            "image": "${GRABBER_IMAGE}",
+            "createOptions": {"HostConfig": {"LogConfig": own["LogConfig"]}},
+        },
+    }
+    routes = manifest["modulesContent"]["$edgeHub"]["properties.desired"]["routes"]
+    for source, target, name in (
+        (_ASKER, MODULE, "frames"),
+        (MODULE, _ASKER, "predictions"),
+    ):
+        way = f'INTO BrokeredEndpoint("/modules/{target}/inputs/{name}")'
+        # Who asks waits for seconds: what lies longer only keeps what is fresh waiting.
+        routes[name] = {
+            "route": f"FROM /messages/modules/{source}/outputs/{name} {way}",
+            "priority": 0,
+            "timeToLiveSecs": 30,
+        }
+    _set_camera(manifest, {"kind": "input", "model": "default", "queue": 8})
     return manifest
 
 

@@ -21,6 +21,8 @@ _WHERE: Final = {
     "escalation/1": "Goes up by output `escalation`.",
     "telemetry/1": "Goes up by output `telemetry`.",
     "health/1": "Goes up by output `health`.",
+    "prediction/1": "Goes to another module by output `predictions`, for a JPEG that it sent to "
+    "input `frames`: see [frames from another module](../how-to/frames-from-another-module.md).",
     "verdict/1": "Comes down by the direct method `applyVerdict`, one or many in `verdicts`.",
 }
 

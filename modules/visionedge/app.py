@@ -7,7 +7,8 @@ window, and with what is left of the grace time the sender empties what it may. 
 not sent stays in the spool for the next start.
 
 `wait` watches over all threads. One that is stuck in a native call cannot be helped from
-inside; the process then ends with EXIT_STUCK, and edgeAgent starts a new one.
+inside: /healthz says so at once, and where it stays so the process ends with EXIT_STUCK, and
+edgeAgent starts a new one; see `runtime.watch`.
 """
 
 import logging
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from visionedge import settings as sources
 from visionedge.cameras.feed import CameraState
+from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
@@ -33,10 +35,11 @@ from visionedge.page import page_routes
 from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
-from visionedge.runtime.clock import SystemClock
+from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.cores import cores
 from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
+from visionedge.runtime.watch import StuckWatch
 from visionedge.settings import Settings
 from visionedge.telemetry import Telemetry
 from visionedge.twin import DesiredState, OpenEnd
@@ -55,16 +58,23 @@ class App:
     Args:
         layers: settings documents, later ones winning; the twin comes on top of them.
         environment: of the process; IoT Edge's variables name the hub and label the metrics.
+        clock: by which the threads are watched over.
 
     Raises:
         SettingsError: the layers are not valid settings.
     """
 
-    def __init__(self, layers: Iterable[sources.Document], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        layers: Iterable[sources.Document],
+        environment: Mapping[str, str],
+        clock: Clock | None = None,
+    ) -> None:
         self._layers = list(layers)
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._started_ns = self._clock.ns()
         self._fatal: int | None = None
+        self._watch = StuckWatch(self._clock)
         self.settings = sources.resolve(self._layers)
         # Where it lies is no matter of the twin: it must be found before the twin is.
         folder = Path(self.settings.spool.path).parent
@@ -94,19 +104,12 @@ class App:
             metrics=self.metrics,
             on_corrupt=self._on_corrupt,
         )
-        self.reporter = Reporter(
-            self.telemetry,
-            self.metrics,
-            self._spool,
-            self.link,
-            cameras=lambda: self.settings.cameras,
-            revision=lambda: self.revision,
-            interval_s=self.settings.telemetry.interval_s,
-        )
+        self.reporter = self._make_reporter()
         self._linkup = Linkup(
             self, self._layers, self._spool, self._desired, self._last_good, environment
         )
         self._pipeline: Pipeline | None = None
+        self._workers = 0
         self._page: HttpServer | None = None
 
     def start(self) -> None:
@@ -119,15 +122,16 @@ class App:
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
         prepared = self._first_lineup()
         self.metrics.settings_revision.set(self.revision)
+        self._workers = (
+            self.settings.inference.workers or self.lineup.tuned_workers(prepared) or cores()
+        )
         self._pipeline = Pipeline(
             prepared.wiring,
             self._slots,
             self._spool,
             self.telemetry,
             self.metrics,
-            workers=self.settings.inference.workers
-            or self.lineup.tuned_workers(prepared)
-            or cores(),
+            workers=self._workers,
             queue=self.settings.escalation.queue,
         )
         self._pipeline.start()
@@ -166,9 +170,8 @@ class App:
                 return EXIT_OK
             if self._fatal is not None:
                 return self._fatal
-            stuck = self.stuck_parts()
-            if stuck:
-                log.critical("stuck, the process ends to be restarted: %s", ", ".join(stuck))
+            if lost := self._watch.look(self.stuck_parts()):
+                log.critical("stuck, the process ends to be restarted: %s", ", ".join(lost))
                 return EXIT_STUCK
         return EXIT_OK
 
@@ -213,19 +216,25 @@ class App:
             self._page.stop(1.0)
 
     @property
+    def feeds(self) -> Mapping[str, Feed]:
+        """The cameras that there are now, by name."""
+        return self.lineup.feeds
+
+    @property
     def uptime_s(self) -> float:
         """Seconds since this object was made."""
         return (self._clock.ns() - self._started_ns) / 1e9
 
-    def stuck_parts(self) -> list[str]:
-        """Names of the threads that give no sign of life, and of cameras beyond help."""
+    def stuck_parts(self) -> dict[str, str]:
+        """Threads that give no sign of life, and cameras beyond help, with what is wrong."""
         workers = [self.reporter.worker, self._deliveries.worker, *self._linkup.workers]
         if self._pipeline:
             workers += self._pipeline.workers
         if self._page:
             workers.append(self._page.worker)
-        stuck = [worker.name for worker in workers if worker.stuck]
-        return stuck + [f"camera {name}" for name, feed in self.lineup.feeds.items() if feed.stuck]
+        parts = {worker.name: worker.stuck for worker in workers}
+        parts |= {f"camera {name}": feed.stuck for name, feed in self.lineup.feeds.items()}
+        return {part: reason for part, reason in parts.items() if reason}
 
     def status(self) -> dict[str, Any]:
         """What `status` and /healthz tell: small, and without secrets."""
@@ -240,7 +249,7 @@ class App:
                 for name, model in self.lineup.models.items()
             },
             "spool": spool.model_dump(),
-            "stuck": self.stuck_parts(),
+            "stuck": self._watch.told(self.stuck_parts()),
         }
 
     def open_ends(self) -> tuple[OpenEnd, ...]:
@@ -263,7 +272,10 @@ class App:
             "module": {"version": version("visionedge"), "settings_revision": self.revision},
             "connectivity": {"state": self.link.state},
             "camera": {"states": self._camera_states()},
-            "model": {"bundles": self._deliveries.report(self.settings, self.lineup)},
+            "model": {
+                "bundles": self._deliveries.report(self.settings, self.lineup),
+                "runs": self.lineup.runs(self._workers),
+            },
             "privacy": {"masked_cameras": sum(bool(camera.masks) for camera in cameras.values())},
         }
         # The mark of a component in the convention of IoT Plug and Play.
@@ -302,6 +314,17 @@ class App:
         """End the process: something cannot be mended from inside. Safe for all threads."""
         log.critical("the process ends to be restarted: %s", reason)
         self._fatal = EXIT_STUCK
+
+    def _make_reporter(self) -> Reporter:
+        return Reporter(
+            self.telemetry,
+            self.metrics,
+            self._spool,
+            self.link,
+            cameras=lambda: self.settings.cameras,
+            revision=lambda: self.revision,
+            interval_s=self.settings.telemetry.interval_s,
+        )
 
     def _camera_states(self) -> dict[str, str]:
         return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,38 @@ def label_of(labels: tuple[str, ...], class_id: int) -> str:
     return labels[class_id] if 0 <= class_id < len(labels) else str(class_id)
 
 
+class ModelTag(Protocol):
+    """Which model it was, as messages tell it."""
+
+    @property
+    def name(self) -> str:
+        """As its card says."""
+
+    @property
+    def version(self) -> str:
+        """As its card says."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of its file."""
+
+
+class FrameRequest(Protocol):
+    """Somebody outside who sent a frame and waits for its answer.
+
+    Answered once: the first word counts, later ones are ignored. Safe for all threads, and
+    never waits.
+    """
+
+    def decided(
+        self, frame: "Frame", prediction: Prediction, decision: "Decision", model: ModelTag
+    ) -> None:
+        """The frame was looked at."""
+
+    def refused(self, code: str, reason: str) -> None:
+        """It was not, and why: `code` for programs, `reason` for people."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of one camera.
@@ -111,6 +144,7 @@ class Frame:
         captured_ns: monotonic clock, for latency and staleness.
         truth: what is really in the picture, where the source knows it (the virtual line,
             a labelled folder). For tests, training and evaluation; it never leaves the device.
+        request: who waits for its answer; None for the frames of a camera.
     """
 
     image: Image
@@ -119,6 +153,7 @@ class Frame:
     captured_at: datetime
     captured_ns: int
     truth: Prediction | None = None
+    request: FrameRequest | None = None
 
     @property
     def width(self) -> int:
@@ -148,6 +183,8 @@ class Provisional(enum.StrEnum):
     """The part is treated as bad."""
     HOLD = "hold"
     """The part is set aside for a person."""
+    SECOND_MODEL = "second_model"
+    """A second look on the device says what holds; the model's word until it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +206,21 @@ class Question:
     view: float
     value: float
     due_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SecondOpinion:
+    """What a second look on the device said of a doubtful frame.
+
+    Attributes:
+        by: name of the model that looked, or `flips`.
+        agrees: it would take what the first look took.
+        prediction: what it saw.
+    """
+
+    by: str
+    agrees: bool
+    prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +251,9 @@ class Kind(enum.StrEnum):
     ESCALATION = "escalation"
     TELEMETRY = "telemetry"
     HEALTH = "health"
+    PREDICTIONS = "predictions"
+    """The answer to a frame that another module sent: it goes at once or not at all, and is
+    never in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +269,7 @@ class Envelope:
         properties: application properties, ASCII, for routes; part of the size limit.
         body: what is sent.
         content_type: of the body.
+        correlation_id: of the message that it answers; empty where it answers none.
     """
 
     id: str
@@ -224,6 +280,7 @@ class Envelope:
     body: bytes
     properties: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    correlation_id: str = ""
 
     @property
     def size_bytes(self) -> int:

@@ -10,7 +10,8 @@
     │   └── ModelRefused                 what was fetched is not to be used: name another
     ├── CameraError                 4
     │   ├── CameraUnavailable            try again later; the feed does, with back-off
-    │   └── CameraEnded                  the file or folder is read to its end
+    │   ├── CameraEnded                  the file or folder is read to its end
+    │   └── FrameRefused                 a frame that was sent in: tell its sender why
     ├── SpoolError                  5
     │   ├── SpoolUnavailable             disk full or read-only: inference goes on without it
     │   └── SpoolCorrupt                 the file was set aside and a new one begun
@@ -104,6 +105,14 @@ class CameraUnavailable(CameraError):
 
 class CameraEnded(CameraError):
     """There will be no more frames: a file or folder was read to its end."""
+
+
+class FrameRefused(CameraError):
+    """A frame that another module sent is not looked at; `code` says why to programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SpoolError(VisionEdgeError):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from visionedge.cameras.feed import CameraFeed, OnState
+from visionedge.cameras.feed import OnState
+from visionedge.cameras.feeds import Feed, make_feed
 from visionedge.entities import Frame
 from visionedge.errors import ModelError, SettingsError
 from visionedge.escalation.decide import Decider, OnFault
@@ -93,7 +94,7 @@ class Lineup:
         self._paused: set[str] = set()
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
-        self.feeds: dict[str, CameraFeed] = {}
+        self.feeds: dict[str, Feed] = {}
         """By camera; replaced whole, so other threads may iterate over it."""
 
     @property
@@ -127,6 +128,18 @@ class Lineup:
             )
             return choice.workers if choice else 0
         return 0
+
+    def runs(self, workers: int) -> dict[str, str]:
+        """How each model is run, in words for the twin."""
+        now = self._now
+        return (
+            {}
+            if now is None
+            else {
+                name: _run_in_words(held, workers, Tuned(_cache(now.settings)))
+                for name, held in now.held.items()
+            }
+        )
 
     def path_of(self, name: str) -> Path:
         """Where the model in use lies."""
@@ -203,14 +216,9 @@ class Lineup:
         for feed in self.feeds.values():
             feed.stop(timeout_s)
 
-    def _feed(self, name: str, prepared: Prepared) -> CameraFeed:
-        return CameraFeed(
-            name,
-            prepared.settings.cameras[name],
-            self._slots,
-            self._metrics,
-            on_state=self._on_state,
-        )
+    def _feed(self, name: str, prepared: Prepared) -> Feed:
+        camera = prepared.settings.cameras[name]
+        return make_feed(name, camera, self._slots, self._metrics, self._on_state)
 
     def _hold(self, name: str, settings: ModelSettings, cache: Path) -> Held:
         """The model in use, if these settings mean the same one; else a new one, proven."""
@@ -253,6 +261,15 @@ def _joined(name: str, held: Mapping[str, Held]) -> Held:
 
 def _same_session(one: ModelSettings, other: ModelSettings) -> bool:
     return one.model_dump(exclude=_SAME_SESSION) == other.model_dump(exclude=_SAME_SESSION)
+
+
+def _run_in_words(held: Held, workers: int, tuned: Tuned) -> str:
+    session = held.model.session
+    is_tuned = not held.settings.intra_op_threads and tuned.choice(str(held.model.card.sha256))
+    return (
+        f"{workers} workers x {session.intra_op_threads} threads"
+        f"{', spinning' * session.spin}{', tuned' * bool(is_tuned)}"
+    )
 
 
 def _cache(settings: Settings) -> Path:

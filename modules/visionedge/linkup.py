@@ -111,8 +111,8 @@ class Linkup:
     @property
     def workers(self) -> list[Worker]:
         """The threads, for the health check."""
-        own = [self._sender, self._inputs, self._acknowledger, self._control]
-        return [part.worker for part in own] + self._hub.workers
+        parts = (self._sender, self._inputs, self._acknowledger, self._control)
+        return [part.worker for part in parts] + self._hub.workers
 
     def start(self) -> None:
         """Connect, and begin to send and to listen."""

@@ -89,6 +89,12 @@ class Metrics:
             "stage",
         )
         self.decisions = self._counter("decisions", "Decisions", "camera", "action", "reason")
+        self.input_answers = self._counter(
+            "input_answers",
+            "Answers to frames of other modules, by result: ok, or the code of the error",
+            "camera",
+            "result",
+        )
         self.camera_up = self._gauge("camera_up", "1 while the camera gives frames", "camera")
         self.camera_fault = self._gauge(
             "camera_fault",

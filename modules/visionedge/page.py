@@ -2,7 +2,8 @@
 
 Healthy means that every thread gives signs of life. A camera that is away, or a cloud that
 does not answer, is not unhealthy: a restart would not bring it back, and would lose what
-is in flight. The parts are listed all the same, for whoever looks.
+is in flight. The parts are listed all the same, for whoever looks. What is stuck is listed
+under `stuck`, with the reason and with when the process will end for it.
 """
 
 import json
@@ -21,7 +22,7 @@ class Tells(Protocol):
         """All series."""
 
     def status(self) -> Mapping[str, Any]:
-        """With the stuck parts under `stuck`."""
+        """With a line for each stuck part under `stuck`."""
 
 
 def page_routes(app: Tells) -> Routes:

@@ -169,7 +169,15 @@ class Pipeline:
             worker.beat()
             frame = self._slots.take(_IDLE_S)
             if frame is not None:
-                self._step(frame, self._wiring, runners)
+                self._answer_for(frame, runners)
+
+    def _answer_for(self, frame: Frame, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+        try:
+            self._step(frame, self._wiring, runners)
+        finally:
+            # Heard only where nothing was said: a crash must not leave anybody waiting.
+            if frame.request is not None:
+                frame.request.refused("failed", "the module failed on it; its log has more")
 
     def _step(
         self, frame: Frame, wiring: Wiring, runners: "WeakKeyDictionary[LoadedModel, Runner]"
@@ -177,6 +185,8 @@ class Pipeline:
         model = wiring.models.get(frame.camera_id)
         if model is None:
             self._metrics.frames_dropped.labels(frame.camera_id, "stopped").inc()
+            if frame.request is not None:
+                frame.request.refused("stopped", "the camera was taken away")
             return
         trial = wiring.trials.get(frame.camera_id)
 
@@ -190,6 +200,8 @@ class Pipeline:
         decision = self._as_requested(frame, wiring.decider.decide(frame, prediction))
         latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
         self._record(frame, prediction, decision, latency_s)
+        if frame.request is not None:
+            frame.request.decided(frame, prediction, decision, model_body(model))
         self._time(frame.camera_id, runner_of(model))
         if decision.question is not None:
             self._set_aside(Doubt(frame, prediction, decision, wiring), decision.question)
@@ -217,6 +229,8 @@ class Pipeline:
                 trial.failed()
                 return self._infer(frame, view, trial.former, None, runner_of)
             self._metrics.frames_dropped.labels(frame.camera_id, "model_error").inc()
+            if frame.request is not None:
+                frame.request.refused("model_error", str(error))
             return model, None
 
     def _as_requested(self, frame: Frame, decision: Decision) -> Decision:

@@ -264,9 +264,53 @@ class Health(Message):
     model_config = ConfigDict(populate_by_name=True)
 
 
+class DecisionBody(Message):
+    """What the module decided on a frame."""
+
+    action: Literal["accept", "escalate", "suppress"] = Field(
+        description="escalate: a second opinion is asked for; suppress: doubtful, and not asked"
+    )
+    reason: Label = Field(description="code of the rule that decided")
+    score: Unit = Field(description="the doubt; 0 is sure")
+    provisional: Literal["best_guess", "reject", "hold", "second_model"] | None = Field(
+        default=None, description="what holds for a doubtful frame until somebody answers"
+    )
+    settings_revision: int
+
+
+class RefusedBody(Message):
+    """Why a frame was not looked at."""
+
+    code: Label = Field(description="for programs")
+    reason: str = Field(max_length=1024, description="for people")
+
+
+class FramePrediction(Message):
+    """`prediction/1`: the answer to one JPEG on the input `frames`.
+
+    Either `error`, or `frame`, `model`, `decision` and `prediction`. Its boxes are relative to
+    the picture that was sent in, upright. The message's correlation id is that of the request,
+    or the request's message id where it has none.
+    """
+
+    schema_name: Literal["prediction/1"] = Field(default="prediction/1", alias="schema")
+    id: Id
+    request_id: str = Field(max_length=128, description="message id of the request; may be empty")
+    at: AwareDatetime
+    camera: Label = Field(description="name in `cameras`; empty where there is none for it")
+    frame: FrameBody | None = None
+    model: ModelBody | None = None
+    decision: DecisionBody | None = None
+    prediction: PredictionBody | None = None
+    error: RefusedBody | None = None
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
 MESSAGES: Final[dict[str, type[Message]]] = {
     "escalation/1": Escalation,
     "verdict/1": Verdict,
     "telemetry/1": Telemetry,
     "health/1": Health,
+    "prediction/1": FramePrediction,
 }

@@ -6,8 +6,21 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
+from visionedge.cameras.feed import CameraFeed
+from visionedge.cameras.feeds import make_feed
+from visionedge.cameras.input_feed import InputFeed
 from visionedge.cameras.registry import CAMERAS, make_source
-from visionedge.settings import CameraSettings, FileCamera, PatternCamera, StreamCamera, UsbCamera
+from visionedge.entities import Frame
+from visionedge.metrics import Metrics
+from visionedge.runtime.slot import LatestSlots
+from visionedge.settings import (
+    CameraSettings,
+    FileCamera,
+    InputCamera,
+    PatternCamera,
+    StreamCamera,
+    UsbCamera,
+)
 
 _SETTINGS = (
     PatternCamera(),
@@ -24,8 +37,16 @@ def _kinds() -> tuple[type[BaseModel], ...]:
 
 def test_every_kind_of_the_settings_has_a_builder() -> None:
     kinds = [get_args(kind.model_fields["kind"].annotation) for kind in _kinds()]
-    assert {kind for (kind,) in kinds} == set(CAMERAS)
+    # Another module opens no source: it has a feed of its own.
+    assert {kind for (kind,) in kinds} == {*CAMERAS, "input"}
     assert {settings.kind for settings in _SETTINGS} == set(CAMERAS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "feed"), [(PatternCamera(), CameraFeed), (InputCamera(kind="input"), InputFeed)]
+)
+def test_each_kind_gets_its_feed(settings: CameraSettings, feed: type[object]) -> None:
+    assert type(make_feed("line", settings, LatestSlots[Frame](), Metrics())) is feed
 
 
 def test_every_line_that_can_be_set_can_be_built() -> None:

@@ -31,6 +31,7 @@ VALUES = {
     "CAMERA_HOST": "10.0.0.5",
     "CAMERA_PATH": "live",
     "CAMERA_DEVICE": "/dev/video0",
+    "GRABBER_IMAGE": "registry.example/grabber:1",
     "VIDEO_GROUP": "44",
     "IOTHUB_RESOURCE_ID": "/subscriptions/x/resourceGroups/y/providers/Microsoft.Devices/IotHubs/z",
 }
@@ -54,6 +55,7 @@ def names(paths: list[Path]) -> list[str]:
 
 def test_there_is_a_template_for_each_kind_of_site() -> None:
     assert names(TEMPLATES) == [
+        "deploy/input.template.json",
         "deploy/layers/metrics.template.json",
         "deploy/layers/visionedge.template.json",
         "deploy/rtsp.template.json",

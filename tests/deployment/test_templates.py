@@ -8,7 +8,9 @@ from tests.deployment.manifest import own, template
 
 from visionedge.deployment.differences import differences
 from visionedge.deployment.placeholders import read_json
-from visionedge.settings import StreamCamera, UsbCamera, resolve
+from visionedge.entities import Kind
+from visionedge.inputs import INPUT
+from visionedge.settings import InputCamera, StreamCamera, UsbCamera, resolve
 from visionedge.settings.secrets import reveal
 
 CAMERAS = "modulesContent.visionedge.properties.desired.cameras."
@@ -28,6 +30,7 @@ def desired(document: dict[str, Any]) -> dict[str, Any]:
     [
         ("rtsp", [".visionedge.env.CAMERA_USER", ".visionedge.env.CAMERA_PASSWORD"]),
         ("usb", ["HostConfig.Devices", "HostConfig.GroupAdd"]),
+        ("input", [".modules.grabber", ".routes.frames", ".routes.predictions"]),
     ],
 )
 def test_a_kind_of_camera_changes_only_what_it_needs(name: str, places: list[str]) -> None:
@@ -58,6 +61,20 @@ def test_a_usb_camera_is_handed_in_alone_and_where_the_settings_look_for_it() ->
     assert host["GroupAdd"] == ["${VIDEO_GROUP}"]
     assert "Privileged" not in host
     assert "CapAdd" not in host
+
+
+def test_frames_of_another_module_have_a_way_in_and_their_answers_a_way_back() -> None:
+    document = deployed("input")
+    routes = document["modulesContent"]["$edgeHub"]["properties.desired"]["routes"]
+    assert routes["frames"]["route"] == (
+        f"FROM /messages/modules/grabber/outputs/{INPUT} "
+        f'INTO BrokeredEndpoint("/modules/visionedge/inputs/{INPUT}")'
+    )
+    assert routes["predictions"]["route"] == (
+        f"FROM /messages/modules/visionedge/outputs/{Kind.PREDICTIONS} "
+        f'INTO BrokeredEndpoint("/modules/grabber/inputs/{Kind.PREDICTIONS}")'
+    )
+    assert isinstance(resolve([desired(document)]).cameras["line-1"], InputCamera)
 
 
 def test_the_layer_is_the_module_its_routes_and_its_twin() -> None:

@@ -17,6 +17,7 @@ from azure.iot.device import IoTHubModuleClient, Message, MethodResponse
 from devhub.__main__ import main
 from devhub.commands import COMMANDS
 from devhub.faults import FAULT_NAMES
+from devhub.rows import MOMENTS, ROWS
 
 DEADLINE_S = 20
 Words = Callable[..., str]
@@ -135,6 +136,51 @@ def test_faults_are_set_listed_and_healed(hub: Hub, devhub_says: Words) -> None:
     assert json.loads(devhub_says("status"))["faults"] == {}
 
 
+def test_rows_of_the_behaviour_table_are_listed_and_happen(devhub_says: Words) -> None:
+    listed = [line.split()[0] for line in devhub_says("row").splitlines()]
+    assert listed == [*ROWS]
+    assert devhub_says("row", "hub-recreated").endswith(": done\n")
+    assert '{"lose_puback": true}' in devhub_says("row", "lost-puback")
+    devhub_says("heal")
+
+
+def test_a_script_is_played_by_a_hub_that_runs(
+    hub: Hub,
+    devhub_says: Words,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # The hub runs in another folder.
+    monkeypatch.chdir(tmp_path)
+    Path("storm.toml").write_text("[[step]]\nat = 0\nfor = 0.05\nrow = 'latency'\n")
+    assert devhub_says("play", "storm.toml") == "plays 1 step\n"
+    hub.wait_for("latency_s=0.3")
+    hub.wait_for("none")
+    assert main(["--control", str(hub.control), "play", "nothing.toml"]) == 1
+    assert f"devhub: {tmp_path / 'nothing.toml'}: " in capsys.readouterr().err
+
+
+def test_a_script_is_played_from_the_start(control: Path, tmp_path: Path) -> None:
+    script = tmp_path / "storm.json"
+    script.write_text('{"every": 0.1, "step": [{"at": 0, "for": 0.05, "row": "latency"}]}')
+    hub = Hub(control, "--script", str(script))
+    for change in ("latency_s=0.3", "none") * 2:
+        hub.wait_for(change)
+    hub.type_in("stop")
+    hub.running.communicate(timeout=DEADLINE_S)
+    assert hub.running.returncode == 0
+
+
+def test_a_script_that_cannot_be_played_starts_no_hub(
+    control: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "storm.toml"
+    script.write_text("[[step]]\nrow = 'lost-puback'\n")
+    assert main(["--control", str(control), "start", "--script", str(script)]) == 1
+    assert f"{script}: step 1: `at` is missing" in capsys.readouterr().err
+
+
 def test_the_env_command_knows_modules_formats_and_development(devhub_says: Words) -> None:
     lines = devhub_says("env", "-m", "sidecar", "--format", "file").splitlines()
     assert "IOTEDGE_MODULEID=sidecar" in lines
@@ -230,5 +276,5 @@ def test_the_help_names_every_word(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_guide_names_every_fault_and_word() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "how-to" / "devhub.md").read_text()
-    missing = {name for name in (*COMMANDS, *FAULT_NAMES) if name not in guide}
+    missing = {name for name in (*COMMANDS, *FAULT_NAMES, *MOMENTS) if name not in guide}
     assert not missing

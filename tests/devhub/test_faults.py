@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import requests
 from azure.iot.device import Message, MethodResponse
 from azure.iot.device.common.pipeline.pipeline_stages_base import SasTokenStage
 from azure.iot.device.exceptions import ClientError
-from tests.support.mqtt_client import RawClient, good_connect
+from tests.support.mqtt_client import RawClient, good_connect, token
 
 from devhub import DevHub, ModuleNotConnected
 from devhub.faults import FAULT_NAMES, Faults
@@ -388,3 +389,17 @@ def test_a_hub_that_refuses_tcp_keeps_its_address(devhub: DevHub) -> None:
     claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with claim, pytest.raises(OSError, match="in use"):
         claim.bind((devhub.address, 8883))
+
+
+def test_tokens_can_expire_before_their_time(devhub: DevHub) -> None:
+    connect = good_connect(devhub)
+    with RawClient(devhub) as first, RawClient(devhub) as again, RawClient(devhub) as renewed:
+        first.send(connect)
+        assert first.expect(Connack).code == 0
+        devhub.set_faults(token_life_s=0.05)
+        assert first.read() is None
+        again.send(connect)
+        assert again.expect(Connack).code == 5
+        renewed.send(replace(connect, password=token(devhub, ttl_s=1800)))
+        assert renewed.expect(Connack).code == 0
+        assert renewed.read() is None

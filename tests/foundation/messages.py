@@ -97,9 +97,31 @@ TELEMETRY: Final = st.builds(
 )
 HEALTH: Final = st.builds(wire.Health, id=IDS, at=TIMES, part=TEXT, state=TEXT, detail=TEXT)
 
+ANSWERS: Final = st.builds(
+    wire.FramePrediction,
+    id=IDS,
+    request_id=TEXT,
+    at=TIMES,
+    camera=TEXT,
+    frame=st.none()
+    | st.builds(wire.FrameBody, seq=COUNTS, captured_at=TIMES, width=PIXELS, height=PIXELS),
+    model=st.none() | st.builds(wire.ModelBody, name=TEXT, version=TEXT, sha256=SHA256),
+    decision=st.none()
+    | st.builds(
+        wire.DecisionBody,
+        action=st.sampled_from(["accept", "escalate", "suppress"]),
+        reason=TEXT,
+        score=UNITS,
+        settings_revision=COUNTS,
+    ),
+    prediction=st.none() | PREDICTIONS,
+    error=st.none() | st.builds(wire.RefusedBody, code=TEXT, reason=TEXT),
+)
+
 MESSAGES: Final[dict[str, st.SearchStrategy[wire.Message]]] = {
     "escalation/1": ESCALATIONS,
     "verdict/1": VERDICTS,
     "telemetry/1": TELEMETRY,
     "health/1": HEALTH,
+    "prediction/1": ANSWERS,
 }

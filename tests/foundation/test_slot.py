@@ -49,6 +49,24 @@ def test_nothing_is_lost_unseen_and_no_camera_waits_for_more_than_the_others(
     assert put == seen + replaced + len(waited)
 
 
+def test_a_producer_that_must_not_replace_waits_until_its_slot_is_free() -> None:
+    slots: LatestSlots[int] = LatestSlots()
+    assert slots.wait_free("a", 0)
+    slots.put("a", 1)
+    assert not slots.wait_free("a", 0)
+    assert slots.wait_free("b", 0)
+    taken: list[int | None] = []
+    consumer = Worker("consumer", lambda _: taken.append(slots.take(60))).start()
+    assert slots.wait_free("a", 60)
+    assert consumer.stop(10)
+    slots.put("a", 2)
+    slots.discard("a")
+    assert slots.wait_free("a", 0)
+    slots.put("a", 3)
+    slots.close()
+    assert slots.wait_free("a", 0)
+
+
 def test_what_waits_for_a_removed_camera_can_be_discarded() -> None:
     slots: LatestSlots[int] = LatestSlots()
     slots.put("a", 1)

@@ -37,6 +37,7 @@ def color_classifier(
     weights: NDArray[np.float32],
     *,
     input_shape: Shape = (1, 3, 32, 32),
+    batch: int | str = 1,
     softmax: bool = True,
     producer: str = "tests",
     metadata: Mapping[str, str] | None = None,
@@ -53,7 +54,7 @@ def color_classifier(
         nodes.append(helper.make_node("Softmax", ["logits"], ["scores"], axis=1))
         last = "scores"
     constants = [numpy_helper.from_array(np.ascontiguousarray(weights.T, np.float32), "weights")]
-    return _model(nodes, constants, input_shape, {last: (1, len(weights))}, metadata, producer)
+    return _model(nodes, constants, input_shape, {last: (batch, len(weights))}, metadata, producer)
 
 
 def named_classes(labels: Sequence[str], weights: NDArray[np.float32]) -> onnx.ModelProto:

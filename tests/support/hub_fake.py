@@ -15,6 +15,7 @@ from visionedge.runtime.worker import Worker
 from visionedge.uplink.hub import (
     DesiredDocument,
     DesiredPatch,
+    HubEvent,
     LinkChanged,
     MethodAnswer,
     MethodCall,
@@ -93,6 +94,11 @@ class FakeHub:
         self.version += 1
         if self._up and self._on_event is not None:
             self._on_event(DesiredPatch(dict(changes), self.version))
+
+    def offer(self, event: HubEvent) -> None:
+        """Tell the module of anything, as the SDK's threads would."""
+        if self._on_event is not None:
+            self._on_event(event)
 
     def invoke(self, name: str, payload: object, timeout_s: float = 10) -> MethodAnswer:
         if not self._up or self._on_event is None:

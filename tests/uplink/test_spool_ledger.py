@@ -46,7 +46,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule(
         id=IDS,
-        kind=st.sampled_from(list(Kind)),
+        kind=st.sampled_from(list(SHARES)),
         value=st.floats(0, 1),
         size=st.integers(1, 6000),
         ttl_s=st.sampled_from([30, 300, 3000]),

@@ -26,12 +26,12 @@ class CountingPurse:
     def purse(self) -> Purse:
         return Purse(self._take, self._give_back)
 
-    def _take(self) -> bool:
-        self.units -= 1
+    def _take(self, units: int) -> bool:
+        self.units -= units
         return self.units >= 0
 
-    def _give_back(self) -> None:
-        self.units += 1
+    def _give_back(self, units: int) -> None:
+        self.units += units
 
 
 def asking(*backends: PlayedBackend) -> tuple[Asking, PlayedClock]:
@@ -209,6 +209,23 @@ def test_nothing_is_asked_with_an_empty_purse() -> None:
     with pytest.raises(OutOfBudget):
         ask(asking(backend)[0], purse=CountingPurse(0))
     assert backend.calls == 0
+
+
+class Dear(PlayedBackend):
+    """One that makes three paid calls a look."""
+
+    def paid_calls(self, want: frozenset[Want]) -> int:
+        return 3
+
+
+def test_a_look_of_several_calls_is_asked_about_only_if_all_of_them_can_be_paid() -> None:
+    purse = CountingPurse(5)
+    backend = Dear([BackendBusy("429", billed=False), LAPTOP])
+    ask(asking(backend)[0], purse=purse)
+    assert purse.units == 2
+    with pytest.raises(OutOfBudget):
+        ask(asking(backend)[0], purse=purse)
+    assert backend.calls == 2
 
 
 def test_a_stop_ends_the_pauses() -> None:

@@ -1,6 +1,8 @@
 """One suite for every backend that speaks HTTP: what it asks, reads and makes of each failure."""
 
 import contextlib
+import json
+import math
 import socket
 import threading
 from collections.abc import Callable
@@ -15,8 +17,10 @@ from verifier.backends.content_understanding import ContentUnderstanding
 from verifier.backends.custom_vision import CustomVision
 from verifier.backends.cv32 import ComputerVision32
 from verifier.backends.document_intelligence import DocumentIntelligence
+from verifier.backends.embed import Embeddings
 from verifier.backends.face import FaceDetection
 from verifier.backends.ia40 import ImageAnalysis40
+from verifier.backends.luxand import Luxand
 from verifier.errors import (
     BackendBusy,
     BackendError,
@@ -25,7 +29,7 @@ from verifier.errors import (
     SettingsRefused,
 )
 from verifier.http import Service, retry_after_s
-from verifier.opinion import Backend, Named, Opinion, Picture, Seen, Want
+from verifier.opinion import Backend, Named, Opinion, Picture, Seen, Want, calls_of
 
 PICTURE: Final = Picture(jpeg(864, 576), "0" * 64, 864, 576)
 KEY: Final = "k-0123456789"
@@ -49,6 +53,27 @@ CONTENT: Final = {
 }
 
 
+FOUND: Final = [
+    {
+        "faceId": "c5c24a82-6845-4031-9d5d-978df9175426",
+        "faceRectangle": {"top": 131, "left": 177, "width": 162, "height": 162},
+    }
+]
+LUXAND: Final = [
+    {
+        "rectangle": {"left": 177, "top": 131, "right": 339, "bottom": 293},
+        "probability": 0.98,
+        "age": 33,
+        "gender": {"value": "Female", "probability": 0.9},
+    }
+]
+TEXTS: Final = {"ok": "a flawless circuit board", "scratch": "a board with a scratch"}
+
+
+def vector(*numbers: float) -> dict[str, object]:
+    return {"modelVersion": "2023-04-15", "vector": list(numbers)}
+
+
 def service(stub: Stub) -> Service:
     return Service(stub.endpoint, lambda: {"Ocp-Apim-Subscription-Key": KEY})
 
@@ -60,10 +85,14 @@ class Kind:
     make: Callable[[Stub], Backend]
     body: Callable[[], Any]
     later: bool = False
+    first: Callable[[], list[Reply]] = list
+    """What it is told before its answer, each charged once."""
 
     def replies(self) -> list[Reply]:
         done = Reply(200, self.body(), {"CSP-Billing-Usage": "CognitiveServices.Transaction=2"})
-        return [Reply(202, None, LATER), done] if self.later else [done]
+        return (
+            [*self.first(), Reply(202, None, LATER), done] if self.later else [*self.first(), done]
+        )
 
 
 KINDS: Final = {
@@ -86,6 +115,20 @@ KINDS: Final = {
     "face": Kind(
         lambda stub: FaceDetection(service(stub), "westeurope"),
         lambda: example("rec_face_detect_from_url"),
+    ),
+    "face identify": Kind(
+        lambda stub: FaceDetection(service(stub), "westeurope", "crew", consent=True),
+        lambda: example("face12_IdentifyFromLargePersonGroup"),
+        first=lambda: [Reply(200, FOUND)],
+    ),
+    "luxand": Kind(
+        lambda stub: Luxand(service(stub), "here"),
+        lambda: LUXAND,
+    ),
+    "embed": Kind(
+        lambda stub: Embeddings(service(stub), "westeurope", TEXTS, temperature=0.1),
+        lambda: vector(1.0, 0.2, 0.0),
+        first=lambda: [Reply(200, vector(1.0, 0.0, 0.0)), Reply(200, vector(0.0, 1.0, 0.0))],
     ),
     "docint": Kind(
         lambda stub: DocumentIntelligence(service(stub), "westeurope", "my/classifier"),
@@ -133,7 +176,7 @@ def test_the_key_goes_into_a_header_and_nowhere_else(kind: Kind) -> None:
 @kinds
 def test_the_units_that_the_service_charged_are_told(kind: Kind) -> None:
     opinion, _ = look(kind)
-    assert opinion.units == (1 if kind.later else 2)
+    assert opinion.units == len(kind.first()) + (1 if kind.later else 2)
 
 
 FAILURES: Final[dict[str, tuple[Reply, type[BackendError]]]] = {
@@ -178,6 +221,17 @@ def test_each_failure_is_what_the_table_says_after_one_call(
             backend.look(PICTURE, backend.offers, 5)
     assert len(stub.requests) == 1
     assert KEY not in str(caught.value)
+
+
+@kinds
+def test_a_look_never_costs_more_than_it_said(kind: Kind) -> None:
+    with serving(*kind.replies()) as stub:
+        backend = kind.make(stub)
+        said = calls_of(backend, backend.offers)
+        backend.look(PICTURE, backend.offers, 10)
+    posts = [request for request in stub.requests if request.method == "POST"]
+    assert len(posts) <= said
+    assert said == 1 + len(kind.first())
 
 
 @kinds
@@ -326,3 +380,110 @@ def test_fields_of_an_analyzer_become_names() -> None:
         ("shiny", 0.5),
         ("side: top", 0.7),
     ]
+
+
+def test_people_are_not_identified_without_consent() -> None:
+    with serving(Reply()) as stub, pytest.raises(SettingsRefused, match="consent"):
+        FaceDetection(service(stub), "westeurope", "crew")
+    assert Want.IDENTITIES not in FaceDetection(service(stub), "westeurope").offers
+
+
+def test_a_template_is_made_only_to_identify_and_lives_for_a_minute() -> None:
+    _, detected = look(KINDS["face"])
+    assert detected.requests[0].query["returnFaceId"] == "false"
+    opinion, identified = look(KINDS["face identify"])
+    first, second = identified.requests
+    assert (first.query["returnFaceId"], first.query["faceIdTimeToLive"]) == ("true", "60")
+    assert json.loads(second.body) == {
+        "faceIds": [FOUND[0]["faceId"]],
+        "largePersonGroupId": "crew",
+    }
+    assert [(one.name, one.confidence) for one in opinion.labels] == [
+        ("85c0c630-c9c9-40f8-8a4e-f9ae4f926ea5", 0.8)
+    ]
+
+
+def test_a_resource_that_may_not_identify_is_a_fault_of_the_settings() -> None:
+    said = {
+        "error": {
+            "code": "InvalidRequest",
+            "innererror": {"code": "UnsupportedFeature"},
+            "message": "Feature is not supported, missing approval for Identification.",
+        }
+    }
+    with pytest.raises(BackendMisconfigured, match="Limited Access"):
+        look(KINDS["face identify"], Reply(403, said))
+
+
+def test_where_there_is_no_face_nobody_is_asked_about() -> None:
+    opinion, stub = look(KINDS["face identify"], Reply(200, []))
+    assert (len(stub.requests), opinion.labels) == (1, ())
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("Token is not valid", BackendMisconfigured),
+        ("Your subscription has expired", BackendMisconfigured),
+        ("Can't read the uploaded photo", BackendRefused),
+    ],
+)
+def test_a_failure_that_luxand_says_with_a_200_is_told_apart(
+    message: str, error: type[BackendError]
+) -> None:
+    with pytest.raises(error, match=message):
+        look(KINDS["luxand"], Reply(200, {"status": "failure", "message": message}))
+
+
+def test_a_picture_is_sent_to_luxand_as_the_field_photo() -> None:
+    opinion, stub = look(KINDS["luxand"])
+    assert (stub.requests[0].method, stub.requests[0].path) == ("POST", "/photo/detect")
+    assert stub.requests[0].parts() == [("photo", PICTURE.jpeg)]
+    assert opinion.objects[0].box == pytest.approx((177 / 864, 131 / 576, 339 / 864, 293 / 576))
+
+
+def test_shares_follow_the_cosines_and_the_temperature() -> None:
+    opinion, _ = look(KINDS["embed"])
+    shares = {one.name: one.confidence for one in opinion.labels}
+    length = (1 + 0.2**2) ** 0.5
+    odds = math.exp((1 - 0.2) / length / 0.1)
+    assert shares["ok"] == pytest.approx(odds / (1 + odds))
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_the_vectors_of_texts_are_paid_for_once() -> None:
+    with serving(*KINDS["embed"].replies()) as stub:
+        backend = KINDS["embed"].make(stub)
+        for _ in range(3):
+            backend.look(PICTURE, backend.offers, 5)
+        assert calls_of(backend, backend.offers) == 1
+    paths = [request.path.rpartition(":")[2] for request in stub.requests]
+    assert paths == ["vectorizeText"] * 2 + ["vectorizeImage"] * 3
+    assert json.loads(stub.requests[0].body) == {"text": TEXTS["ok"]}
+    assert stub.requests[-1].body == PICTURE.jpeg
+
+
+def test_a_text_whose_vector_failed_is_asked_for_again_and_the_others_are_not() -> None:
+    first, second = KINDS["embed"].first()
+    busy = Reply(429, {}, {"Retry-After": "0"})
+    with serving(first, busy, second, KINDS["embed"].replies()[-1]) as stub:
+        backend = KINDS["embed"].make(stub)
+        with pytest.raises(BackendBusy) as caught:
+            backend.look(PICTURE, backend.offers, 5)
+        assert caught.value.billed, "the first text was charged"
+        backend.look(PICTURE, backend.offers, 5)
+    assert len(stub.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        vector(0.0, 0.0, 0.0),
+        vector(1.0, 0.0),
+        vector(1.0, 0.0, 0.0) | {"modelVersion": "2022-04-11"},
+        {"modelVersion": "2023-04-15", "vector": ["x"]},
+    ],
+)
+def test_vectors_that_cannot_be_compared_are_no_answer(bad: dict[str, object]) -> None:
+    with pytest.raises(BackendBusy, match="nonsense"):
+        look(KINDS["embed"], *KINDS["embed"].first(), Reply(200, bad))

@@ -1,6 +1,7 @@
 """From a message to a verdict: what is paid for, what is answered, what is put off."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.support.cloud import LAPTOP, META, START, Cloud, PlayedBackend, body, jpeg
@@ -15,8 +16,8 @@ from verifier.errors import (
     ReplyDeferred,
     SettingsRefused,
 )
-from verifier.ledger import MAX_CLAIMS, Ledger
-from verifier.opinion import Limits, Want
+from verifier.ledger import MAX_CLAIMS, Case, Ledger, State
+from verifier.opinion import Limits, Opinion, Picture, Want
 
 
 def test_an_escalation_is_verified_and_delivered() -> None:
@@ -180,10 +181,18 @@ def test_one_that_another_worker_holds_is_put_off_until_its_lease_ends() -> None
     assert cloud.core.handle(body("a"), META).kind is Kind.VERIFIED
 
 
+def dies(_: Picture) -> Opinion:
+    raise SystemExit
+
+
+def breaks(_: Picture) -> Opinion:
+    raise ZeroDivisionError
+
+
 def test_an_escalation_that_kills_its_workers_is_set_aside() -> None:
-    cloud = Cloud(backends=[PlayedBackend([MemoryError()])])
+    cloud = Cloud(backends=[PlayedBackend([dies])])
     for _ in range(MAX_CLAIMS):
-        with pytest.raises(MemoryError):
+        with pytest.raises(SystemExit):
             cloud.core.handle(body("a", ttl_s=86_400), META)
         cloud.clock.advance(121)
     outcome = cloud.core.handle(body("a", ttl_s=86_400), META)
@@ -191,6 +200,32 @@ def test_an_escalation_that_kills_its_workers_is_set_aside() -> None:
     assert cloud.states() == {"a": "poison"}
     assert len(list(cloud.store.keys("dead/"))) == 1
     assert cloud.core.handle(body("a", ttl_s=86_400), META).kind is Kind.DUPLICATE
+    assert list(cloud.store.keys("open/")) == []
+
+
+def test_a_case_that_met_a_bug_is_at_its_end_and_not_asked_about_again() -> None:
+    cloud = Cloud(backends=[PlayedBackend([breaks])])
+    with pytest.raises(ZeroDivisionError):
+        cloud.core.handle(body("a"), META)
+    assert cloud.states() == {"a": "poison"}
+    (key,) = cloud.store.keys("dead/")
+    assert "/bug/" in key
+    assert cloud.core.handle(body("a"), META).kind is Kind.DUPLICATE
+    assert cloud.backends[0].calls == 1
+    assert list(cloud.store.keys("open/")) == []
+
+
+def test_the_ledger_says_when_a_case_came_to_each_state() -> None:
+    cloud = Cloud(backends=[PlayedBackend([BackendBusy("503"), LAPTOP])])
+    cloud.core.handle(body("a"), META)
+    cloud.clock.advance(5)
+    cloud.courier.turn()
+    held = cloud.ledger.find(Case("line-1", "visionedge", "a", START))
+    assert held
+    reached = held.entry.reached_at
+    assert list(reached) == ["claimed", "verified", "delivered"]
+    assert reached[State.CLAIMED] == START
+    assert reached[State.DELIVERED] >= reached[State.VERIFIED] + timedelta(seconds=5)
 
 
 def test_a_module_that_sends_again_gets_its_verdict_at_once() -> None:

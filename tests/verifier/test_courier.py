@@ -1,11 +1,15 @@
 """Verdicts reach the module that asked, whatever stands in the way, or expire."""
 
+from contextlib import suppress
+
 import pytest
-from tests.support.cloud import META, Cloud, PlayedReply, body
+from tests.support.cloud import META, Cloud, PlayedBackend, PlayedReply, body
 
 from verifier.admit import Meta
+from verifier.core import Kind
 from verifier.courier import MAX_BATCH
-from verifier.errors import ReplyDeferred, ReplyForbidden
+from verifier.errors import BackendBusy, BackendMisconfigured, ReplyDeferred, ReplyForbidden
+from verifier.opinion import Opinion, Picture
 
 
 def verified(count: int, **how: float) -> Cloud:
@@ -56,7 +60,7 @@ def test_a_module_that_stays_away_loses_its_verdicts_at_their_expiry() -> None:
     cloud.courier.turn()
     assert set(cloud.states().values()) == {"expired"}
     assert cloud.courier.waiting == 0
-    assert list(cloud.store.keys("outbox/")) == []
+    assert list(cloud.store.keys("open/")) == []
 
 
 def test_a_module_that_is_away_holds_up_no_other() -> None:
@@ -123,3 +127,42 @@ def test_what_two_couriers_hold_is_settled_once() -> None:
 
 def test_with_nothing_to_do_the_courier_waits_long() -> None:
     assert Cloud().courier.turn() == 30
+
+
+@pytest.mark.parametrize("why", [BackendBusy("503"), BackendMisconfigured("401")])
+def test_a_claim_that_came_to_nothing_ends_when_its_escalation_expires(why: Exception) -> None:
+    cloud = Cloud(backends=[PlayedBackend([why])])
+    with suppress(BackendMisconfigured):
+        cloud.core.handle(body("a", ttl_s=600), META)
+    cloud.clock.advance(300)
+    assert cloud.courier.adopt() == 0
+    assert cloud.states() == {"a": "claimed"}
+    cloud.clock.advance(300)
+    assert cloud.courier.adopt() == 0
+    assert cloud.states() == {"a": "expired"}
+    assert list(cloud.store.keys("open/")) == []
+    assert cloud.core.handle(body("a", ttl_s=600), META).kind is Kind.DUPLICATE
+
+
+def test_a_claim_that_is_held_is_nobody_elses_to_end() -> None:
+    first = Cloud(backends=[PlayedBackend([_dies])], owner="first")
+    with pytest.raises(SystemExit):
+        first.core.handle(body("a", ttl_s=60), META)
+    second = Cloud(clock=first.clock, store=first.store, owner="second")
+    first.clock.advance(61)
+    second.courier.adopt()
+    assert second.states() == {"a": "claimed"}
+    first.clock.advance(60)
+    second.courier.adopt()
+    assert second.states() == {"a": "expired"}
+
+
+def test_a_copy_that_comes_late_opens_nothing_again() -> None:
+    cloud = verified(1)
+    cloud.courier.turn()
+    assert cloud.core.handle(body("e0"), META).kind is Kind.DUPLICATE
+    assert list(cloud.store.keys("open/")) == []
+
+
+def _dies(_: Picture) -> Opinion:
+    raise SystemExit

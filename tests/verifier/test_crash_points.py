@@ -132,7 +132,7 @@ def test_wherever_workers_die_each_case_ends_and_is_paid_for_once_a_death_more_a
     assert states == dict.fromkeys(names, "delivered")
     assert len(world.paid) <= len(names) + world.deaths
     assert set(world.module) == set(names)
-    assert list(world.store.keys("outbox/")) == []
+    assert list(world.store.keys("open/")) == []
 
 
 def test_every_single_point_of_death_is_survived() -> None:

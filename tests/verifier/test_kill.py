@@ -52,9 +52,9 @@ def states(ledger: Path) -> dict[str, str]:
         assert stored
         entry = json.loads(stored.value)
         found[entry["escalation_id"]] = entry["state"]
-    outbox = list(store.keys("outbox/"))
+    still_open = list(store.keys("open/"))
     store.close()
-    assert outbox == []
+    assert still_open == []
     return found
 
 

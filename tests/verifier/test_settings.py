@@ -40,9 +40,10 @@ def test_settings_build_a_worker_that_asks_the_service_they_name() -> None:
     assert built.courier.waiting == 1
 
 
-def extra(kind: str) -> dict[str, str]:
+def extra(kind: str) -> dict[str, Any]:
     model = "models/pcb-defects" if kind == "onnx" else "m"
-    return {"project_id": "p", "published_name": "i", "model": model}
+    texts = {"ok": "a good board", "bad": "a bad board"}
+    return {"project_id": "p", "published_name": "i", "model": model, "texts": texts}
 
 
 WANTED = {
@@ -50,6 +51,8 @@ WANTED = {
     "cv32": "brands",
     "customvision": "objects",
     "face": "faces",
+    "luxand": "faces",
+    "embed": "labels",
     "docint": "text",
     "contentunderstanding": "labels",
     "rekognition": "labels",
@@ -94,6 +97,18 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 def test_custom_vision_without_a_project_is_refused() -> None:
     with pytest.raises(SettingsRefused, match="project_id"):
         build(parse_settings(document(kind="customvision")), ENVIRONMENT, MemoryStore())
+
+
+def test_what_a_kind_cannot_do_without_is_named() -> None:
+    for kind, changes, named in (
+        ("embed", {"texts": {"ok": "one"}}, "texts"),
+        ("face", {"person_group": "crew"}, "consent"),
+        ("luxand", {"regions": [{"name": "w"}]}, "key_env"),
+    ):
+        settings = document(kind=kind, **changes)
+        settings["routes"]["*"]["want"] = [WANTED[kind]]
+        with pytest.raises(SettingsRefused, match=named):
+            build(parse_settings(settings), ENVIRONMENT, MemoryStore())
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_what_was_created_is_read_with_its_version(store: Store) -> None:
 
 
 def test_an_empty_value_is_a_value(store: Store) -> None:
-    store.create("outbox/x", b"")
-    stored = store.read("outbox/x")
+    store.create("open/x", b"")
+    stored = store.read("open/x")
     assert stored is not None
     assert stored.value == b""
 

@@ -20,15 +20,23 @@ class ModuleRun:
         arguments: of `visionedge run`.
         environment: added to that of this process.
         folder: gets `module.log` and `summary.json`.
+        status: whether the module prints a line a second.
     """
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        status: bool = True,
+    ) -> None:
         self.log = folder / "module.log"
         self.restarts = 0
         self._summary = folder / "summary.json"
         self._summary.unlink(missing_ok=True)
         self._command = [
-            sys.executable, "-m", "visionedge", "run", "--status",
+            sys.executable, "-m", "visionedge", "run", *(["--status"] if status else []),
             "--summary", str(self._summary), *arguments,
         ]  # fmt: skip
         self._environment = {**os.environ, **environment}

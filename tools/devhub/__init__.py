@@ -14,6 +14,7 @@ from devhub.errors import (
     HubClosed,
     MethodTimeout,
     ModuleNotConnected,
+    ScriptError,
     WaitTimeout,
 )
 from devhub.events import HubEvent
@@ -21,6 +22,8 @@ from devhub.faults import Faults
 from devhub.hub import DevHub
 from devhub.identity import MethodResponse
 from devhub.ledger import DeviceMessage, Tally
+from devhub.rows import ROWS, Row
+from devhub.script import Script
 
 __all__ = [
     "AddressUnavailable",
@@ -33,6 +36,10 @@ __all__ = [
     "MethodResponse",
     "MethodTimeout",
     "ModuleNotConnected",
+    "ROWS",
+    "Row",
+    "Script",
+    "ScriptError",
     "Tally",
     "WaitTimeout",
 ]

@@ -14,6 +14,7 @@ from devhub.commands import COMMANDS, environment_lines
 from devhub.control import Answer, ControlServer, NoHub, ask, default_socket
 from devhub.errors import DevHubError
 from devhub.hub import DevHub
+from devhub.script import read
 from devhub.verifier import Verifier, confirm
 
 _DESCRIPTION = """\
@@ -25,6 +26,8 @@ A loopback IoT Hub, edgeHub and workload API for modules that use the real Azure
   devhub call ping '{}'          call a direct method
   devhub cut                     take the link away; `devhub restore` gives it back
   devhub fault lose_puback=1     lose the next acknowledgement; `devhub fault` lists all faults
+  devhub row lost-session        let a row of the behaviour table happen; `devhub row` lists them
+  devhub play storm.toml         play faults over time; `devhub start --script` from the start on
 
 The same words can be typed into the terminal of `devhub start`.
 """
@@ -65,6 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="answer escalations after so many seconds by confirming the module's prediction",
     )
+    start.add_argument(
+        "--script", type=Path, metavar="FILE", help="play these faults over time, TOML or JSON"
+    )
     start.add_argument("-q", "--quiet", action="store_true", help="print no events")
     words.add_parser("stop", help="stop the hub")
     for word, command in COMMANDS.items():
@@ -82,6 +88,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if arguments.command == "start":
         return _start(arguments)
+    if arguments.command == "play":
+        # The hub may run in another folder.
+        words = [*words[:-1], str(arguments.file.absolute())]
     try:
         answer = ask(arguments.control, words)
     except NoHub as error:
@@ -94,8 +103,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _start(arguments: argparse.Namespace) -> int:
     modules = arguments.module or ["visionedge"]
-    stop = _stop_on_signals()
     try:
+        script = read(arguments.script) if arguments.script else None
+        stop = _stop_on_signals()
         with ExitStack() as stack:
             hub = DevHub(
                 arguments.device,
@@ -112,6 +122,8 @@ def _start(arguments: argparse.Namespace) -> int:
             if arguments.verify is not None:
                 stack.enter_context(Verifier(hub, confirm, delay_s=arguments.verify))
             _greet(hub, arguments)
+            if script:
+                hub.play(script)
             if _may_read_stdin():
                 threading.Thread(target=_read_lines, args=(hub, stop), daemon=True).start()
             stop.wait()

@@ -11,10 +11,13 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Final
 
 from devhub.faults import Faults, FaultValue
 from devhub.hub import DevHub
+from devhub.rows import ROWS
+from devhub.script import read
 
 Arguments = argparse.Namespace
 _TEXT_PREVIEW_BYTES = 2000
@@ -107,6 +110,21 @@ def _heal(hub: DevHub, _arguments: Arguments) -> str:
     return "no faults"
 
 
+def _row(hub: DevHub, arguments: Arguments) -> str:
+    if not arguments.name:
+        return "\n".join(f"{name:20} {row.says}" for name, row in ROWS.items())
+    row = ROWS[arguments.name]
+    row.begin(hub)
+    return f"{row.says}: {json.dumps(hub.faults.active()) if row.faults else 'done'}"
+
+
+def _play(hub: DevHub, arguments: Arguments) -> str:
+    script = read(arguments.file)
+    hub.play(script)
+    again = f", every {script.every_s:g} s" if script.every_s else ""
+    return f"plays {len(script.steps)} step{'s' * (len(script.steps) > 1)}{again}"
+
+
 def _twin(hub: DevHub, arguments: Arguments) -> str:
     return json.dumps(hub.twin(arguments.module), indent=2)
 
@@ -197,6 +215,16 @@ def _fault_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _row_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", choices=[*ROWS], metavar="ROW", help="none lists them all"
+    )
+
+
+def _play_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="TOML or JSON")
+
+
 def _desired_arguments(parser: argparse.ArgumentParser) -> None:
     _module_option(parser)
     parser.add_argument("json", metavar="JSON", help="a patch; null removes a property")
@@ -247,5 +275,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "lose-sessions": Command(_lose_sessions, "forget sessions, as re-creating edgeHub does"),
     "rotate-ca": Command(_rotate_ca, "make a new authority and certificate"),
     "fault": Command(_fault, "set faults, or list them", _fault_arguments),
+    "row": Command(_row, "let a row of the behaviour table happen, or list them", _row_arguments),
+    "play": Command(_play, "play a script of faults over time", _play_arguments),
     "heal": Command(_heal, "put every fault to rest"),
 }

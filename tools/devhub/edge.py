@@ -213,8 +213,18 @@ class EdgeHub:
             sas.verify(token, identity.key, resource, time.time())
         except sas.SasRefused as error:
             return _NOT_AUTHORIZED, str(error)
-        link.drop_later(token.expires_at - time.time(), "the shared access signature expired")
+        left_s = self._token_left_s(identity, token)
+        if left_s <= 0:
+            return _NOT_AUTHORIZED, "fault: the token has expired"
+        link.drop_later(left_s, "the shared access signature expired")
         return _ACCEPTED, ""
+
+    def _token_left_s(self, identity: Identity, token: sas.SasToken) -> float:
+        now_s = time.time()
+        first_s = identity.seen_first_s(token.signature, now_s)
+        life_s = self._panel.now.token_life_s
+        ends_s = min(token.expires_at, first_s + life_s) if life_s else token.expires_at
+        return ends_s - now_s
 
     def _telemetry(self, identity: Identity, packet: Publish, bag: dict[str, str]) -> None:
         system = {meaning: bag.pop(name, "") for name, meaning in topics.SYSTEM_NAMES.items()}
@@ -297,7 +307,10 @@ class EdgeHub:
             for message in identity.session.release():
                 identity.link.send(message)
 
-    def _faults_changed(self, _before: Faults, after: Faults) -> None:
+    def _faults_changed(self, before: Faults, after: Faults) -> None:
+        if after.token_life_s and not before.token_life_s:
+            for link in self._by_link:
+                link.drop_later(after.token_life_s, "fault: the token has expired")
         line = ", ".join(f"{name}={value}" for name, value in after.active().items())
         self._feed.emit("faults", "", line or "none")
         for identity in self.identities.values():

@@ -4,6 +4,7 @@ DevHubError
 ├── AddressUnavailable   start: another address, or the port is taken
 ├── ModuleNotConnected   invoke_method: what IoT Hub answers with 404
 ├── MethodTimeout        invoke_method: what IoT Hub answers with 504
+├── ScriptError          a script of faults cannot be played
 └── WaitTimeout          wait: what was waited for did not come
 """
 
@@ -30,6 +31,10 @@ class MethodTimeout(DevHubError):
     """The module took the call and gave no answer in time; it may still have acted."""
 
     status = 504
+
+
+class ScriptError(DevHubError):
+    """A script of faults cannot be read or played; the message names the file and the step."""
 
 
 class WaitTimeout(DevHubError, TimeoutError):

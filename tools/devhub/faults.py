@@ -8,8 +8,8 @@ A `Times` fault is False (never), True (every time, until cleared) or a number (
 times, counted down as they happen).
 
 Things that happen at one moment are calls of the hub, not attributes: `drop_links`, `cut`,
-`restore`, `rotate_authority`, `lose_sessions`. SAS expiry needs no switch: the hub keeps to
-the token's `se`.
+`restore`, `rotate_authority`, `lose_sessions`. `devhub.rows` has both under the names of the
+behaviour table.
 """
 
 import asyncio
@@ -37,6 +37,8 @@ class Faults:
         mute_connack: TLS and CONNECT are taken, the answer never comes.
         connack_code: The code of every CONNACK (3 unavailable, 4 bad credentials, 5 not
             authorized); 0 lets the hub judge.
+        token_life_s: Seconds after its first use by which every token has expired, whatever it
+            says: its link drops, and it is refused; 0 keeps to the token's own end.
         lose_puback: The message is taken, its acknowledgement is not sent.
         puback_delay_s: Seconds by which every PUBACK is late.
         drop_at_publish: The so-many-th next message is taken, not acknowledged, and the link
@@ -66,6 +68,7 @@ class Faults:
     freeze: bool = False
     mute_connack: bool = False
     connack_code: int = 0
+    token_life_s: float = 0.0
     lose_puback: Times = False
     puback_delay_s: float = 0.0
     drop_at_publish: int = 0
@@ -126,10 +129,10 @@ class FaultPanel:
         Raises:
             ValueError: No fault has that name, or the value does not fit.
         """
-        fitting = {name: _fitting(name, value) for name, value in changes.items()}
+        fit = {name: fitting(name, value) for name, value in changes.items()}
         before = self._faults
         # The names and types were checked just above.
-        after = replace(Faults() if clear else before, **fitting)  # type: ignore[arg-type]
+        after = replace(Faults() if clear else before, **fit)  # type: ignore[arg-type]
         self._faults = after
         self._changed.set()
         self._changed = asyncio.Event()
@@ -149,8 +152,12 @@ class FaultPanel:
         return self.take(name) and not getattr(self._faults, name)
 
 
-def _fitting(name: str, value: FaultValue) -> FaultValue:
-    """The value in the type of its attribute."""
+def fitting(name: str, value: FaultValue) -> FaultValue:
+    """The value in the type of its attribute.
+
+    Raises:
+        ValueError: No fault has that name, or the value does not fit.
+    """
     if name not in FAULT_NAMES:
         raise ValueError(f"no fault is called {name!r}; there are {', '.join(FAULT_NAMES)}")
     rest: FaultValue = getattr(Faults(), name)
@@ -160,7 +167,9 @@ def _fitting(name: str, value: FaultValue) -> FaultValue:
             raise refused
         return value
     if (
-        not math.isfinite(value)
+        # A script's value may be anything that its file can hold.
+        not isinstance(value, int | float)
+        or not math.isfinite(value)
         or value < 0
         or (name == "connack_code" and value > _LAST_CONNACK_CODE)
     ):

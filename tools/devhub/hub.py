@@ -22,6 +22,7 @@ from devhub.faults import Faults, FaultValue
 from devhub.identity import Identity, MethodResponse
 from devhub.ledger import DeviceMessage, MessageLedger, Tally
 from devhub.listener import MQTT_TLS_PORT
+from devhub.script import Script, ScriptPlayer
 from devhub.server import Server
 from devhub.twin import JsonObject
 from devhub.workload import API_VERSION
@@ -65,6 +66,7 @@ class DevHub:
         self._server = Server(iothub_hostname, self._ledger)
         self._edge = self._server.edge
         self._feed = self._server.feed
+        self._players: list[ScriptPlayer] = []
         for each in self._modules:
             identity = Identity(device_id, each)
             self._edge.identities[identity.client_id] = identity
@@ -82,6 +84,9 @@ class DevHub:
 
     def close(self) -> None:
         """Ends every link and forgets everything on disk; can be called again."""
+        for player in self._players:
+            player.stop()
+        self._players.clear()
         self._server.close()
 
     def __enter__(self) -> Self:
@@ -357,6 +362,12 @@ class DevHub:
     def rotate_authority(self) -> None:
         """Makes a new CA and certificate and drops the links; old trust bundles fail from now."""
         self._server.rotate_authority()
+
+    def play(self, script: Script) -> ScriptPlayer:
+        """Begins to play faults over time; they end with the script, its `stop`, or the hub."""
+        player = ScriptPlayer(self, script)
+        self._players.append(player)
+        return player.start()
 
     # How it is done.
 

@@ -19,6 +19,7 @@ class Identity:
         key: What its tokens are signed with; made anew for every hub.
         link: The open connection, or None.
         held_patches: Pushes that the reorder fault holds back.
+        newest_token: The signature of the token that came last, and when it came first.
     """
 
     device_id: str
@@ -29,6 +30,13 @@ class Identity:
     session: Session = field(default_factory=Session)
     link: Link | None = None
     held_patches: list[DesiredPatch] = field(default_factory=list)
+    newest_token: tuple[bytes, float] = field(default=(b"", 0.0), repr=False)
+
+    def seen_first_s(self, signature: bytes, now_s: float) -> float:
+        """When the token with this signature came first; takes note of one that is new."""
+        if self.newest_token[0] != signature:
+            self.newest_token = (signature, now_s)
+        return self.newest_token[1]
 
     @property
     def client_id(self) -> str:

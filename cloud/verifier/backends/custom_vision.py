@@ -8,12 +8,12 @@ Pictures are sent to `nostore`: the other lane keeps each for 30 days and is hal
 Source: azure-rest-api-specs, CustomVision/Prediction/stable/v3.1.
 """
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from verifier.backends.form import form_of
 from verifier.http import Service, reading
 from verifier.opinion import Limits, Named, Opinion, Picture, Seen, Want, box_of
 
@@ -44,7 +44,7 @@ class CustomVision:
         """Ask once."""
         verb = "detect" if self.task == "detection" else "classify"
         project, published = quote(self.project_id, safe=""), quote(self.published_name, safe="")
-        body, content_type = _form(picture.jpeg)
+        body, content_type = form_of("imageData", picture.jpeg)
         answer = self.service.post(
             f"/customvision/v3.1/prediction/{project}/{verb}/iterations/{published}/image/nostore",
             body,
@@ -69,14 +69,3 @@ def _seen(prediction: Mapping[str, Any]) -> Seen:
     b = prediction["boundingBox"]
     box = box_of(b["left"], b["top"], b["width"], b["height"])
     return Seen(prediction["tagName"], prediction["probability"], box)
-
-
-def _form(jpeg: bytes) -> tuple[bytes, str]:
-    """The picture as the form field `imageData`."""
-    boundary = uuid.uuid4().hex
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="imageData"; '
-        'filename="imageData"\r\nContent-Type: application/octet-stream\r\n\r\n'
-    )
-    body = head.encode() + jpeg + f"\r\n--{boundary}--\r\n".encode()
-    return body, f"multipart/form-data; boundary={boundary}"

@@ -8,8 +8,11 @@ from verifier.backends.content_understanding import ContentUnderstanding
 from verifier.backends.custom_vision import CustomVision
 from verifier.backends.cv32 import ComputerVision32
 from verifier.backends.document_intelligence import DocumentIntelligence
+from verifier.backends.embed import MODEL, Embeddings
 from verifier.backends.face import FaceDetection
 from verifier.backends.ia40 import ImageAnalysis40
+from verifier.backends.luxand import ENDPOINT as LUXAND
+from verifier.backends.luxand import Luxand
 from verifier.backends.rekognition import Rekognition, client
 from verifier.errors import SettingsRefused
 from verifier.http import Credential, Service
@@ -18,8 +21,9 @@ from verifier.settings import BackendSettings, RegionSettings
 
 Make = Callable[[BackendSettings, RegionSettings, Credential], Backend]
 
-KEY_HEADERS: Final = {"customvision": "Prediction-Key"}
+KEY_HEADERS: Final = {"customvision": "Prediction-Key", "luxand": "token"}
 """Where a key goes, if not where Azure AI services have it."""
+MIN_TEXTS: Final = 2
 RETIRED: Final = {
     "visionstudio": "model customization and product recognition ended in 2025; use customvision "
     "or contentunderstanding",
@@ -46,7 +50,24 @@ def _customvision(b: BackendSettings, r: RegionSettings, credential: Credential)
 
 
 def _face(b: BackendSettings, r: RegionSettings, credential: Credential) -> Backend:
-    return FaceDetection(Service(r.endpoint, credential), r.name)
+    service = Service(r.endpoint, credential)
+    return FaceDetection(service, r.name, b.person_group, b.consent)
+
+
+def _luxand(b: BackendSettings, r: RegionSettings, credential: Credential) -> Backend:
+    if not r.key_env:
+        raise SettingsRefused("backend.regions.key_env: luxand has tokens only")
+    return Luxand(Service(r.endpoint or LUXAND, credential), r.name)
+
+
+def _embed(b: BackendSettings, r: RegionSettings, credential: Credential) -> Backend:
+    if len(b.texts) < MIN_TEXTS:
+        raise SettingsRefused(
+            "backend.texts: embed needs a sentence for each of two labels or more"
+        )
+    service = Service(r.endpoint, credential)
+    model = b.model_version or MODEL
+    return Embeddings(service, r.name, b.texts, b.temperature, model)
 
 
 def _docint(b: BackendSettings, r: RegionSettings, credential: Credential) -> Backend:
@@ -77,6 +98,8 @@ BACKENDS: Final[dict[str, Make]] = {
     "cv32": _cv32,
     "customvision": _customvision,
     "face": _face,
+    "luxand": _luxand,
+    "embed": _embed,
     "docint": _docint,
     "contentunderstanding": _contentunderstanding,
     "rekognition": _rekognition,

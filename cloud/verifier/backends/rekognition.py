@@ -27,7 +27,7 @@ from botocore.exceptions import (
 )
 
 from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused
-from verifier.http import reading
+from verifier.http import paid_before, reading
 from verifier.opinion import Limits, Named, Opinion, Picture, Seen, Want, box_of
 
 _REFUSED: Final = frozenset(
@@ -81,6 +81,10 @@ class Rekognition:
         """What else decides the answer."""
         return f"2016-06-27 {_MIN_PERCENT} {self.project_version_arn}"
 
+    def paid_calls(self, want: frozenset[Want]) -> int:
+        """One an operation."""
+        return sum(bool(needs & want) for needs in _ASKED)
+
     def look(self, picture: Picture, want: frozenset[Want], timeout_s: float) -> Opinion:
         """Ask once for each kind of thing, and stop between two when the time is up.
 
@@ -93,7 +97,7 @@ class Rekognition:
         for ask in asked:
             if opinions and time.monotonic() > until_s:
                 raise BackendBusy("rekognition is too slow for all that is wanted")
-            with _mapped(), reading(self.name):
+            with paid_before(bool(opinions)), _mapped(), reading(self.name):
                 opinions.append(ask(self, image, want))
         return Opinion(
             objects=tuple(seen for o in opinions for seen in o.objects),

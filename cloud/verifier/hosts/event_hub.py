@@ -9,6 +9,7 @@ Sources: azure-eventhub 5.15; Microsoft Learn, "Read device-to-cloud messages".
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from azure.eventhub import EventData, EventHubConsumerClient
@@ -103,22 +104,22 @@ def consumer(
     events: EventsSettings, store: StoreSettings, environment: Environment
 ) -> EventHubConsumerClient:
     """The client, with its checkpoints in the ledger's container."""
-    checkpoints = checkpoint_store(store, environment)
+    if events.ca_file and not Path(events.ca_file).is_file():
+        raise SettingsRefused(f"events.ca_file: there is no {events.ca_file}")
+    how: dict[str, Any] = {
+        "checkpoint_store": checkpoint_store(store, environment),
+        "load_balancing_interval": events.balance_s,
+        "connection_verify": events.ca_file or None,
+    }
     if events.connection_string_env:
+        text = secret(environment, events.connection_string_env)
         return EventHubConsumerClient.from_connection_string(
-            secret(environment, events.connection_string_env),
-            consumer_group=events.consumer_group,
-            eventhub_name=events.name,
-            checkpoint_store=checkpoints,
+            text, events.consumer_group, eventhub_name=events.name, **how
         )
     if not events.namespace:
         raise SettingsRefused("events: give namespace, or connection_string_env")
     return EventHubConsumerClient(
-        events.namespace,
-        events.name,
-        events.consumer_group,
-        DefaultAzureCredential(),
-        checkpoint_store=checkpoints,
+        events.namespace, events.name, events.consumer_group, DefaultAzureCredential(), **how
     )
 
 

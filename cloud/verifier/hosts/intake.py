@@ -9,11 +9,10 @@ import logging
 from typing import Final
 
 from verifier.admit import Meta
-from verifier.core import Core, Kind, Outcome
+from verifier.core import BUG, Core, Kind, Outcome
 from verifier.errors import BackendMisconfigured, StoreUnavailable
 
 log: Final = logging.getLogger(__name__)
-BUG: Final = "bug"
 
 
 def take(core: Core, body: bytes, meta: Meta) -> Outcome:
@@ -29,5 +28,6 @@ def take(core: Core, body: bytes, meta: Meta) -> Outcome:
         raise
     except Exception as error:
         log.exception("a bug met the message at %s of %s", meta.position, meta.device_id)
+        # The core has done so already, unless the bug met it before the claim.
         core.dead_letters.put(body, meta, BUG, f"{type(error).__name__}: {error}")
         return Outcome(Kind.POISON, reason=BUG)

@@ -30,7 +30,6 @@ from verifier.hosts.intake import take
 
 log: Final = logging.getLogger(__name__)
 Message = tuple[bytes, Meta]
-_ADOPT_EVERY_S: Final = 60.0
 _STORE_PAUSE_S: Final = 5.0
 _MAX_HOLD_S: Final = 30.0
 _STOP_S: Final = 30.0
@@ -42,6 +41,7 @@ class Worker:
     Args:
         built: Core and courier; its `stop` ends every pause.
         threads: Messages handled at once.
+        sweep_s: How often to look for what other workers left behind; half a lease is soon enough.
         clock: For pauses.
         on_stop: Called once when the worker stops, by itself or by `stop`.
     """
@@ -51,11 +51,13 @@ class Worker:
         built: Built,
         *,
         threads: int,
+        sweep_s: float = 60.0,
         clock: Clock | None = None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.failure: VerifierError | None = None
         self._built = built
+        self._sweep_s = sweep_s
         self._clock = clock or SystemClock()
         self._on_stop = on_stop
         self._once = threading.Lock()
@@ -113,8 +115,10 @@ class Worker:
             pause_s = _STORE_PAUSE_S
             try:
                 if self._clock.monotonic_s() >= adopt_at_s:
-                    adopt_at_s = self._clock.monotonic_s() + _ADOPT_EVERY_S
+                    adopt_at_s = self._clock.monotonic_s() + self._sweep_s
                     self._built.courier.adopt()
+                    for chore in self._built.chores:
+                        chore()
                 pause_s = self._built.courier.turn()
             except (StoreUnavailable, StoreConflict) as error:
                 log.warning("delivery waits for the store: %s", error)
@@ -122,4 +126,4 @@ class Worker:
                 self.stop(error)
                 return
             if not self._built.stop.is_set():
-                self._clock.wait(self._built.courier.arrived, min(pause_s, _ADOPT_EVERY_S))
+                self._clock.wait(self._built.courier.arrived, min(pause_s, self._sweep_s))

@@ -1,6 +1,6 @@
 """The one thing that is asked of a store: to change an entry only if nobody else did.
 
-Ledger, budgets, cache, dead letters and outbox are all written on these five calls, so each of
+Ledger, budgets, cache and dead letters are all written on these five calls, so each of
 their rules exists once, whatever is below. Compare-and-swap is what blob storage (ETags),
 SQLite (a version column) and memory have in common, and it needs no leases, no locks across
 machines and no clock.

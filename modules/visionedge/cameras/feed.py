@@ -37,7 +37,7 @@ from visionedge.settings import CameraSettings
 
 log: Final = logging.getLogger(__name__)
 MAX_PARKED: Final = 3
-"""So many calls of one camera that never returned are reason to restart the process."""
+"""So many calls of one camera that have not returned, and no further one is made."""
 _STEADY_S: Final = 15.0
 """A camera that ran this long, and three times `stale_after_s`, starts its pauses anew."""
 _PARKED_POLL_S: Final = 1.0
@@ -128,9 +128,15 @@ class CameraFeed:
         return self._caller.abandoned
 
     @property
-    def stuck(self) -> bool:
-        """True while so many calls are parked that only a new process helps (EXIT_STUCK)."""
-        return sum(guard.parked for guard in self._guards) >= MAX_PARKED
+    def stuck(self) -> str:
+        """Why the camera cannot be opened again, where so many calls are parked; else empty.
+
+        It can be once one of them returns. If none does, only a new process helps.
+        """
+        parked_s = [guard.call_s for guard in self._guards if guard.parked]
+        if len(parked_s) < MAX_PARKED:
+            return ""
+        return f"{len(parked_s)} calls have not returned, the first for {max(parked_s):.0f} s"
 
     def start(self) -> "CameraFeed":
         """Begin to open the camera; returns itself."""

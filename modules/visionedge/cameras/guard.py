@@ -66,6 +66,7 @@ class Guard:
         self._slack_s = slack_s
         self._lock = threading.Lock()
         self._inside = False
+        self._called_ns = 0
         self._given_up = threading.Event()
 
     @property
@@ -83,6 +84,11 @@ class Guard:
         """True while a call that was given up has not returned."""
         with self._lock:
             return self._given_up.is_set() and self._inside
+
+    @property
+    def call_s(self) -> float:
+        """How long ago the latest call began."""
+        return (self._clock.ns() - self._called_ns) / 1e9
 
     def open(self) -> None:
         """Open the source.
@@ -140,6 +146,7 @@ class Guard:
             if self._given_up.is_set():
                 raise SourceStuck("the source was given up")
             self._inside = True
+            self._called_ns = self._clock.ns()
         try:
             return function()
         finally:

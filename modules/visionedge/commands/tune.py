@@ -53,6 +53,27 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="PATH",
         help="this bundle or ONNX file instead of those in the settings",
     )
+    _add_others(parser)
+    parser.add_argument(
+        "--goal",
+        choices=("throughput", "latency", "cpu"),
+        default="throughput",
+        help="what to be best at: frames a second, milliseconds a frame, or CPU a frame "
+        "(default: throughput)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=30, metavar="N", help="for each model (default: 30)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="most workers (default: one a core)"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the result as PNG")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--dry-run", action="store_true", help="measure, and keep nothing")
+
+
+def _add_others(parser: argparse.ArgumentParser) -> None:
+    """Declare what else may be measured."""
     parser.add_argument(
         "--candidate",
         type=Path,
@@ -75,22 +96,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         choices=installed_providers(),
         help="another execution provider to measure too; may be repeated",
     )
-    parser.add_argument(
-        "--goal",
-        choices=("throughput", "latency", "cpu"),
-        default="throughput",
-        help="what to be best at: frames a second, milliseconds a frame, or CPU a frame "
-        "(default: throughput)",
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=30, metavar="N", help="for each model (default: 30)"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="most workers (default: one a core)"
-    )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the result as PNG")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--dry-run", action="store_true", help="measure, and keep nothing")
 
 
 def run(args: argparse.Namespace) -> int:

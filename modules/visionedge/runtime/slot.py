@@ -17,7 +17,9 @@ class LatestSlots(Generic[T]):
     """One slot a key. Safe for any number of producers and consumers."""
 
     def __init__(self) -> None:
-        self._filled = threading.Condition()
+        lock = threading.Lock()
+        self._filled = threading.Condition(lock)
+        self._freed = threading.Condition(lock)
         # Ordered by when a key's slot became full: replacing keeps the place in the queue.
         self._waiting: OrderedDict[str, T] = OrderedDict()
         self._closed = False
@@ -39,11 +41,14 @@ class LatestSlots(Generic[T]):
                 self._filled.wait_for(lambda: bool(self._waiting) or self._closed, timeout_s)
             if not self._waiting:
                 return None
-            return self._waiting.popitem(last=False)[1]
+            item = self._waiting.popitem(last=False)[1]
+            self._freed.notify_all()
+            return item
 
     def discard(self, key: str) -> T | None:
         """Take away what waits for `key`, for a camera that is removed."""
         with self._filled:
+            self._freed.notify_all()
             return self._waiting.pop(key, None)
 
     def is_waiting(self, key: str) -> bool:
@@ -51,8 +56,14 @@ class LatestSlots(Generic[T]):
         with self._filled:
             return key in self._waiting
 
+    def wait_free(self, key: str, timeout_s: float) -> bool:
+        """True once nothing of `key` waits: for a producer whose items must not be replaced."""
+        with self._filled:
+            return self._freed.wait_for(lambda: key not in self._waiting or self._closed, timeout_s)
+
     def close(self) -> None:
         """Take no more items and wake all consumers; what waits can still be taken."""
         with self._filled:
             self._closed = True
             self._filled.notify_all()
+            self._freed.notify_all()

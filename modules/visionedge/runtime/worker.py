@@ -76,9 +76,12 @@ class Worker:
         return self._thread.is_alive()
 
     @property
-    def stuck(self) -> bool:
-        """True while the thread runs and has not given a sign of life for too long."""
-        return self.alive and self._clock.ns() - self._beat_ns > self._stuck_after_ns
+    def stuck(self) -> str:
+        """For how long there was no sign of life, where that is too long; else empty."""
+        silent_ns = self._clock.ns() - self._beat_ns
+        if not self.alive or silent_ns <= self._stuck_after_ns:
+            return ""
+        return f"no sign of life for {silent_ns / 1e9:.0f} s"
 
     def beat(self) -> None:
         """Give a sign of life."""

@@ -164,6 +164,42 @@ class UsbCamera(_Camera):
     )
 
 
-CameraSettings = Annotated[
-    PatternCamera | FileCamera | StreamCamera | UsbCamera, Field(discriminator="kind")
-]
+class InputCamera(_Camera):
+    """Another module: JPEGs on the input `frames`, each answered on the output `predictions`."""
+
+    kind: Literal["input"] = Field(
+        title="Kind", description="Another module, by the input `frames`."
+    )
+    queue: int = Field(
+        8,
+        ge=1,
+        le=64,
+        title="Queue",
+        description="Frames that may wait; the newest is looked at first, the oldest is refused.",
+    )
+    max_wait_s: float = Field(
+        10,
+        gt=0,
+        le=300,
+        title="Longest wait",
+        description="Seconds until a frame that waits is refused.",
+    )
+    max_bytes: int = Field(
+        256 * 1024,
+        ge=1024,
+        le=1024**2,
+        title="Most bytes",
+        description="Of a JPEG; edgeHub carries no more than 256 KiB.",
+    )
+    max_pixels: int = Field(
+        12_000_000,
+        ge=65_536,
+        le=64_000_000,
+        title="Most pixels",
+        description="Width times height of a JPEG; more is refused before it is decoded.",
+    )
+
+
+SourceCamera = PatternCamera | FileCamera | StreamCamera | UsbCamera
+"""Cameras that the module opens by itself."""
+CameraSettings = Annotated[SourceCamera | InputCamera, Field(discriminator="kind")]

@@ -21,13 +21,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from visionedge.entities import Envelope
+from visionedge.entities import Envelope, Kind
 from visionedge.errors import UplinkAuthFailed, UplinkError, UplinkRejected, UplinkUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Caller
 from visionedge.uplink.azure_hub_errors import is_refusal, mapped_error
-from visionedge.uplink.hub import DesiredDocument, DesiredPatch, MethodAnswer, MethodCall
+from visionedge.uplink.hub import (
+    DesiredDocument,
+    DesiredPatch,
+    InputMessage,
+    MethodAnswer,
+    MethodCall,
+)
 from visionedge.uplink.limits import allowed_answer
 from visionedge.uplink.session import Watch
 from visionedge.uplink.supervisor import Patience, SupervisedHub
@@ -60,12 +66,13 @@ class Calls:
     def __init__(self) -> None:
         self.control = Caller("azure-control")
         self.send = Caller("azure-send")
+        self.predictions = Caller("azure-predictions")
         self.report = Caller("azure-report")
         self.answer = Caller("azure-answer")
 
     def close(self) -> None:
         """End them; waits for calls that are under way, so at most for their deadlines."""
-        for caller in (self.control, self.send, self.report, self.answer):
+        for caller in (self.control, self.send, self.predictions, self.report, self.answer):
             caller.close()
 
 
@@ -117,8 +124,10 @@ class AzureSession:
     def send(self, envelope: Envelope) -> None:
         """As `Session.send`; leaves by the output that is named like the kind."""
         client, message = self._open_client(), _message(envelope)
+        # A module that waits for its prediction must not wait behind a picture.
+        quick = envelope.kind is Kind.PREDICTIONS
         self._hand_over(
-            self._calls.send,
+            self._calls.predictions if quick else self._calls.send,
             lambda: client.send_message_to_output(message, str(envelope.kind)),
             self._deadlines.send_s,
         )
@@ -185,6 +194,7 @@ class AzureSession:
         client.on_background_exception = self._on_background_exception
         client.on_twin_desired_properties_patch_received = self._on_patch
         client.on_method_request_received = self._on_method
+        client.on_message_received = self._on_message
         # Last, so that the first state that is seen is that of a client that listens.
         client.on_connection_state_change = self._on_connection_state_change
 
@@ -218,6 +228,18 @@ class AzureSession:
             self._watch.on_event(DesiredPatch(properties, version))
         else:
             self._watch.want_twin()
+
+    def _on_message(self, message: Any) -> None:  # noqa: ANN401 - the SDK has no type for it
+        body = message.data if isinstance(message.data, bytes) else str(message.data).encode()
+        self._watch.on_event(
+            InputMessage(
+                str(message.input_name or ""),
+                body,
+                {str(name): str(value) for name, value in message.custom_properties.items()},
+                str(message.message_id or ""),
+                str(message.correlation_id or ""),
+            )
+        )
 
     def _on_connection_state_change(self) -> None:
         self._watch.link_changed(self._clock.ns())
@@ -302,5 +324,6 @@ def _message(envelope: Envelope) -> Any:  # noqa: ANN401 - the SDK's types are n
         content_encoding="utf-8" if json else None,
         content_type=envelope.content_type,
     )
+    message.correlation_id = envelope.correlation_id or None
     message.custom_properties = dict(envelope.properties)
     return message

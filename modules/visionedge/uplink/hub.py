@@ -63,7 +63,18 @@ class LinkChanged:
     connected: bool
 
 
-HubEvent = DesiredDocument | DesiredPatch | MethodCall | LinkChanged
+@dataclass(frozen=True, slots=True)
+class InputMessage:
+    """A message of another module of this device; acknowledged to edgeHub when it is told."""
+
+    input: str
+    body: bytes
+    properties: Mapping[str, str]
+    message_id: str = ""
+    correlation_id: str = ""
+
+
+HubEvent = DesiredDocument | DesiredPatch | MethodCall | LinkChanged | InputMessage
 OnEvent = Callable[[HubEvent], None]
 """Called from the client's threads; must only queue the event and return."""
 

@@ -1,0 +1,79 @@
+"""`make loop`: the whole loop, from a frame in doubt to a verdict merged, and its proof.
+
+    virtual line ─► module ─► devhub ─► route ─► event hub ─► two verifier workers ─► Vision API
+                      ▲                                         │
+                      └── applyVerdict ◄── devhub's REST ◄──────┴──► blob storage
+
+Nothing of ours or of Azure's SDKs is played. The module and the workers run as their own
+processes, by their own commands. Played are the services: IoT Hub, Event Hubs, Custom Vision;
+blob storage is Microsoft's emulator. All of it speaks TLS.
+
+It ends with what became of each escalation, and with an error unless each is at an end that the
+ledger and the module agree on, and no more calls were paid for than there were escalations.
+"""
+
+import argparse
+import importlib.util
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from loop.storage import StorageAbsent, find_azurite
+
+_ROOT: Final = Path(__file__).parents[2]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the loop; returns 0 where all held, 2 where something is to be installed first."""
+    args = _parser().parse_args(argv)
+    try:
+        azurite = find_azurite(_ROOT)
+    except StorageAbsent as error:
+        print(f"loop: {error}", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("proton") is None:
+        print("loop: python-qpid-proton is not installed: `make proton`", file=sys.stderr)
+        return 2
+    from loop.run import Loop  # It needs what was looked for above.
+
+    shutil.rmtree(args.folder, ignore_errors=True)
+    args.folder.mkdir(parents=True)
+    stop = _stop_on_signals()
+    with Loop(azurite, _ROOT, args.folder, workers=args.workers) as loop:
+        return loop.play(args.seconds, args.kill_at, stop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make loop", description="The whole loop on this machine, with its proof."
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="how long the line runs (default: 20)"
+    )
+    parser.add_argument(
+        "--kill-at", type=float, metavar="S", help="kill -9 a worker in mid-batch after S seconds"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="verifiers (default: 2)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("run/loop"), help="logs and spool (default: run/loop)"
+    )
+    return parser
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def on_signal(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())
