@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from verifier.ledger import State
+
 
 class Step(StrEnum):
     """The way of an escalation, in its order."""
@@ -47,6 +49,11 @@ class Story:
     state: str = ""
     reason: str = ""
 
+    @property
+    def is_ended(self) -> bool:
+        """The ledger has it at its end."""
+        return bool(self.state) and State(self.state).is_terminal
+
     def reach(self, step: Step, when: dt.datetime) -> None:
         """It came here; only the first time counts."""
         self.at.setdefault(step, when)
@@ -58,15 +65,15 @@ class Journal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stories: dict[str, Story] = {}
-        self._of_picture: dict[str, str] = {}
+        self._of_picture: dict[str, list[Story]] = {}
 
     def begin(self, id_: str, origin: str, picture: str, at: dict[Step, dt.datetime]) -> bool:
         """An escalation is on its way; False if it was known already."""
         with self._lock:
             if id_ in self._stories:
                 return False
-            self._stories[id_] = Story(id_, origin, dict(at))
-            self._of_picture[picture] = id_
+            story = self._stories[id_] = Story(id_, origin, dict(at))
+            self._of_picture.setdefault(picture, []).append(story)
             return True
 
     def handed(self, id_: str, when: dt.datetime) -> None:
@@ -77,10 +84,13 @@ class Journal:
                 story.reach(Step.RECEIVED, when)
 
     def charged(self, picture: str) -> None:
-        """The Vision API charged for a picture, by its SHA-256."""
+        """The Vision API charged for a picture, by its SHA-256.
+
+        Two questions may be asked about one frame, so about one picture: one is paid first.
+        """
         with self._lock:
-            if story := self._stories.get(self._of_picture.get(picture, "")):
-                story.paid += 1
+            if stories := self._of_picture.get(picture):
+                min(stories, key=lambda story: story.paid).paid += 1
 
     def stands(self, id_: str, state: str, reason: str, at: dict[Step, dt.datetime]) -> None:
         """What the ledger says of it."""

@@ -21,9 +21,10 @@ class Run:
         spoiled: Messages sent that can never be answered.
         dead: Messages that the workers set aside, by reason.
         still_open: Cases that the ledger has as not at their end.
-        in_flight: Calls of a killed worker that nobody heard the answer of.
+        in_flight: Calls of killed workers that nobody may have heard the answer of, at most.
         calls: Of the Vision API, by how they ended.
         module_lost: Escalations that the module gave up.
+        exits: Exit codes of the workers that were not killed, by name.
     """
 
     stories: Sequence[Story]
@@ -33,6 +34,7 @@ class Run:
     calls: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     module_lost: int = 0
+    exits: dict[str, int] = field(default_factory=dict)
 
     @property
     def paid(self) -> int:
@@ -40,26 +42,37 @@ class Run:
         return self.calls["answered"]
 
     @property
+    def paid_again(self) -> int:
+        """Calls for an escalation that one was paid for before."""
+        return sum(max(0, story.paid - 1) for story in self.stories)
+
+    @property
     def faults(self) -> list[str]:
         """What did not hold; empty where all did."""
-        wrong = [f"{s.id}: the ledger says {s.state or 'nothing'}" for s in self.stories
-                 if not s.state or not State(s.state).is_terminal]  # fmt: skip
-        wrong += [
-            f"{s.id}: {s.state}, but merged {s.results['merged']} times by the module"
-            for s in self.stories
-            if s.results["merged"] != (s.state == State.DELIVERED)
+        wrong = [
+            f"{story.id}: the ledger says {story.state or 'nothing'}"
+            for story in self.stories
+            if not story.is_ended
         ]
-        if not any(s.origin == LINE for s in self.stories):
-            wrong.append("no escalation came from the line")
-        if self.paid > len(self.stories) + self.in_flight:
-            wrong.append(f"{self.paid} calls were paid for {len(self.stories)} escalations")
-        if sum(self.dead.values()) != self.spoiled:
-            wrong.append(f"{self.spoiled} messages were spoiled, and {self.dead} set aside")
-        if self.still_open:
-            wrong.append(f"the ledger lists {self.still_open} cases as open")
-        if self.module_lost:
-            wrong.append(f"the module lost {self.module_lost} escalations")
-        return wrong
+        wrong += [
+            f"{story.id}: {story.state}, but merged {story.results['merged']} times by the module"
+            for story in self.stories
+            if story.results["merged"] != (story.state == State.DELIVERED)
+        ]
+        rules = {
+            "no escalation came from the line": not any(s.origin == LINE for s in self.stories),
+            f"{self.paid} calls were paid for {len(self.stories)} escalations": (
+                self.paid > len(self.stories) + self.in_flight
+            ),
+            f"{self.paid_again} calls were paid again": self.paid_again > self.in_flight,
+            f"{self.spoiled} messages were spoiled, and {self.dead} set aside": (
+                sum(self.dead.values()) != self.spoiled
+            ),
+            f"the ledger lists {self.still_open} cases as open": self.still_open > 0,
+            f"the module lost {self.module_lost} escalations": self.module_lost > 0,
+            f"workers ended with {self.exits}": any(self.exits.values()),
+        }
+        return wrong + [what for what, is_so in rules.items() if is_so]
 
 
 def timeline(stories: Sequence[Story]) -> str:
@@ -87,7 +100,7 @@ def totals(run: Run) -> str:
         "poison": f"{sum(run.dead.values()) + states[State.POISON]}"
         + (f" ({', '.join(f'{k} {n}' for k, n in sorted(run.dead.items()))})" if run.dead else ""),
         "paid calls": f"{run.paid}"
-        + (f", {run.in_flight} in flight at the kill" if run.in_flight else ""),
+        + (f", {run.paid_again} again after the kill" if run.in_flight else ""),
         "faults of the API": faults or "none",
     }
     return "\n".join(f"{name:>20}  {text}" for name, text in lines.items())

@@ -22,12 +22,12 @@ from loop.journal import Journal
 from loop.report import Run, timeline, totals
 from loop.storage import Storage
 from loop.vision import VisionService
-from loop.workers import Cloud, VerifierProcess
-from verifier.ledger import State
+from loop.workers import THREADS, Cloud, VerifierProcess
 from visionedge.settings import PatternCamera
 
 _CAMERA: Final = "line-1"
 _LOOK_S: Final = 0.5
+_LINE_EVERY_S: Final = 2.0
 _START_S: Final = 60.0
 _SETTLE_S: Final = 90.0
 _IN_MID_BATCH_S: Final = 15.0
@@ -48,11 +48,11 @@ class Loop:
     def __init__(self, azurite: str, root: Path, folder: Path, *, workers: int = 2) -> None:
         self.journal = Journal()
         self.killed = 0
-        self.in_flight = 0
         self._azurite = azurite
         self._root = root
         self._folder = folder
         self._count = workers
+        self._quiet_until_s = 0.0
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -86,10 +86,11 @@ class Loop:
         self.bridge = Bridge(route, self.events, self.vision, self.journal, oracle)
         cloud = Cloud(
             self.events.connection_string, self.storage.connection_string,
-            service.connection_string, self.vision.endpoint, self.vision.key, ca_file,
+            service.connection_string, self.vision.endpoint, ca_file,
         )  # fmt: skip
         self.workers = [
-            VerifierProcess(f"verifier-{n + 1}", cloud, self._folder) for n in range(self._count)
+            VerifierProcess(f"verifier-{n + 1}", cloud, self.vision.issue_key(), self._folder)
+            for n in range(self._count)
         ]
         for worker in self.workers:
             undo.callback(worker.stop)
@@ -125,20 +126,20 @@ class Loop:
 
     def _kill_in_mid_batch(self) -> None:
         """Kill the first worker while it asks about something."""
+        worker = self.workers[0]
         until_s = time.monotonic() + _IN_MID_BATCH_S
-        while not self.vision.in_hand and time.monotonic() < until_s:
+        while not self.vision.in_hand(worker.vision_key) and time.monotonic() < until_s:
             time.sleep(0.002)
-        self.workers[0].kill()
+        calls = self.vision.in_hand(worker.vision_key)
+        worker.kill()
         self.killed = 1
-        # It may have asked about as much as it has threads, and others asked meanwhile.
-        self.in_flight = self.vision.in_hand
-        self._print(f"--- {self.workers[0].name} was killed with {self.in_flight} calls in flight")
+        self._print(f"--- kill -9 {worker.name}, pid {worker.pid}, with {calls} calls in flight")
 
     def _look(self, ran_s: float) -> None:
         self.module.poll()
         self.storage.read_into(self.journal)
         stories = self.journal.stories()
-        ended = sum(bool(s.state) and State(s.state).is_terminal for s in stories)
+        ended = sum(story.is_ended for story in stories)
         alive = sum(worker.poll() is None for worker in self.workers)
         self._print(
             f"{ran_s:5.0f} s  escalated {len(stories)}, ended {ended}, paid {self.vision.paid}, "
@@ -147,13 +148,14 @@ class Loop:
         )
 
     def _print(self, line: str, *, passing: bool = False) -> None:
-        live = sys.stdout.isatty()
-        end = "\r" if live and passing else "\n"
-        print(f"\x1b[2K{line}" if live else line, end=end, flush=True)
+        if sys.stdout.isatty():
+            print(f"\x1b[2K{line}", end="\r" if passing else "\n", flush=True)
+        elif not passing or time.monotonic() >= self._quiet_until_s:
+            self._quiet_until_s = time.monotonic() + _LINE_EVERY_S
+            print(line, flush=True)
 
     def _is_over(self) -> bool:
-        stories = self.journal.stories()
-        if not all(s.state and State(s.state).is_terminal for s in stories):
+        if not all(story.is_ended for story in self.journal.stories()):
             return False
         if sum(self.storage.dead_letters().values()) < self.bridge.spoiled:
             return False
@@ -165,6 +167,7 @@ class Loop:
 
     def _judge(self) -> int:
         self.module.stop(_MODULE_STOP_S)
+        exits = {worker.name: worker.stop() for worker in self.workers[self.killed :]}
         self.storage.read_into(self.journal)
         lost = self.module.summary().get("escalations", {}).get("lost", {})
         run = Run(
@@ -173,8 +176,9 @@ class Loop:
             self.storage.dead_letters(),
             self.storage.open_cases(),
             self.vision.calls,
-            self.in_flight,
+            self.killed * THREADS,
             sum(lost.values()),
+            exits,
         )
         self._print("")
         print(timeline(run.stories), totals(run), sep="\n\n")

@@ -89,7 +89,7 @@ class Storage:
 
     def read_into(self, journal: Journal) -> None:
         """Tell the journal what the ledger says of each escalation that is not at its end."""
-        ended = {s.id for s in journal.stories() if s.state and State(s.state).is_terminal}
+        ended = {story.id for story in journal.stories() if story.is_ended}
         for key in self.container.list_blob_names(name_starts_with=_LEDGER):
             if key.rpartition("/")[2] in ended:
                 continue

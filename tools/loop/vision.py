@@ -20,7 +20,7 @@ from devhub.https import Answer, HttpsServer, Request
 from devhub.verdicts import Sighting
 
 KEY_HEADER: Final = "prediction-key"
-SLOW_S: Final = 1.5
+SLOW_S: Final = 1.0
 _FAULTS: Final = ("throttled", "", "broken", "", "slow", "", "no json", "")
 """What happens to one call after the other; an empty one is answered as it should be."""
 _THROTTLED: Final = {"error": {"code": "429", "message": "Rate limit is exceeded."}}
@@ -35,14 +35,13 @@ class VisionService:
     """
 
     def __init__(self, address: str, authority: Authority, charged: Callable[[str], None]) -> None:
-        self.key = secrets.token_hex(16)
         self.server = HttpsServer(address, authority, self._handle)
         self.calls: Counter[str] = Counter()
         self._charged = charged
         self._lock = threading.Lock()
         self._truths: dict[str, Sequence[Sighting]] = {}
         self._faults = itertools.cycle(_FAULTS)
-        self._in_hand = 0
+        self._in_hand: Counter[str] = Counter()
 
     @property
     def endpoint(self) -> str:
@@ -54,10 +53,16 @@ class VisionService:
         """Calls that were charged."""
         return self.calls["answered"]
 
-    @property
-    def in_hand(self) -> int:
-        """Calls that are not answered yet."""
-        return self._in_hand
+    def issue_key(self) -> str:
+        """A new key, for one client."""
+        key = secrets.token_hex(16)
+        with self._lock:
+            self._in_hand[key] = 0
+        return key
+
+    def in_hand(self, key: str) -> int:
+        """Calls of a client that are not answered yet."""
+        return self._in_hand[key]
 
     def know(self, picture: str, truth: Sequence[Sighting]) -> None:
         """What is in a picture, by its SHA-256."""
@@ -65,17 +70,18 @@ class VisionService:
             self._truths[picture] = truth
 
     def _handle(self, request: Request) -> Answer:
-        if request.headers.get(KEY_HEADER) != self.key:
+        key = request.headers.get(KEY_HEADER, "")
+        if key not in self._in_hand:
             return _json(401, {"error": {"code": "401", "message": "Access denied."}})
         with self._lock:
             fault = next(self._faults)
             self.calls[fault or "answered"] += 1
-            self._in_hand += 1
+            self._in_hand[key] += 1
         try:
             return self._answer(request, fault)
         finally:
             with self._lock:
-                self._in_hand -= 1
+                self._in_hand[key] -= 1
 
     def _answer(self, request: Request, fault: str) -> Answer:
         if fault == "throttled":
