@@ -56,6 +56,7 @@ class Child:
         self._began = time.perf_counter()
         self._child = subprocess.Popen(
             [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

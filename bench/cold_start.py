@@ -79,15 +79,7 @@ def _table(context: Context, subject: Subject) -> Table:
 def write_config(place: Path, model: LoadedModel, pictures: Path) -> Path:
     """Settings of a module that looks at `pictures` and keeps everything in `place`."""
     place.mkdir(parents=True, exist_ok=True)
-    # Beside the model, as an importer writes it: the subject may have been told by hand.
-    bundle = place.parent / "bundle"
-    if not bundle.is_dir():
-        bundle.mkdir()
-        shutil.copy(model.bundle.model, bundle / "model.onnx")
-        card = model.card.model_dump(mode="json")
-        (bundle / "model.json").write_text(json.dumps(card), encoding="utf-8")
-        if model.bundle.golden is not None:
-            shutil.copytree(model.bundle.golden, bundle / "golden")
+    bundle = write_bundle(place.parent / "bundle", model)
     path = place.with_suffix(".json")
     settings = {
         "cameras": {"line": {"kind": "file", "path": str(pictures)}},
@@ -99,6 +91,18 @@ def write_config(place: Path, model: LoadedModel, pictures: Path) -> Path:
     }
     path.write_text(json.dumps(settings), encoding="utf-8")
     return path
+
+
+def write_bundle(bundle: Path, model: LoadedModel) -> Path:
+    """The subject as a bundle with a card, because benchmarks tell some by hand how to be read."""
+    if not bundle.is_dir():
+        bundle.mkdir(parents=True)
+        shutil.copy(model.bundle.model, bundle / "model.onnx")
+        card = model.card.model_dump(mode="json")
+        (bundle / "model.json").write_text(json.dumps(card), encoding="utf-8")
+        if model.bundle.golden is not None:
+            shutil.copytree(model.bundle.golden, bundle / "golden")
+    return bundle
 
 
 def _start_anew(place: Path, config: Path, number: int) -> Sample:

@@ -7,6 +7,7 @@ in a loop for each class. The result is the same as ours: a test holds both toge
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.graphs.yolox_nano import STRIDES
+from bench.report import Unavailable
 from visionedge.entities import Image
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import InputCard, ModelCard
@@ -158,3 +160,19 @@ _READERS: Final[Mapping[str, Callable[[Floats, tuple[int, int], float], Found]]]
     "yolo_v8": _yolo_v8_rows,
 }
 """Output, size of the input and least confidence to candidates, by head."""
+
+
+def reader_of(clip: Path) -> Callable[[], Image]:
+    """Reads a file frame by frame the tutorials' way, again and again."""
+    capture = cv2.VideoCapture(str(clip))
+
+    def read() -> Image:
+        ok, image = capture.read()
+        if not ok:
+            capture.open(str(clip))
+            ok, image = capture.read()
+        if not ok:
+            raise Unavailable(f"{clip} cannot be read")
+        return np.asarray(image, np.uint8)
+
+    return read

@@ -15,15 +15,11 @@ One worker stands against the one thread of the bare run; a worker a core is how
 runs by default.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
-
-import cv2
-import numpy as np
 
 from bench.contenders import Bare, naive_way, ready_tensor
 from bench.context import Context
@@ -31,10 +27,10 @@ from bench.frames import write_clip
 from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
 from bench.line import Line
 from bench.load import cores
+from bench.naive import reader_of
 from bench.ratios import BASE, COLUMNS
-from bench.report import Report, Table, Unavailable
+from bench.report import Report, Table
 from bench.subjects import Subject
-from visionedge.entities import Image
 
 _TURN_S: Final = 0.4
 _WARM_UP: Final = 1
@@ -52,7 +48,7 @@ def _table(context: Context, subject: Subject) -> Table:
     turns = _others(subject, clip)
     # By CPU time, because others may be at work just now.
     run_s = min(turns[BASE](n).cpu_s for n in range(_PROBES))
-    decode_s = repeated(_reader(clip), _TURN_S)(0).cpu_s
+    decode_s = repeated(reader_of(clip), _TURN_S)(0).cpu_s
     fps = {workers: _fps(workers, run_s, decode_s) for workers in sorted({1, cores()})}
     with ExitStack() as lines:
         for workers, pace in fps.items():
@@ -86,7 +82,7 @@ def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
     path = subject.model.bundle.model
     same, own = Bare(path), Bare(path, default_options=True)
     tensor = ready_tensor(subject)
-    read, infer = _reader(clip), naive_way(subject, own)
+    read, infer = reader_of(clip), naive_way(subject, own)
     return {
         BASE: repeated(lambda: same.run(tensor), _TURN_S),
         "bare, default options": settled(repeated(lambda: own.run(tensor), _TURN_S)),
@@ -96,19 +92,3 @@ def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
 
 def _line_turn(line: Line, _: int) -> Sample:
     return line.turn(_TURN_S)
-
-
-def _reader(clip: Path) -> Callable[[], Image]:
-    """Reads a file frame by frame the tutorials' way, again and again."""
-    capture = cv2.VideoCapture(str(clip))
-
-    def read() -> Image:
-        ok, image = capture.read()
-        if not ok:
-            capture.open(str(clip))
-            ok, image = capture.read()
-        if not ok:
-            raise Unavailable(f"{clip} cannot be read")
-        return np.asarray(image, np.uint8)
-
-    return read

@@ -1,0 +1,189 @@
+"""Several cameras on one machine: results a second, how old they are, and what it costs.
+
+    naive   a loop a camera, the tutorials' way, the runtime's defaults: first in, first out
+    ours    the whole module: newest frame wins, cameras in turn, a worker a core
+
+One camera and four at a pace that the machine can follow, and eight that ask for more than
+it can give. Each way runs in a process of its own, one after the other, in rounds. A frame's
+age is from when it was due to when its result was there; `end/mid` is the median age of the
+last quarter over that of all, and 1 is flat; `least` is the share of the camera that got the
+fewest results, of the mean.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.child import Child, Used
+from bench.cold_start import write_bundle
+from bench.context import Context
+from bench.frames import write_clip
+from bench.harness import repeated
+from bench.load import cores
+from bench.many import WORD
+from bench.naive import reader_of
+from bench.report import Column, Report, Table
+from bench.subjects import Subject
+
+_SECONDS: Final = 6.0
+_ROUNDS: Final = 3
+_COUNTS: Final = (1, 4, 8)
+_CALM: Final = 0.5
+"""Of what the cores could do if nothing but decoding and the model took time."""
+_OVERLOAD: Final = 2.0
+_SLOW_FPS: Final = 15.0
+_PROBE_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way with so many cameras; medians over the rounds.
+
+    Attributes:
+        contender: way and number of cameras.
+        asked_per_s: frames that the cameras gave.
+        per_s: results.
+        p50_ms: age.
+        p99_ms: age.
+        flat: median age of the last quarter over that of all.
+        least_share: of the camera with fewest results, over the mean.
+        cores: CPU, in cores.
+        cpu_ms: CPU a result.
+        peak_mb: memory.
+        ratio: results a second over those of the naive way, the median of the rounds.
+        cpu_ratio: CPU a result over that of the naive way.
+    """
+
+    contender: str
+    asked_per_s: float
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    flat: float
+    least_share: float
+    cores: float
+    cpu_ms: float
+    peak_mb: float
+    ratio: float
+    cpu_ratio: float
+
+
+_COLUMNS: Final = (
+    Column("", lambda row: row.contender),
+    Column("asked/s", lambda row: f"{row.asked_per_s:.0f}"),
+    Column("results/s", lambda row: f"{row.per_s:.1f}"),
+    Column("age p50", lambda row: f"{row.p50_ms:.0f}"),
+    Column("p99 ms", lambda row: f"{row.p99_ms:.0f}"),
+    Column("end/mid", lambda row: f"{row.flat:.2f}"),
+    Column("least", lambda row: f"{row.least_share:.2f}"),
+    Column("cores", lambda row: f"{row.cores:.2f}"),
+    Column("CPU ms", lambda row: f"{row.cpu_ms:.1f}"),
+    Column("MB", lambda row: f"{row.peak_mb:.0f}"),
+    Column("of naive", lambda row: f"{row.ratio:.2f}"),
+    Column("CPU of naive", lambda row: f"{row.cpu_ratio:.2f}"),
+)
+
+
+def run(context: Context) -> Report:
+    """Measure every subject."""
+    return context.report("cameras", partial(_table, context))
+
+
+def _table(context: Context, subject: Subject) -> Table:
+    folder = context.folder / f"cameras-{subject.role}"
+    bundle = write_bundle(folder / "bundle", subject.model)
+    clip = write_clip(folder / "clip.mp4", subject.frames)
+    step_s = _step_s(subject, clip)
+    rows: list[Row] = []
+    with context.progress(f"cameras {subject.role}", len(_COUNTS) * _ROUNDS * 2) as tick:
+        for count in _COUNTS:
+            fps = _fps(count, step_s)
+            told = _rounds(bundle, clip, folder, count, fps, tick)
+            rows += [_row(way, count, fps, told) for way in ("naive", "ours")]
+    return Table(
+        title=f"{subject.role}: {subject.title}; medians of {_ROUNDS} rounds of {_SECONDS:.0f} s",
+        rows=rows,
+        columns=_COLUMNS,
+        notes=(
+            f"1080p MPEG-4 ({subject.pictures}); decoding and running one frame takes "
+            f"{step_s * 1e3:.1f} ms of CPU, so {cores()} cores could do "
+            f"{cores() / step_s:.0f} a second",
+        ),
+        bar=lambda row: float(row.ratio),
+    )
+
+
+def _step_s(subject: Subject, clip: Path) -> float:
+    """CPU of decoding one frame and looking at it."""
+    read, runner = reader_of(clip), subject.model.runner()
+    return repeated(lambda: runner.infer(read()), _PROBE_S)(0).cpu_s
+
+
+def _fps(count: int, step_s: float) -> float:
+    """Of each camera: one at a factory's pace, four that fit, eight that do not."""
+    able = cores() / step_s
+    if count == _COUNTS[0]:
+        return min(_SLOW_FPS, _CALM * able)
+    return (_OVERLOAD if count == _COUNTS[-1] else _CALM) * able / count
+
+
+def _rounds(
+    bundle: Path, clip: Path, folder: Path, count: int, fps: float, tick: Callable[[], object]
+) -> list[Mapping[str, Mapping[str, Any]]]:
+    rounds: list[Mapping[str, Mapping[str, Any]]] = []
+    for number in range(_ROUNDS):
+        ways = ("naive", "ours") if number % 2 else ("ours", "naive")
+        told = {}
+        for way in ways:
+            place = folder / f"{way}-{count}-{number}"
+            place.mkdir()
+            told[way] = measure(way, bundle, clip, place, count, fps)
+            tick()
+        rounds.append(told)
+    return rounds
+
+
+def measure(
+    way: str,
+    bundle: Path,
+    clip: Path,
+    place: Path,
+    count: int,
+    fps: float,
+    seconds: float = _SECONDS,
+) -> Mapping[str, Any]:
+    """One way in a process of its own; its figures, with its memory."""
+    arguments = ["-m", "bench.many", way, str(bundle), str(clip), str(place)]
+    limits = ["--cameras", str(count), "--fps", f"{fps:.3f}", "--seconds", str(seconds)]
+    with Child([*arguments, *limits]) as child:
+        used: Used = child.until(WORD)
+    figures: Mapping[str, Any] = json.loads(used.line.partition(WORD)[2])
+    return {**figures, "peak_mb": used.peak_mb}
+
+
+def _row(way: str, count: int, fps: float, rounds: list[Mapping[str, Mapping[str, Any]]]) -> Row:
+    def middle(of: Callable[[Mapping[str, Any]], float]) -> float:
+        return median(of(told[way]) for told in rounds)
+
+    def cpu(told: Mapping[str, Any]) -> float:
+        return float(told["cores"] / max(told["per_s"], 1e-9))
+
+    return Row(
+        contender=f"{way}, {count} camera{'s' * (count > 1)}",
+        asked_per_s=count * fps,
+        per_s=middle(lambda told: told["per_s"]),
+        p50_ms=middle(lambda told: told["p50_ms"]),
+        p99_ms=middle(lambda told: told["p99_ms"]),
+        flat=middle(lambda told: told["late_ms"] / max(told["p50_ms"], 1e-9)),
+        # A camera without a single result is none that is counted.
+        least_share=middle(lambda told: told["least_share"] * (told["cameras"] == count)),
+        cores=middle(lambda told: told["cores"]),
+        cpu_ms=1000 * middle(cpu),
+        peak_mb=middle(lambda told: told["peak_mb"]),
+        ratio=median(told[way]["per_s"] / max(told["naive"]["per_s"], 1e-9) for told in rounds),
+        cpu_ratio=median(cpu(told[way]) / cpu(told["naive"]) for told in rounds),
+    )
