@@ -95,6 +95,7 @@ class App:
             self._on_camera,
             self._deliveries.paths,
             self._on_picture,
+            lambda: self.link.state == "offline",
         )
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = Spool(

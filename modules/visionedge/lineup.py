@@ -27,6 +27,7 @@ from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Wiring
 from visionedge.runtime.slot import LatestSlots
+from visionedge.second_look import second_models, seconds_of
 from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Lineup:
         on_state: told of each change of a camera's state.
         paths: where models lie; by default where the settings say.
         on_fault: told of cameras whose picture has become bad, or good again.
+        away: whether the cloud is measured to be away.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class Lineup:
         on_state: OnState,
         paths: Paths = lambda _, settings: (Path(settings.path),),
         on_fault: OnFault | None = None,
+        away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._on_fault = on_fault
+        self._away = away
         self._slots = slots
         self._metrics = metrics
         self._on_state = on_state
@@ -133,7 +137,7 @@ class Lineup:
                 Nothing has changed.
         """
         _check_secrets(settings)
-        used = {camera.model for camera in settings.cameras.values()}
+        used = {camera.model for camera in settings.cameras.values()} | second_models(settings)
         # Beside the spool, because that is what lasts from one container to the next.
         cache = Path(settings.spool.path).parent / "models"
         held = {
@@ -145,12 +149,14 @@ class Lineup:
         held |= {name: _joined(name, held) for name in sorted(used)}
         models = {name: each.model for name, each in held.items()}
         before = self._now.wiring.decider if self._now else None
+        views = _views(settings, models)
         wiring = Wiring(
             revision=revision,
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
-            decider=Decider(settings, revision, before, self._on_fault),
+            decider=Decider(settings, revision, before, self._on_fault, self._away),
             snapshots=Snapshots(settings),
-            views=_views(settings, models),
+            views=views,
+            seconds=seconds_of(settings, models, views),
             trials={
                 name: self.trials[camera.model]
                 for name, camera in settings.cameras.items()

@@ -11,6 +11,7 @@ LAYERS: Final = (
     ("entities", "errors", "wire"),
     ("settings", "metrics", "runtime", "datasets"),
     ("cameras", "inference", "escalation", "uplink", "delivery", "telemetry", "twin", "deployment"),
+    ("second_look",),
     ("pipeline", "evaluation"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "inputs"),
     ("control", "deliveries"),
