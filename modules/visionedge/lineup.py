@@ -25,6 +25,7 @@ from visionedge.inference.proven import load_proven
 from visionedge.inference.sessions import Sessions
 from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
+from visionedge.pauses import Pauses
 from visionedge.pipeline import Wiring
 from visionedge.runtime.slot import LatestSlots
 from visionedge.second_look import second_models, seconds_of
@@ -73,6 +74,7 @@ class Lineup:
         paths: where models lie; by default where the settings say.
         on_fault: told of cameras whose picture has become bad, or good again.
         away: whether the cloud is measured to be away.
+        pauses: which cameras rest; None keeps them for this process only.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Lineup:
         paths: Paths = lambda _, settings: (Path(settings.path),),
         on_fault: OnFault | None = None,
         away: Callable[[], bool] = lambda: False,
+        pauses: Pauses | None = None,
     ) -> None:
         self._on_fault = on_fault
         self._away = away
@@ -93,7 +96,7 @@ class Lineup:
         self._now: Prepared | None = None
         self._held: dict[str, Held] = {}
         self._sessions = Sessions()
-        self._paused: set[str] = set()
+        self._pauses = pauses or Pauses()
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
         self.feeds: dict[str, Feed] = {}
@@ -178,20 +181,20 @@ class Lineup:
                 self._slots.discard(name)
         fresh = {name: self._feed(name, prepared) for name in after if name not in kept}
         self.feeds = {**kept, **fresh}
-        self._paused &= after.keys()
+        self._pauses.resume(before.keys() - after.keys())
         for name, feed in fresh.items():
-            if name in self._paused:
+            if name in self._pauses.cameras:
                 feed.pause()
             feed.start()
 
     def pause(self, camera_id: str) -> None:
-        """Let go of a camera until `resume`, also over changes of its settings."""
-        self._paused.add(camera_id)
+        """Let go of a camera until `resume`, also over changes of its settings and restarts."""
+        self._pauses.pause(camera_id)
         self.feeds[camera_id].pause()
 
     def resume(self, camera_id: str) -> None:
         """Open a camera again after `pause`."""
-        self._paused.discard(camera_id)
+        self._pauses.resume({camera_id})
         self.feeds[camera_id].resume()
 
     def stop(self, timeout_s: float) -> None:

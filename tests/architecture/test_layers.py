@@ -12,7 +12,7 @@ LAYERS: Final = (
     ("settings", "metrics", "runtime", "datasets"),
     ("cameras", "inference", "escalation", "uplink", "delivery", "telemetry", "twin", "deployment"),
     ("second_look",),
-    ("pipeline", "evaluation"),
+    ("pipeline", "evaluation", "pauses"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "inputs"),
     ("control", "deliveries"),
     ("linkup", "page"),
