@@ -144,7 +144,7 @@ def _loop(asked: argparse.Namespace, ages: Ages, camera: str, worker: Worker) ->
     session = ort.InferenceSession(model.bundle.model, providers=["CPUExecutionProvider"])
     size = InputWriter(model.card.input, signature.picture).size
     infer = naive(
-        lambda tensor: session.run(None, {signature.picture.name: tensor})[0],  # type: ignore[arg-type, return-value] # as onnxruntime types it
+        lambda tensor: session.run(None, {signature.picture.name: tensor})[0],
         model.card,
         size,
         model.limits,

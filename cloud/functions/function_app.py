@@ -14,6 +14,7 @@ from verifier.admit import Meta
 from verifier.build import build
 from verifier.hosts.event_hub import store_of
 from verifier.hosts.functions import FunctionsHost
+from verifier.hosts.shelves import shelf_of
 from verifier.settings import read_settings
 
 app = func.FunctionApp()
@@ -23,7 +24,8 @@ app = func.FunctionApp()
 def host() -> FunctionsHost:
     """The verifier of this instance."""
     settings = read_settings(Path(os.environ["VERIFIER_SETTINGS"]))
-    return FunctionsHost(build(settings, os.environ, store_of(settings.store, os.environ)))
+    store, shelf = store_of(settings.store, os.environ), shelf_of(settings, os.environ)
+    return FunctionsHost(build(settings, os.environ, store, shelf=shelf))
 
 
 def meta_of(event: func.EventHubEvent) -> Meta:

@@ -8,14 +8,11 @@ Days are UTC. One device that doubts everything uses up its own budget and not t
 """
 
 import json
-from typing import Final
 from urllib.parse import quote
 
 from verifier.clock import Clock
 from verifier.errors import StoreConflict
 from verifier.stores.store import Store
-
-_PREFIX: Final = "budget/"
 
 
 class Budget:
@@ -24,11 +21,19 @@ class Budget:
     Args:
         per_hub: Units a day of all devices; None for no limit.
         per_device: Units a day of each device; None for no limit.
+        prefix: Of the keys; one that counts something else in the same store has its own.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, *, per_hub: int | None, per_device: int | None
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        per_hub: int | None,
+        per_device: int | None,
+        prefix: str = "budget/",
     ) -> None:
+        self._prefix = prefix
         self._store = store
         self._clock = clock
         self._per_hub = per_hub
@@ -74,7 +79,7 @@ class Budget:
             return True
 
     def _hub_key(self) -> str:
-        return f"{_PREFIX}{self._clock.utc():%Y-%m-%d}/hub"
+        return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/hub"
 
     def _device_key(self, device_id: str) -> str:
-        return f"{_PREFIX}{self._clock.utc():%Y-%m-%d}/device/{quote(device_id, safe='')}"
+        return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/device/{quote(device_id, safe='')}"

@@ -9,6 +9,7 @@ from typing import Final
 from azure.core.credentials import TokenCredential
 
 from verifier.asking import Asking
+from verifier.back_pressure import BackPressure, Twins
 from verifier.backends import registry
 from verifier.budget import Budget
 from verifier.cache import Cache
@@ -16,6 +17,7 @@ from verifier.clock import Clock, SystemClock
 from verifier.compose import Composer
 from verifier.core import Core, Route
 from verifier.courier import Courier
+from verifier.dataset.sink import Sink
 from verifier.dead_letters import DeadLetters
 from verifier.errors import SettingsRefused
 from verifier.http import Credential
@@ -24,11 +26,20 @@ from verifier.labels import LabelMap
 from verifier.ledger import Ledger
 from verifier.observer import Observer
 from verifier.reply.iot_hub import IotHubReply
+from verifier.reply.iot_hub_twin import IotHubTwins
 from verifier.reply.port import Reply
 from verifier.reply.service_sas import ConnectionString, signed_by
-from verifier.settings import HubSettings, RegionSettings, RouteSettings, VerifierSettings
+from verifier.settings import (
+    DatasetSettings,
+    HubSettings,
+    RegionSettings,
+    RouteSettings,
+    VerifierSettings,
+)
 from verifier.stores.sqlite import SqliteStore
 from verifier.stores.store import Store
+from visionedge.datasets.collection import Collection
+from visionedge.datasets.shelf import Shelf
 
 Environment = Mapping[str, str]
 _ASKED_OF_LEASE: Final = 2 / 3
@@ -44,6 +55,8 @@ class Built:
     budget: Budget
     askings: tuple[Asking, ...]
     stop: threading.Event
+    chores: tuple[Callable[[], None], ...] = ()
+    """To be done now and then by whoever delivers."""
 
 
 def build(
@@ -54,8 +67,12 @@ def build(
     observer: Observer | None = None,
     clock: Clock | None = None,
     identity: TokenCredential | None = None,
+    shelf: Shelf | None = None,
 ) -> Built:
     """Everything but the host.
+
+    Args:
+        shelf: Where samples go; None keeps none.
 
     Raises:
         SettingsRefused: a setting is wrong, or a variable that it names is not set.
@@ -70,6 +87,10 @@ def build(
     budget = Budget(
         store, clock, per_hub=settings.budget.per_hub, per_device=settings.budget.per_device
     )
+    pressure = BackPressure(
+        store, budget, twins_of(settings.hub, environment, clock, identity), clock
+    )
+    sink = _sink(settings.dataset, shelf, store, clock) if shelf else None
     core = Core(
         routes=routes,
         ledger=ledger,
@@ -80,20 +101,44 @@ def build(
         on_verified=courier.add,
         observer=observer,
         ask_s=settings.worker.lease_s * _ASKED_OF_LEASE,
+        on_spent=pressure.pause,
+        keep=sink.keep if sink else lambda admitted, verdict: None,
     )
-    return Built(core, courier, budget, tuple(r.asking for r in routes.values()), stop)
+    chores = (pressure.lift, sink.forget) if sink else (pressure.lift,)
+    askings = tuple(route.asking for route in routes.values())
+    return Built(core, courier, budget, askings, stop, chores)
 
 
 def reply_of(
     hub: HubSettings, environment: Environment, clock: Clock, identity: TokenCredential | None
 ) -> Reply:
     """The way back, by key or by identity."""
+    return IotHubReply(*_hub(hub, environment, clock, identity))
+
+
+def twins_of(
+    hub: HubSettings, environment: Environment, clock: Clock, identity: TokenCredential | None
+) -> Twins:
+    """The way to the modules' settings, as the way back is."""
+    return IotHubTwins(*_hub(hub, environment, clock, identity))
+
+
+def _hub(
+    hub: HubSettings, environment: Environment, clock: Clock, identity: TokenCredential | None
+) -> tuple[str, Credential]:
     if hub.connection_string_env:
         string = ConnectionString.parse(secret(environment, hub.connection_string_env))
-        return IotHubReply(f"https://{string.host}", signed_by(string, clock))
+        return f"https://{string.host}", signed_by(string, clock)
     if not hub.host:
         raise SettingsRefused("hub: give host, or connection_string_env")
-    return IotHubReply(f"https://{hub.host}", token(IOT_HUB, identity))
+    return f"https://{hub.host}", token(IOT_HUB, identity)
+
+
+def _sink(settings: DatasetSettings, shelf: Shelf, store: Store, clock: Clock) -> Sink:
+    room = Budget(
+        store, clock, per_hub=None, per_device=settings.per_class_per_day, prefix="samples/"
+    )
+    return Sink(Collection(shelf), room, clock, settings.keep_days, settings.agreements)
 
 
 def file_store(path: str) -> Store:

@@ -36,6 +36,7 @@ from verifier.errors import (
 from verifier.ledger import MAX_CLAIMS, Held, Ledger, State
 from verifier.observer import Observer
 from verifier.opinion import Backend, Limits, Opinion, Picture, Want
+from verifier.query import answer, query_of
 from visionedge.wire import Verdict
 
 log: Final = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Kind(StrEnum):
     """How handling a message ended."""
 
     VERIFIED = "verified"
+    QUERY = "query"
     DUPLICATE = "duplicate"
     EXPIRED = "expired"
     POISON = "poison"
@@ -109,6 +111,8 @@ class Core:
         routes: By name of the model that doubted; `*` for all others.
         on_verified: Given each verdict that was written and is to be delivered, and each that a
             module asked for again by sending its escalation once more.
+        on_spent: Told of a module whose message met an empty budget.
+        keep: Given each verdict with what it is about, for the data set.
         ask_s: How long to try for an answer; less than the ledger's lease, so that no other
             worker takes an escalation over while it is still being asked about.
     """
@@ -121,6 +125,8 @@ class Core:
     clock: Clock
     on_verified: Callable[[Held], None]
     observer: Observer = field(default_factory=Observer)
+    on_spent: Callable[[str, str], None] = lambda device_id, module_id: None
+    keep: Callable[[Admitted, Verdict], None] = lambda admitted, verdict: None
     ask_s: float = 80.0
 
     def handle(self, body: bytes, meta: Meta) -> Outcome:
@@ -136,6 +142,10 @@ class Core:
 
     def _handle(self, body: bytes, meta: Meta) -> Outcome:
         try:
+            query = query_of(body)
+            if query is not None:
+                answer(query, meta, self.ledger, self.on_verified, self.clock.utc())
+                return Outcome(Kind.QUERY)
             admitted = admit(body, meta)
         except PoisonMessage as error:
             return self._set_aside(body, meta, error.reason, str(error))
@@ -179,6 +189,7 @@ class Core:
             raise
         self.on_verified(self.ledger.verified(claim, verdict))
         self.observer.agreed(verdict.agreement or "none")
+        self.keep(admitted, verdict)
         return Outcome(Kind.VERIFIED, id_, verdict.reason or "")
 
     def _verdict(self, admitted: Admitted) -> Verdict:
@@ -191,6 +202,7 @@ class Core:
         try:
             opinion = self._opinion(route, picture, admitted)
         except OutOfBudget:
+            self.on_spent(admitted.case.device_id, admitted.case.module_id)
             return gave_up(escalation, name, "budget", now())
         except BackendRefused as error:
             log.warning("%s refused escalation %s: %s", name, escalation.id, error)

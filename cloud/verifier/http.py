@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -104,7 +105,14 @@ class Service:
         return self.call("POST", url, timeout_s, body=body, content_type=content_type)
 
     def call(
-        self, method: str, url: str, timeout_s: float, *, body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        url: str,
+        timeout_s: float,
+        *,
+        body: bytes = b"",
+        content_type: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
         """Call once.
 
@@ -115,10 +123,10 @@ class Service:
         """
         if urlsplit(url).netloc != urlsplit(self.endpoint).netloc:
             raise BackendMisconfigured(f"the service sent us to {urlsplit(url).netloc}")
-        headers = {"Accept": "application/json", **self.credential()}
+        told = {"Accept": "application/json", **headers, **self.credential()}
         if content_type:
-            headers["Content-Type"] = content_type
-        answer = self._request(method, url, timeout_s, body or None, headers)
+            told["Content-Type"] = content_type
+        answer = self._request(method, url, timeout_s, body or None, told)
         if answer.status // 100 != 2:
             raise_for(answer)
         return answer

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from verifier.agreement import Agreement
 from verifier.errors import SettingsRefused
 from verifier.opinion import Want
 
@@ -107,6 +108,21 @@ class StoreSettings(_Section):
     file: str = Field(default="", description="a SQLite file instead, for one machine")
 
 
+class DatasetSettings(_Section):
+    """Where verified escalations are kept to train from: a container, a folder, or nowhere."""
+
+    container: str = Field(default="", description="of the storage account of `store`")
+    folder: str = Field(default="", description="or: a folder, for one machine")
+    prefix: str = Field(default="dataset/v1", description="of all keys in the container")
+    per_class_per_day: int | None = Field(
+        default=50, ge=0, description="samples of each class a day (UTC); null for no limit"
+    )
+    keep_days: int = Field(default=180, ge=1, le=3660)
+    agreements: list[Agreement] = Field(
+        default_factory=list, description="only verdicts of these words; none: all"
+    )
+
+
 class WorkerSettings(_Section):
     """The process itself."""
 
@@ -132,6 +148,7 @@ class VerifierSettings(_Section):
     hub: HubSettings
     events: EventsSettings = EventsSettings()
     store: StoreSettings
+    dataset: DatasetSettings = DatasetSettings()
     worker: WorkerSettings = WorkerSettings()
 
 

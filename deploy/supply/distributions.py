@@ -9,6 +9,7 @@ Not promised: that a package tells the truth. What its metadata leaves vague is 
 """
 
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
@@ -57,6 +58,29 @@ def installed(site: Path, extras: Iterable[str] = ()) -> list[Installed]:
     """
     found = (_read(d, site, frozenset(extras)) for d in distributions(path=[str(site)]))
     return sorted(found, key=lambda each: each.name)
+
+
+def of_project(file: Path, name: str, extra: str, site: Path) -> Installed:
+    """An application that was copied into `site`, and not installed: no metadata tells of it.
+
+    Args:
+        file: the `pyproject.toml` that it is a part of.
+        name: of its package.
+        extra: the extra that it runs on.
+        site: the folder that it was copied into.
+    """
+    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    files = sorted(path.relative_to(site) for path in (site / name).iterdir() if path.is_file())
+    return Installed(
+        name=normalised(name),
+        version=project["version"],
+        stated_licence=project["license"],
+        requires=tuple(sorted(set(_required(requirements, frozenset())))),
+        summary="",
+        licence_files=tuple(path for path in files if _is_licence(path)),
+        native_files=(),
+    )
 
 
 def _read(distribution: Distribution, site: Path, extras: frozenset[str]) -> Installed:

@@ -48,7 +48,7 @@ _BUNDLE: Final = {
 }
 _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
     "module": {"version": "string", "settings_revision": "long", "desired_version": "long"},
-    "connectivity": {"state": "string"},
+    "connectivity": {"state": "string", "escalations_paused_until": "string"},
     "camera": {"states": _map("string")},
     "model": {"bundles": _map(_BUNDLE), "runs": _map("string")},
     "privacy": {"masked_cameras": "long"},
@@ -134,6 +134,8 @@ def _schema(raw: Schema, root: Schema, depth: int) -> str | Element:
         return _map(inner)
     if field.get("type") == "array" and "items" in field:
         return {"@type": "Array", "elementSchema": _schema(field["items"], root, depth + 1)}
+    if field.get("format") == "date-time":
+        return "dateTime"
     return _PRIMITIVES.get(str(field.get("type")), "string")
 
 

@@ -23,6 +23,8 @@ _WHERE: Final = {
     "health/1": "Goes up by output `health`.",
     "prediction/1": "Goes to another module by output `predictions`, for a JPEG that it sent to "
     "input `frames`: see [frames from another module](../how-to/frames-from-another-module.md).",
+    "verdict-query/1": "Goes up by output `health` when the hub is there again, if escalations are "
+    "without an answer.",
     "verdict/1": "Comes down by the direct method `applyVerdict`, one or many in `verdicts`.",
 }
 

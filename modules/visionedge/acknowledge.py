@@ -44,6 +44,7 @@ class Acknowledger:
         self._waiting: dict[Topic, Patch] = {}
         self._delivered: dict[Topic, Patch] = {}
         self._backoff = Backoff(first_s=1.0, max_s=60.0)
+        self._failing = False
         self.worker = Worker(
             "acknowledger",
             self._run,
@@ -99,11 +100,15 @@ class Acknowledger:
         except UplinkRejected as error:
             log.error("the hub refuses an acknowledgement, given up: %s", error)
         except UplinkError as error:
-            pause_s = self._backoff.next_s()
-            log.warning("acknowledgement not delivered, again in %.0f s: %s", pause_s, error)
-            return pause_s
+            if not self._failing:
+                log.warning("the twin cannot be answered, tried again and again: %s", error)
+            self._failing = True
+            return self._backoff.next_s()
         else:
             self._delivered[topic] = patch
+            if self._failing:
+                log.info("the twin is answered again")
+            self._failing = False
         self._backoff.reset()
         with self._lock:
             if self._waiting.get(topic) is patch:

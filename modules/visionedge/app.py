@@ -32,6 +32,8 @@ from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
 from visionedge.metrics import Metrics
 from visionedge.page import page_routes
+from visionedge.pauses import NAME as PAUSES_NAME
+from visionedge.pauses import Pauses, Rest
 from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
@@ -89,12 +91,15 @@ class App:
         self._deliveries = Deliveries(
             SlotStore(folder / "delivered"), folder / "models", self.metrics, self._on_delivery
         )
+        self._pauses = Pauses(folder / PAUSES_NAME)
         self.lineup = Lineup(
             self._slots,
             self.metrics,
             self._on_camera,
             self._deliveries.paths,
             self._on_picture,
+            lambda: self.link.state == "offline",
+            self._pauses,
         )
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = Spool(
@@ -139,6 +144,7 @@ class App:
         self.reporter.worker.start()
         self._deliveries.worker.start()
         self._deliveries.want(self.settings)
+        self._pace()
         self._linkup.start()
         if self.settings.http.port:
             http = self.settings.http
@@ -191,7 +197,7 @@ class App:
             self.lineup.trials.pop(name, None)
             self._rewire()
         self._spool.limit(max_bytes=settings.spool.max_bytes, max_age_s=settings.spool.max_age_s)
-        self._linkup.pace(settings.uplink)
+        self._pace()
         self.reporter.interval_s = settings.telemetry.interval_s
         edge_log.configure(settings.log.level)
         self.metrics.settings_revision.set(self.revision)
@@ -243,6 +249,7 @@ class App:
             "uptime_s": round(self.uptime_s, 1),
             "settings_revision": self.revision,
             "link": self.link.state,
+            "escalations_paused_until": self._paused_until(),
             "cameras": self._camera_states(),
             "models": {
                 name: {"name": model.card.name, "version": model.card.version}
@@ -259,18 +266,25 @@ class App:
             OpenEnd(path.partition(".")[0], f"{path} takes effect at the next start")
             for path in waiting
         ]
+        if (rest := self._rest()) and rest.until < rest.asked:
+            taken = f"{rest.until:%Y-%m-%dT%H:%M:%SZ}, the most that max_pause_s allows"
+            ends.append(OpenEnd("escalation", f"escalation.pausedUntil is taken as {taken}"))
         return (*ends, *self._deliveries.open_ends(self.settings))
 
     def advance(self) -> None:
         """Take the next step of what takes time; called by the control thread."""
         self._deliveries.advance(self.lineup, self._rewire)
+        self._pace()
 
     def facts(self) -> sources.Document:
         """What the twin reports beside the answers: little, and nothing that always changes."""
         cameras = self.settings.cameras
         facts: sources.Document = {
             "module": {"version": version("visionedge"), "settings_revision": self.revision},
-            "connectivity": {"state": self.link.state},
+            "connectivity": {
+                "state": self.link.state,
+                "escalations_paused_until": self._paused_until(),
+            },
             "camera": {"states": self._camera_states()},
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
@@ -299,7 +313,7 @@ class App:
             self._pipeline.request(camera_id)
 
     def pause(self, camera_id: str) -> None:
-        """Let go of a camera until `resume`."""
+        """Let go of a camera until `resume`, over restarts."""
         self.lineup.pause(camera_id)
 
     def resume(self, camera_id: str) -> None:
@@ -325,6 +339,22 @@ class App:
             revision=lambda: self.revision,
             interval_s=self.settings.telemetry.interval_s,
         )
+
+    def _rest(self) -> Rest | None:
+        escalation = self.settings.escalation
+        return self._pauses.rest(escalation.paused_until, escalation.max_pause_s)
+
+    def _pace(self) -> None:
+        """Let the link keep to the window, and to a pause while there is one."""
+        rest = self._rest()
+        self.metrics.escalations_paused.set(bool(self._paused_until()))
+        self._linkup.pace(self.settings.uplink, rest.until if rest else None)
+
+    def _paused_until(self) -> str:
+        """For people and the twin; empty where escalations are sent."""
+        rest = self._rest()
+        resting = rest is not None and self._clock.utc() < rest.until
+        return f"{rest.until:%Y-%m-%dT%H:%M:%SZ}" if rest and resting else ""
 
     def _camera_states(self) -> dict[str, str]:
         return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}

@@ -57,6 +57,8 @@ class _Job:
     phase: Phase = "waiting"
     reason: str = ""
     due_s: float = 0.0
+    told: type[Exception] | None = None
+    """Kind of the last failure that the log has named."""
     backoff: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0))
     cancelled: threading.Event = field(default_factory=threading.Event)
     candidate: LoadedModel | None = None
@@ -324,8 +326,10 @@ class Deliveries:
         except (ModelUnavailable, SettingsError, OSError) as error:
             pause_s = job.backoff.next_s()
             job.due_s = time.monotonic() + pause_s
-            job.phase, job.reason = "waiting", redact(str(error))
-            log.warning("model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
+            # Once a reason; how often it was tried is of no use to anybody.
+            level = logging.DEBUG if job.told == type(error) else logging.WARNING
+            job.phase, job.reason, job.told = "waiting", redact(str(error)), type(error)
+            log.log(level, "model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
         except ModelError as error:
             self._refuse_unseen(job, redact(str(error)))
         else:

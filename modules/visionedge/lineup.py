@@ -27,8 +27,10 @@ from visionedge.inference.sessions import Sessions
 from visionedge.inference.tuned import Tuned
 from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
+from visionedge.pauses import Pauses
 from visionedge.pipeline import Wiring
 from visionedge.runtime.slot import LatestSlots
+from visionedge.second_look import second_models, seconds_of
 from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Lineup:
         on_state: told of each change of a camera's state.
         paths: where models lie; by default where the settings say.
         on_fault: told of cameras whose picture has become bad, or good again.
+        away: whether the cloud is measured to be away.
+        pauses: which cameras rest; None keeps them for this process only.
     """
 
     def __init__(
@@ -82,8 +86,11 @@ class Lineup:
         on_state: OnState,
         paths: Paths = lambda _, settings: (Path(settings.path),),
         on_fault: OnFault | None = None,
+        away: Callable[[], bool] = lambda: False,
+        pauses: Pauses | None = None,
     ) -> None:
         self._on_fault = on_fault
+        self._away = away
         self._slots = slots
         self._metrics = metrics
         self._on_state = on_state
@@ -91,7 +98,7 @@ class Lineup:
         self._now: Prepared | None = None
         self._held: dict[str, Held] = {}
         self._sessions = Sessions()
-        self._paused: set[str] = set()
+        self._pauses = pauses or Pauses()
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
         self.feeds: dict[str, Feed] = {}
@@ -157,7 +164,7 @@ class Lineup:
                 Nothing has changed.
         """
         _check_secrets(settings)
-        used = {camera.model for camera in settings.cameras.values()}
+        used = {camera.model for camera in settings.cameras.values()} | second_models(settings)
         cache = _cache(settings)
         held = {
             name: self._hold(name, settings.models[name], cache)
@@ -168,12 +175,14 @@ class Lineup:
         held |= {name: _joined(name, held) for name in sorted(used)}
         models = {name: each.model for name, each in held.items()}
         before = self._now.wiring.decider if self._now else None
+        views = _views(settings, models)
         wiring = Wiring(
             revision=revision,
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
-            decider=Decider(settings, revision, before, self._on_fault),
+            decider=Decider(settings, revision, before, self._on_fault, self._away),
             snapshots=Snapshots(settings),
-            views=_views(settings, models),
+            views=views,
+            seconds=seconds_of(settings, models, views),
             trials={
                 name: self.trials[camera.model]
                 for name, camera in settings.cameras.items()
@@ -195,20 +204,20 @@ class Lineup:
                 self._slots.discard(name)
         fresh = {name: self._feed(name, prepared) for name in after if name not in kept}
         self.feeds = {**kept, **fresh}
-        self._paused &= after.keys()
+        self._pauses.resume(before.keys() - after.keys())
         for name, feed in fresh.items():
-            if name in self._paused:
+            if name in self._pauses.cameras:
                 feed.pause()
             feed.start()
 
     def pause(self, camera_id: str) -> None:
-        """Let go of a camera until `resume`, also over changes of its settings."""
-        self._paused.add(camera_id)
+        """Let go of a camera until `resume`, also over changes of its settings and restarts."""
+        self._pauses.pause(camera_id)
         self.feeds[camera_id].pause()
 
     def resume(self, camera_id: str) -> None:
         """Open a camera again after `pause`."""
-        self._paused.discard(camera_id)
+        self._pauses.resume({camera_id})
         self.feeds[camera_id].resume()
 
     def stop(self, timeout_s: float) -> None:

@@ -5,6 +5,8 @@ imports; stopped last, because what the others leave behind goes out through it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -122,9 +124,17 @@ class Linkup:
         self._hub.start(self._take)
         self._sender.start()
 
-    def pace(self, uplink: UplinkSettings) -> None:
-        """Use what a twin may change of the link."""
-        self._sender.pacing = _pacing(uplink)
+    def pace(self, uplink: UplinkSettings, paused_until: datetime | None) -> None:
+        """Use what a twin may change of the link.
+
+        Args:
+            uplink: the window and its patience.
+            paused_until: UTC, until when escalations are kept; None sends them.
+        """
+        pacing = replace(_pacing(uplink), paused_until=paused_until)
+        if pacing != self._sender.pacing:
+            self._sender.pacing = pacing
+            self._sender.look()
 
     def stop(self, timeout_s: float) -> None:
         """Send what can be sent within `timeout_s`, then let go of the hub."""

@@ -110,9 +110,18 @@ class Metrics:
         self.escalations_dropped = self._counter(
             "escalations_dropped",
             "Doubtful frames that never reached the spool, by cause: "
-            "queue, snapshot, redaction, spool, stopped, grew_sure, over_budget",
+            "queue, snapshot, redaction, spool, stopped, grew_sure, second_look, over_budget",
             "camera",
             "cause",
+        )
+        self.second_looks = self._counter(
+            "second_looks",
+            "Second looks at doubtful frames, by result: agreed, differed, failed, skipped",
+            "camera",
+            "result",
+        )
+        self.escalations_paused = self._gauge(
+            "escalations_paused", "1 while the cloud has asked to keep escalations"
         )
         self.spool_messages = self._gauge("spool_messages", "Messages in the spool", "kind")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool", "kind")

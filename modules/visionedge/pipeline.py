@@ -22,9 +22,19 @@ from datetime import datetime
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from visionedge.entities import Action, Decision, Envelope, Frame, Prediction, Question, new_id
+from visionedge.entities import (
+    Action,
+    Decision,
+    Envelope,
+    Frame,
+    Prediction,
+    Question,
+    SecondOpinion,
+    new_id,
+)
 from visionedge.errors import ModelRunError, RedactionError, SpoolError
-from visionedge.escalation.decide import Decider
+from visionedge.escalation import control
+from visionedge.escalation.decide import SECOND_LOOK, Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.views import Views
 from visionedge.inference.model import LoadedModel
@@ -35,6 +45,7 @@ from visionedge.metrics import Metrics
 from visionedge.runtime.clock import process_age_s
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
+from visionedge.second_look import Second, SecondLooks
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
 from visionedge.wire import ClassifierBody, ModelBody
@@ -60,6 +71,8 @@ class Wiring:
     """By camera, where a new bundle is on trial."""
     views: Mapping[str, View] = field(default_factory=dict)
     """By camera; one without is looked at whole."""
+    seconds: Mapping[str, Second] = field(default_factory=dict)
+    """By camera, where doubtful frames are looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,7 @@ class Doubt:
     prediction: Prediction
     decision: Decision
     wiring: Wiring
+    second: SecondOpinion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +140,14 @@ class Pipeline:
         self._encoder = Worker(
             "snapshots", self._encode, on_crash=lambda w, _: crash.labels(w.name).inc()
         )
+        self._seconds: SecondLooks[Doubt] = SecondLooks(
+            self._after_second, self._count_second, lambda w, _: crash.labels(w.name).inc()
+        )
 
     @property
     def workers(self) -> list[Worker]:
         """All threads of the pipeline, for the health check."""
-        return [*self._loops, self._encoder]
+        return [*self._loops, self._encoder, self._seconds.worker]
 
     def start(self) -> None:
         """Begin to work on frames."""
@@ -159,6 +176,8 @@ class Pipeline:
             worker.stop(left_s())
         self._doubts.close()
         self._encoder.stop(left_s())
+        for unseen in self._seconds.stop(left_s()):
+            self._without_second(unseen)
         while (late := self._doubts.take(0)) is not None:
             self._metrics.escalations_dropped.labels(late.frame.camera_id, "stopped").inc()
 
@@ -266,6 +285,11 @@ class Pipeline:
             self._metrics.boxes_skipped.labels(camera_id).inc(runner.skipped)
 
     def _set_aside(self, doubt: Doubt, question: Question) -> None:
+        if doubt.decision.action is Action.ACCEPT:
+            # A confident frame that is to be looked at again; worth least where others wait.
+            for unseen in self._look_again(doubt):
+                self._without_second(unseen)
+            return
         if doubt.decision.action is not Action.ESCALATE:
             self._doubts.improve(question, doubt)
             return
@@ -278,8 +302,54 @@ class Pipeline:
         while not worker.stopping or len(self._doubts):
             worker.beat()
             doubt = self._doubts.take(_IDLE_S)
-            if doubt is not None:
-                self._keep(doubt)
+            if doubt is None:
+                continue
+            for unseen in self._look_again(doubt):
+                self._without_second(unseen)
+
+    def _look_again(self, doubt: Doubt) -> list[Doubt]:
+        """Let a doubt wait for its second look; returns those that have none, or have to go."""
+        decision, second = doubt.decision, doubt.wiring.seconds.get(doubt.frame.camera_id)
+        # What was asked for from outside, and the control sample, is sent whatever is in it.
+        as_it_is = decision.reason in (REQUESTED, control.REASON)
+        if second is None or decision.question is None or as_it_is:
+            return [doubt]
+        return self._seconds.offer(
+            doubt, doubt.frame, doubt.prediction, second, decision.question.value
+        )
+
+    def _after_second(self, doubt: Doubt, opinion: SecondOpinion | None) -> None:
+        """On the thread of second looks: keep a doubt, or let go of one that was settled."""
+        frame, decision, decider = doubt.frame, doubt.decision, doubt.wiring.decider
+        if opinion is None:
+            self._without_second(doubt)
+            return
+        second = doubt.wiring.seconds[frame.camera_id]
+        if decision.action is Action.ACCEPT:
+            left = second.doubt_left(opinion)
+            asked = (
+                None
+                if opinion.agrees
+                else decider.reconsider(frame, doubt.prediction, decision, left)
+            )
+            if asked is not None:
+                self._keep(replace(doubt, decision=asked, second=opinion))
+            return
+        judged, settled = second.judge(decision, opinion)
+        if settled:
+            decider.settle(frame, judged)
+            self._metrics.escalations_dropped.labels(frame.camera_id, SECOND_LOOK).inc()
+            return
+        self._keep(replace(doubt, decision=judged, second=opinion))
+
+    def _without_second(self, doubt: Doubt) -> None:
+        """Go on with the first word, which for a confident frame is that there is no doubt."""
+        if doubt.decision.action is not Action.ACCEPT:
+            self._keep(doubt)
+
+    def _count_second(self, camera_id: str, result: str) -> None:
+        self._metrics.second_looks.labels(camera_id, result).inc()
+        self._telemetry.second_look(camera_id, result)
 
     def _keep(self, doubt: Doubt) -> None:
         camera, decider = doubt.frame.camera_id, doubt.wiring.decider
@@ -320,7 +390,7 @@ class Pipeline:
     def _snapshot(self, doubt: Doubt) -> tuple[Envelope, Mapping[str, object]]:
         model = doubt.wiring.models[doubt.frame.camera_id]
         return doubt.wiring.snapshots.make(
-            doubt.frame, doubt.prediction, doubt.decision, model_body(model)
+            doubt.frame, doubt.prediction, doubt.decision, model_body(model), doubt.second
         )
 
 

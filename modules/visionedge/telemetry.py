@@ -67,6 +67,7 @@ class _Camera:
         self.actions: Counter[Action] = Counter()
         self.reasons: Counter[str] = Counter()
         self.provisional: Counter[str] = Counter()
+        self.second_looks: Counter[str] = Counter()
         # By the labels of the model, so that the hot path counts numbers and not names.
         self.classes: dict[tuple[str, ...], Counter[int]] = {}
         self.latencies = Latencies()
@@ -82,6 +83,7 @@ class _Camera:
             labels=self._labels(labels_kept),
             reasons=dict(self.reasons),
             provisional=dict(self.provisional),
+            second_looks=dict(self.second_looks),
             latency=self.latencies.percentiles(),
         )
 
@@ -150,6 +152,11 @@ class Telemetry:
             camera.latencies.add(latency_s)
             self._recent.add(latency_s)
             self._total.add(latency_s)
+
+    def second_look(self, camera_id: str, result: str) -> None:
+        """Count one second look at a doubtful frame."""
+        with self._lock:
+            self._camera(camera_id).second_looks[result] += 1
 
     def recent_latency(self) -> LatencyBody | None:
         """Of all cameras since the last call of this; None where there was no frame."""

@@ -149,14 +149,25 @@ class Escalation(Message):
     model: ModelBody
     reason: Label = Field(description="code of the rule that doubted")
     score: Unit = Field(description="how much it doubted")
-    provisional: Literal["best_guess", "reject", "hold"] | None = Field(
+    provisional: Literal["best_guess", "reject", "hold", "second_model"] | None = Field(
         default=None, description="what holds on the line until the verdict"
+    )
+    second_look: "SecondLookBody | None" = Field(
+        default=None, description="what a second look on the device said, if there was one"
     )
     settings_revision: int
     prediction: PredictionBody
     image: ImageBody
 
     model_config = ConfigDict(populate_by_name=True)
+
+
+class SecondLookBody(Message):
+    """What a second look on the device said."""
+
+    by: Label = Field(description="name of the model that looked, or `flips`")
+    agrees: bool = Field(description="it would take what the first look took")
+    prediction: PredictionBody
 
 
 class Verdict(Message):
@@ -179,6 +190,19 @@ class Verdict(Message):
     caption: Annotated[str, Field(max_length=1024)] | None = None
     texts: list[Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=list, max_length=100, description="lines that were read in the picture"
+    )
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class VerdictQuery(Message):
+    """`verdict-query/1`: a module that was away asks what became of what it sent."""
+
+    schema_name: Literal["verdict-query/1"] = Field(default="verdict-query/1", alias="schema")
+    id: Id
+    created_at: AwareDatetime
+    escalation_ids: list[Id] = Field(
+        min_length=1, max_length=256, description="sent, and without a verdict"
     )
 
     model_config = ConfigDict(populate_by_name=True)
@@ -218,6 +242,10 @@ class CameraTelemetry(Message):
     reasons: dict[str, int] = Field(description="count of doubts, by reason")
     provisional: dict[str, int] = Field(
         default_factory=dict, description="count of doubtful frames, by what holds meanwhile"
+    )
+    second_looks: dict[str, int] = Field(
+        default_factory=dict,
+        description="count of second looks on the device: agreed, differed, failed, skipped",
     )
     latency: LatencyBody | None = None
 
@@ -310,6 +338,7 @@ class FramePrediction(Message):
 MESSAGES: Final[dict[str, type[Message]]] = {
     "escalation/1": Escalation,
     "verdict/1": Verdict,
+    "verdict-query/1": VerdictQuery,
     "telemetry/1": Telemetry,
     "health/1": Health,
     "prediction/1": FramePrediction,

@@ -7,7 +7,7 @@ import pytest
 from tests.architecture.sources import Fault, Source, broken, imports, snippet, sources
 
 HOMES: Final[dict[str, tuple[str, ...]]] = {
-    "azure.storage": ("verifier.stores.blob", "verifier.hosts"),
+    "azure.storage": ("verifier.stores.blob", "verifier.stores.blob_shelf", "verifier.hosts"),
     "azure.eventhub": ("verifier.hosts",),
     "azure.functions": ("functions.function_app",),
     "azure.identity": ("verifier.hosts", "verifier.identity"),
@@ -20,7 +20,10 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "prometheus_client": ("verifier.hosts",),
 }
 """Vendor to where it may be imported: the module or what is below it."""
-_EDGES: Final = ("verifier.hosts", "functions", "verifier.__main__", "verifier.build")
+_EDGES: Final = (
+    "verifier.hosts", "functions", "verifier.__main__", "verifier.build",
+    "verifier.dataset.commands",
+)  # fmt: skip
 
 
 def strangers(source: Source) -> Iterator[Fault]:

@@ -61,7 +61,7 @@ def test_a_power_cut_at_any_step_leaves_a_bundle_that_was_proven(
         return call
 
     places: dict[str, tuple[object, str]] = {
-        "open": (Path, "open"),
+        "open": (os, "open"),
         "fsync": (os, "fsync"),
         "replace": (Path, "replace"),
         "rmtree": (shutil, "rmtree"),

@@ -74,8 +74,31 @@ def test_the_bill_is_whole_in_itself(site: Path, models: Path) -> None:
     refs += [inner["bom-ref"] for c in components for inner in c.get("components", [])]
     assert len(refs) == len(set(refs))
     needs = {each["ref"]: each["dependsOn"] for each in document["dependencies"]}
-    assert needs["pkg:pypi/visionedge@1.0"] == ["pkg:pypi/big-eye@1.0"]
+    assert needs["pkg:generic/visionedge@1.0"] == ["pkg:pypi/big-eye@1.0"]
     assert {ref for each in needs.values() for ref in each} <= set(refs)
+
+
+def test_an_application_that_was_copied_is_billed_by_its_project(
+    tmp_path: Path, site: Path
+) -> None:
+    (site / "verifier").mkdir()
+    (site / "verifier/LICENSE").write_text("the terms of the verifier")
+    project = tmp_path / "pyproject.toml"
+    project.write_text(
+        '[project]\nname = "visionedge"\nversion = "2.3"\nlicense = "MIT"\n'
+        'dependencies = ["tester>=1"]\n'
+        "[project.optional-dependencies]\n"
+        'cloud = ["Big_Eye[fast]>=1,<2"]\nedge = ["wheelbarrow"]\n'
+    )
+    words = ["--site", str(site), "--project", str(project), "--own", "verifier"]
+    assert main([*words, "--extra", "cloud", "--out", str(tmp_path / "doc")]) == 0
+    document = json.loads((tmp_path / "doc/sbom.cdx.json").read_text())
+    own = document["metadata"]["component"]
+    assert (own["name"], own["version"], own["type"]) == ("verifier", "2.3", "application")
+    assert own["licenses"] == [{"expression": "MIT"}]
+    needs = {each["ref"]: each["dependsOn"] for each in document["dependencies"]}
+    assert needs[own["bom-ref"]] == ["pkg:pypi/big-eye@1.0", "pkg:pypi/tester@1.0"]
+    assert "the terms of the verifier" in (tmp_path / "doc/NOTICES.txt").read_text()
 
 
 def test_the_same_inputs_give_the_same_files(

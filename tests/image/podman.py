@@ -11,7 +11,16 @@ from typing import Any, Final
 
 AMD64: Final = "localhost/visionedge:amd64"
 ARM64: Final = "localhost/visionedge:arm64v8"
+VERIFIER: Final = "localhost/verifier:amd64"
 _COMMAND_S: Final = 60.0
+_ASK: Final = """
+import urllib.error, urllib.request
+try:
+    answer = urllib.request.urlopen({url!r}, timeout=5)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.read().decode())
+"""
 
 
 def podman(
@@ -91,8 +100,11 @@ class Container:
         return podman("exec", self.name, "python", "-c", script).stdout
 
     def page(self, path: str) -> str:
-        """A page of the module's own server, asked for from within; empty while it is not up."""
-        script = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:9600{path}', timeout=5).read().decode())"  # noqa: E501 - one argument
+        """A page of the module's own server, asked for from within; empty while it is not up.
+
+        Whatever its status: what is unhealthy says why.
+        """
+        script = _ASK.format(url=f"http://127.0.0.1:9600{path}")
         done = podman("exec", self.name, "python", "-c", script, check=False)
         return done.stdout if done.returncode == 0 else ""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build both images as a release does, and test them under the limits of the manifest.
+# Build all images as a release does, and test them under the limits of the manifest.
 #
 # With no Docker engine and no registry: see base.sh. Needs root; installs what it needs on
 # Debian; ends with 77 where this machine cannot do it. Everything is in a store of its own:
@@ -53,16 +53,42 @@ pip_mounts() {
   return 0
 }
 
+# In Docker's format: that of OCI knows no health check.
 build() {
-  local arch=$1 tag=$2
+  local file=$1 tag=$2 ignored=.dockerignore log
   shift 2
+  log=$store/build-${tag//[^a-z0-9]/-}.log
+  [ ! -e "$root/$file.dockerignore" ] || ignored=$file.dockerignore
   local mounts
   mapfile -t mounts < <(pip_mounts)
-  buildah bud --quiet --pull-never --layers --network=host --isolation=chroot \
+  buildah bud --quiet --format docker --pull-never --layers --network=host --isolation=chroot \
     --build-arg BUILDPLATFORM=linux/amd64 --build-arg BUILD_IMAGE="$BUILD_BASE" --timestamp "$epoch" \
     --build-arg SOURCE_DATE_EPOCH="$epoch" --build-arg REVISION="$revision" \
-    "${mounts[@]}" "$@" -f "$root/Dockerfile.$arch" -t "$tag" "$root" > "$store/build-$arch.log" 2>&1 ||
-    { tail -n 40 "$store/build-$arch.log" >&2; return 1; }
+    --ignorefile "$root/$ignored" "${mounts[@]}" "$@" \
+    -f "$root/$file" -t "$tag" "$root" > "$log" 2>&1 || { tail -n 40 "$log" >&2; return 1; }
+}
+
+# What we add, and all of it, in MB on the device's disk.
+tell_size() {
+  local folder
+  folder=$(podman image mount "$1")
+  printf '    %-32s /opt/site %3d MB, whole %3d MB\n' "$1" \
+    $(($(du -sb "$folder/opt/site" | cut -f1) / 1000000)) $(($(du -sb "$folder" | cut -f1) / 1000000))
+}
+
+run_tests() { IMAGE_STORE=$store "$root/.venv/bin/python" -m pytest -q -m image "$@"; }
+
+# Tests that mostly wait and compute nothing run beside all the rest.
+beside=()
+test_beside() {
+  [ "${IMAGE_TESTS:-yes}" != no ] || return 0
+  run_tests "$here/$1" > "$store/$1.log" 2>&1 &
+  beside+=("$!:$1")
+}
+
+end_beside() {
+  local each
+  for each in "${beside[@]}"; do kill "${each%%:*}" 2>/dev/null || true; done
 }
 
 [ -z "${IMAGE_STORE:-}" ] || mkdir -p "$IMAGE_STORE"
@@ -75,31 +101,37 @@ step 'tools'
 need_tools
 need_emulation
 make_store "$store"
-trap remove_store EXIT
+trap 'end_beside; remove_store' EXIT
 # The same inputs give the same layers: every date in them is that of the commit.
 epoch=$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 1790000000)
 revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
 
 step 'stand-in bases'
 need_bases "$store"
-for arch in amd64 arm64v8; do
-  step "build $arch"
-  twice build "$arch" "localhost/visionedge:$arch"
+step 'build amd64'
+twice build Dockerfile.amd64 localhost/visionedge:amd64
+test_beside test_stuck.py
+step 'build the verifier'
+twice build cloud/Dockerfile localhost/verifier:amd64
+test_beside test_verifier.py
+step 'build arm64v8'
+twice build Dockerfile.arm64v8 localhost/visionedge:arm64v8
+step 'all images are built'
+for image in localhost/visionedge:amd64 localhost/visionedge:arm64v8 localhost/verifier:amd64; do
+  tell_size "$image"
 done
-step 'both images are built'
-podman images --format '    {{.Repository}}:{{.Tag}}  {{.Size}}' | grep visionedge
 [ "${IMAGE_TESTS:-yes}" = no ] && exit
 
 step 'build amd64 again, from nothing'
-twice build amd64 localhost/visionedge:again --no-cache
+twice build Dockerfile.amd64 localhost/visionedge:again --no-cache
 step 'tests'
-run_tests() { IMAGE_STORE=$store "$root/.venv/bin/python" -m pytest -q -m image "$@"; }
-# This one waits for two minutes and computes nothing: beside the others.
-run_tests "$here/test_stuck.py" > "$store/stuck.log" 2>&1 &
-stuck=$!
 failed=0
-run_tests "$here" --ignore "$here/test_stuck.py" || failed=1
-wait "$stuck" || failed=1
-cat "$store/stuck.log"
+run_tests "$here" --ignore "$here/test_stuck.py" --ignore "$here/test_verifier.py" || failed=1
+for each in "${beside[@]}"; do
+  wait "${each%%:*}" || failed=1
+  step "${each#*:}"
+  cat "$store/${each#*:}.log"
+done
+beside=()
 [ "$failed" -eq 0 ] || fail 'tests failed'
 step 'done'

@@ -1,8 +1,10 @@
 """`python -m training`: render, learn, calibrate, export, and write the whole bundle.
 
 One command makes everything in `models/pcb-defects` but its README, whose figures come from
-`python -m training.measure`. `--quick` goes the same way in two minutes, to see that it works;
-its model is worth nothing.
+`python -m training.measure`. It learns in two stages: the virtual line first, then line and
+etched boards in turn, from those weights on. Weights of the first stage that lie in the scratch
+folder already are taken as they are. `--quick` goes the same way in two minutes, to see that it
+works; its model is worth nothing.
 """
 
 import argparse
@@ -16,15 +18,16 @@ from training.export import VERSION, export_onnx
 from training.fit import Plan, fit
 from training.golden import write_golden
 from training.lines import Split, frames_of, natural_line
-from training.measure import measure_lines
+from training.measure import STYLES, measure
 from training.net import DefectNet
-from training.pool import render_pool
+from training.pool import etched_pool, line_pool
 from training.predict import predict
 from visionedge.cameras.scene import LineSpec
 from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.image import use_one_thread
 
-_FULL = Plan()
+_FIRST = Plan()
+_SECOND = Plan(steps=2_000, rate=2e-3)
 _QUICK = Plan(steps=60, batch=4, checkpoint_steps=60)
 
 
@@ -32,11 +35,17 @@ def main() -> None:
     """Train and write the bundle."""
     arguments = _arguments()
     use_one_thread()
-    plan = _QUICK if arguments.quick else _FULL
-    plan = replace(plan, minutes=arguments.minutes, seed=arguments.seed)
-    lines = 2 if arguments.quick else arguments.lines
-    pool = render_pool(arguments.scratch, plan.seed, lines)
-    net = fit(pool, plan, arguments.scratch / "best.pt")
+    lines, boards = (2, 40) if arguments.quick else (arguments.lines, arguments.boards)
+    pools = (
+        line_pool(arguments.scratch, arguments.seed, lines),
+        etched_pool(arguments.scratch, arguments.seed, boards),
+    )
+    limits = {"minutes": arguments.minutes, "seed": arguments.seed}
+    first, second = (_QUICK, _QUICK) if arguments.quick else (_FIRST, _SECOND)
+    of_lines = arguments.scratch / "lines.pt"
+    if not of_lines.exists():
+        fit(pools[:1], replace(first, **limits), of_lines)
+    net = fit(pools, replace(second, **limits), arguments.scratch / "best.pt", of_lines)
     finish(net, arguments.out, frames=10 if arguments.quick else 300)
 
 
@@ -48,7 +57,8 @@ def finish(net: DefectNet, out: Path, frames: int) -> None:
     export_onnx(net, line, out / MODEL_NAME)
     write_card(out, VERSION)
     write_golden(out)
-    measure_lines(out, natural_line, frames)
+    for style in ("natural", "etched"):
+        measure(out, STYLES[style](frames))
 
 
 def _calibration(net: DefectNet, line: Callable[[int], LineSpec], frames: int) -> Line:
@@ -62,9 +72,10 @@ def _calibration(net: DefectNet, line: Callable[[int], LineSpec], frames: int) -
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=_FULL.minutes, help="limit of learning")
-    parser.add_argument("--seed", type=int, default=_FULL.seed, help="of pictures and weights")
+    parser.add_argument("--minutes", type=float, default=_FIRST.minutes, help="limit of each stage")
+    parser.add_argument("--seed", type=int, default=_FIRST.seed, help="of pictures and weights")
     parser.add_argument("--lines", type=int, default=100, help="lines to render, 16 frames each")
+    parser.add_argument("--boards", type=int, default=1_600, help="etched boards to render")
     parser.add_argument("--out", type=Path, default=Path("models/pcb-defects"), help="the bundle")
     parser.add_argument("--scratch", type=Path, default=Path("out/training"),
                         help="rendered frames (2.8 MB each) and checkpoints")  # fmt: skip

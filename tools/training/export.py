@@ -20,9 +20,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from training.augment import INPUT_HEIGHT, INPUT_WIDTH
 from training.calibrate import Line
 from training.net import STRIDE, DefectNet, decode_boxes
-from training.predict import INPUT_HEIGHT, INPUT_WIDTH
 from visionedge.cameras.defects import DEFECT_LABELS
 
 _OPSET: Final = 17

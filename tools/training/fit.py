@@ -8,12 +8,14 @@ alone decide, and a seed gives the same training again on the same machine.
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from training.batches import batches
+from training.etched import etched_board
 from training.lines import Split, crowded_line, frames_of
 from training.loss import detection_loss
 from training.net import CLASS_COUNT, DefectNet
@@ -71,24 +73,28 @@ class _Average:
                     mine.copy_(theirs)
 
 
-def fit(pool: Pool, plan: Plan, checkpoint: Path) -> DefectNet:
-    """Train a net from nothing.
+def fit(
+    pools: Sequence[Pool], plan: Plan, checkpoint: Path, start: Path | None = None
+) -> DefectNet:
+    """Train a net, from nothing or from where another training ended.
 
     Args:
-        pool: Frames to learn from.
+        pools: Pictures to learn from, each pool as often as the other.
         plan: Steps, time and rate.
         checkpoint: Where the best weights so far are kept, as a state dict.
+        start: Such weights to go on from.
 
     Returns:
         The net that did best on held-out frames.
     """
     torch.manual_seed(plan.seed)
-    net = DefectNet().to(memory_format=torch.channels_last)
+    net = (load(start) if start else DefectNet()).train()
+    net = net.to(memory_format=torch.channels_last)
     average = _Average(net)
-    held_out = _held_out(24)
+    held_out = _held_out()
     optimizer = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=0.02)
     begun, best, recent = time.monotonic(), -1.0, 0.0
-    for step, (pictures, targets) in enumerate(batches(pool, plan.batch, plan.seed), start=1):
+    for step, (pictures, targets) in enumerate(batches(pools, plan.batch, plan.seed), start=1):
         minutes = (time.monotonic() - begun) / 60
         progress = min(1.0, max(step / plan.steps, minutes / plan.minutes))
         for group in optimizer.param_groups:
@@ -104,10 +110,10 @@ def fit(pool: Pool, plan: Plan, checkpoint: Path) -> DefectNet:
             print(f"\rstep {step} ({progress:.0%}, {minutes:.1f} min) loss {recent:.3f}   ",
                   end="", flush=True)  # fmt: skip
         if step % plan.checkpoint_steps == 0 or progress >= 1.0:
-            score = _score(average.net, held_out)
-            print(f"mAP50 of {len(held_out)} held-out frames {score:.3f}")
-            if score >= best:
-                best = score
+            scores = {style: _score(average.net, some) for style, some in held_out.items()}
+            print("held-out mAP50:", *(f"{style} {s:.3f}" for style, s in scores.items()))
+            if sum(scores.values()) >= best:
+                best = sum(scores.values())
                 torch.save(average.net.state_dict(), checkpoint)
         if progress >= 1.0:
             break
@@ -129,12 +135,14 @@ def _cycle(progress: float) -> float:
     return 0.005 + 0.995 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
 
 
-def _held_out(lines: int) -> list[tuple[Image, Boxes]]:
-    return [
-        (sample.image, Boxes.true(sample.xyxy, sample.class_id))
-        for number in range(lines)
-        for sample in frames_of(crowded_line(int(Split.CHECKPOINT) + number), 2)
-    ]
+def _held_out() -> dict[str, list[tuple[Image, Boxes]]]:
+    first = int(Split.CHECKPOINT)
+    lines = (s for number in range(24) for s in frames_of(crowded_line(first + number), 2))
+    scans = (etched_board(first + number) for number in range(64))
+    return {
+        style: [(sample.image, Boxes.true(sample.xyxy, sample.class_id)) for sample in samples]
+        for style, samples in (("lines", lines), ("etched", scans))
+    }
 
 
 def _score(net: DefectNet, held_out: list[tuple[Image, Boxes]]) -> float:

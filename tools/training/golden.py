@@ -1,9 +1,10 @@
 """Golden frames: pictures with what the model sees in them, to prove a copy of it elsewhere.
 
 A bundle that was damaged, read with another preprocessing, or run by another runtime gives other
-answers here, before it does on the line. The frames are of held-out lines: seven with one to
-six defects, and one of good boards. What is expected is what the product's own runtime says to
-the pictures as they lie in the folder, and it is verified as every device verifies it.
+answers here, before it does on the line. The frames are of held-out lines, five with one to six
+defects and one of good boards, and of two held-out etched boards. What is expected is what the
+product's own runtime says to the pictures as they lie in the folder, and it is verified as every
+device verifies it.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Final
 
 import cv2
 
+from training.etched import etched_board
 from training.lines import Sample, Split, frames_of
 from visionedge.cameras.scene import LineSpec
 from visionedge.inference.boxes import Limits
@@ -26,7 +28,8 @@ from visionedge.settings import ModelSettings
 _FLOOR: Final = 0.25
 _NMS_IOU: Final = 0.45
 _JPEG_QUALITY: Final = 92
-_FRAMES: Final = 8
+_LINES: Final = 6
+_ETCHED: Final = 2
 
 
 def write_golden(bundle: Path) -> None:
@@ -63,7 +66,9 @@ def _write_pictures(folder: Path) -> Iterator[Path]:
 
 
 def _samples() -> Iterator[Sample]:
-    for number in range(_FRAMES):
-        defect_rate = 2.5 if number < _FRAMES - 1 else 0.0
-        seed = int(Split.GOLDEN) + number
-        yield from frames_of(LineSpec(seed=seed, lot_size=1, defect_rate=defect_rate), 1)
+    first = int(Split.GOLDEN)
+    for number in range(_LINES):
+        defect_rate = 2.5 if number < _LINES - 1 else 0.0
+        yield from frames_of(LineSpec(seed=first + number, lot_size=1, defect_rate=defect_rate), 1)
+    for number in range(_ETCHED):
+        yield etched_board(first + number)

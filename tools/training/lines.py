@@ -35,7 +35,7 @@ class Sample:
     """One frame with its ground truth.
 
     Attributes:
-        image: (720, 1280, 3) uint8 BGR.
+        image: (h, w, 3) uint8 BGR; (h, w) where training reads a scanner's grey picture.
         xyxy: (n, 4) float32, pixels.
         class_id: (n,) int32, index into `DEFECT_LABELS`.
     """

@@ -1,9 +1,9 @@
 """`python -m training.measure BUNDLE`: how well a bundle finds defects, with the product's runtime.
 
 Held-out virtual lines, as the product shows them (`natural`) or with many defects a board
-(`crowded`); and, with `--boards`, photographs of real boards in the layout of the DeepPCB set
-(arXiv:1902.06197: NAME.jpg beside NAME.txt, `x1 y1 x2 y2 type`, types 1 to 6 in the order of
-`DEFECT_LABELS`). Real boards are measured on and never learned from.
+(`crowded`); scans of held-out `etched` boards; and, with `--boards`, pictures of real boards in
+the layout of the DeepPCB set (arXiv:1902.06197: NAME.jpg beside NAME.txt, `x1 y1 x2 y2 type`,
+types 1 to 6 in the order of `DEFECT_LABELS`). Real boards are measured on and never learned from.
 
 Runs without PyTorch. The figures are of average precision at IoU 0.5, and precision and recall
 at one threshold of confidence.
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from training.calibrate import reliability
+from training.etched import etched_board
 from training.lines import Sample, Split, crowded_line, frames_of, natural_line
 from training.runtime import Detector
 from visionedge.cameras.defects import DEFECT_LABELS
@@ -33,9 +34,10 @@ from visionedge.evaluation.average_precision import (
     score_class,
 )
 
-LINES: Final[Mapping[str, Callable[[int], LineSpec]]] = {
-    "natural": natural_line,
-    "crowded": crowded_line,
+STYLES: Final[Mapping[str, Callable[[int], Iterator[Sample]]]] = {
+    "natural": lambda frames: held_out(natural_line, frames),
+    "crowded": lambda frames: held_out(crowded_line, frames),
+    "etched": lambda frames: map(etched_board, range(Split.MEASURE, Split.MEASURE + frames)),
 }
 _BANDS: Final = (0.1, 0.3, 0.5, 0.7, 0.9, 1.01)
 
@@ -45,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.measure", description=__doc__)
     parser.add_argument("bundle", type=Path, help="folder of the bundle")
     parser.add_argument("--frames", type=int, default=300, help="held-out frames")
-    parser.add_argument("--line", choices=sorted(LINES), default="natural", help="see above")
+    parser.add_argument("--style", choices=sorted(STYLES), default="natural", help="see above")
     parser.add_argument("--boards", type=Path, help="folder of real boards, instead of a line")
     parser.add_argument("--threshold", type=float, default=0.5, help="of precision and recall")
     parser.add_argument("--iou", type=float, default=0.5, help="overlap that makes a box right")
@@ -53,13 +55,8 @@ def main() -> None:
     if arguments.boards:
         samples = real_boards(arguments.boards)
     else:
-        samples = held_out(LINES[arguments.line], arguments.frames)
+        samples = STYLES[arguments.style](arguments.frames)
     measure(arguments.bundle, samples, arguments.threshold, arguments.iou)
-
-
-def measure_lines(bundle: Path, line: Callable[[int], LineSpec], frames: int) -> float:
-    """Measure on held-out frames of virtual lines; see `measure`."""
-    return measure(bundle, held_out(line, frames))
 
 
 def measure(

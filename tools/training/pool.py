@@ -1,32 +1,38 @@
-"""A pool of rendered frames on disk, from which the training cuts its crops.
+"""Pools of rendered pictures on disk, from which the training cuts its crops.
 
 A new board costs the renderer about as much as a training step costs the net, while a crop of a
 rendered one costs a hundredth. So a pool is rendered once, by all cores, into one memory-mapped
-array; each frame is then seen many times, never twice at the same place, size, turn and light.
+array; each picture is then seen many times, never twice at the same place, size, turn and light.
 
 Not promised: durability. A pool is rendered again when its file does not match what is asked.
 """
 
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.etched import SIDE_PX, draw_etched
 from training.lines import Sample, Split, frames_of, varied_line
 
-FRAMES_A_LINE = 16
-_SHAPE = (720, 1280, 3)
+FRAMES_A_LINE: Final = 16
+BOARDS_A_TASK: Final = 40
+_FRAME: Final = (720, 1280, 3)
+
+Truth = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Rendered frames with their truth.
+    """Rendered pictures with their truth.
 
     Attributes:
-        frames: (n, 720, 1280, 3) uint8 BGR, mapped from disk, read-only.
+        frames: (n, 720, 1280, 3) uint8 BGR or (n, 640, 640) uint8, mapped from disk, read-only.
         xyxy: for each frame (k, 4) float32, pixels.
         class_id: for each frame (k,) int32.
     """
@@ -46,27 +52,46 @@ class _Task:
     first: int
 
 
-def render_pool(folder: Path, seed: int, lines: int, jobs: int = 2) -> Pool:
-    """Render `lines` lines of `FRAMES_A_LINE` frames, or open the pool that is there already."""
-    folder.mkdir(parents=True, exist_ok=True)
-    frames_path = folder / f"frames-{seed}-{lines}.npy"
+def line_pool(folder: Path, seed: int, lines: int) -> Pool:
+    """`lines` lines of `FRAMES_A_LINE` frames, rendered, or opened where they are already."""
+    base = int(Split.LEARN) + seed * 10_000
+    shape = (lines * FRAMES_A_LINE, *_FRAME)
+    tasks = [(base + i, i * FRAMES_A_LINE) for i in range(lines)]
+    return _pool(folder / f"lines-{seed}-{lines}.npy", shape, tasks, _render_line)
+
+
+def etched_pool(folder: Path, seed: int, boards: int) -> Pool:
+    """`boards` etched boards, rounded up to whole tasks; else as `line_pool`."""
+    count = -(-boards // BOARDS_A_TASK)
+    base = int(Split.LEARN) + seed * 10_000
+    shape = (count * BOARDS_A_TASK, SIDE_PX, SIDE_PX)
+    tasks = [(base + i * BOARDS_A_TASK, i * BOARDS_A_TASK) for i in range(count)]
+    return _pool(folder / f"etched-{seed}-{boards}.npy", shape, tasks, _render_etched)
+
+
+def _pool(
+    frames_path: Path,
+    shape: tuple[int, ...],
+    tasks: list[tuple[int, int]],
+    render: Callable[[_Task], list[Truth]],
+    jobs: int = 2,
+) -> Pool:
+    frames_path.parent.mkdir(parents=True, exist_ok=True)
     truth_path = frames_path.with_suffix(".npz")
     if not truth_path.exists():
-        shape = (lines * FRAMES_A_LINE, *_SHAPE)
         np.lib.format.open_memmap(frames_path, mode="w+", dtype=np.uint8, shape=shape)
-        base = int(Split.LEARN) + seed * 10_000
-        tasks = [_Task(frames_path, base + i, i * FRAMES_A_LINE) for i in range(lines)]
-        truths: list[tuple[NDArray[np.float32], NDArray[np.int32]]] = []
+        truths: list[Truth] = []
         with multiprocessing.get_context("spawn").Pool(jobs) as workers:
-            for done, line_truth in enumerate(workers.imap(_render_line, tasks), start=1):
-                truths.extend(line_truth)
-                print(f"\rrendering {done}/{lines} lines", end="", flush=True)
+            asked = [_Task(frames_path, *task) for task in tasks]
+            for done, some in enumerate(workers.imap(render, asked), start=1):
+                truths.extend(some)
+                print(f"\rrendering {frames_path.stem}: {done}/{len(asked)}", end="", flush=True)
         print()
         _write_truth(truth_path, truths)
     return _open(frames_path, truth_path)
 
 
-def _render_line(task: _Task) -> list[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+def _render_line(task: _Task) -> list[Truth]:
     cv2.setNumThreads(1)
     frames = np.lib.format.open_memmap(task.path, mode="r+")
     truth = []
@@ -77,7 +102,18 @@ def _render_line(task: _Task) -> list[tuple[NDArray[np.float32], NDArray[np.int3
     return truth
 
 
-def _write_truth(path: Path, truths: list[tuple[NDArray[np.float32], NDArray[np.int32]]]) -> None:
+def _render_etched(task: _Task) -> list[Truth]:
+    cv2.setNumThreads(1)
+    frames = np.lib.format.open_memmap(task.path, mode="r+")
+    truth = []
+    for number in range(BOARDS_A_TASK):
+        picture, xyxy, class_id = draw_etched(task.seed + number)
+        frames[task.first + number] = picture
+        truth.append((xyxy, class_id))
+    return truth
+
+
+def _write_truth(path: Path, truths: list[Truth]) -> None:
     np.savez(
         path,
         counts=np.array([len(boxes) for boxes, _ in truths]),

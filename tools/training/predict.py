@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 import torch
 
+from training.augment import INPUT_HEIGHT, INPUT_WIDTH
 from training.net import DefectNet, decode_boxes
 from visionedge.entities import Image
 from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.boxes import nms
 
-INPUT_WIDTH: Final = 640
-INPUT_HEIGHT: Final = 384
 _PAD_GREY: Final = 114
 _IOU: Final = 0.45
 _CANDIDATES: Final = 600

@@ -65,12 +65,12 @@ def body_of(event: EventData) -> bytes:
 
 
 def is_escalation(event: EventData) -> bool:
-    """False for what another route would have kept away: telemetry, health.
+    """True for escalations and queries; false for telemetry and health, which have other routes.
 
     A version that is not known is one all the same, and the core sets it aside by that name.
     """
     schema = (event.properties or {}).get(_SCHEMA)
-    return schema is None or _text(schema).startswith("escalation/")
+    return schema is None or _text(schema).startswith(("escalation/", "verdict-query/"))
 
 
 def on_batch(worker: Worker, partition: Partition, events: Sequence[EventData]) -> None:

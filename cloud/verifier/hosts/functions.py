@@ -54,6 +54,8 @@ class FunctionsHost:
         try:
             self._built.courier.adopt()
             self._built.courier.turn()
+            for chore in self._built.chores:
+                chore()
         except (VerifierError, StoreConflict) as error:
             log.error("delivery failed, the timer tries again: %s", error)
         finally:

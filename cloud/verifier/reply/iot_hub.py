@@ -26,7 +26,7 @@ from verifier.errors import (
 from verifier.http import Credential, Service
 from visionedge.wire import Verdict, Verdicts
 
-_API: Final = "2021-04-12"
+API: Final = "2021-04-12"
 _METHOD: Final = "applyVerdict"
 _CONNECT_S: Final = 5
 _RESPONSE_S: Final = 10
@@ -65,7 +65,7 @@ class IotHubReply:
             answer = self._service.post(
                 path,
                 json.dumps(call).encode(),
-                query={"api-version": _API},
+                query={"api-version": API},
                 content_type="application/json",
                 timeout_s=_CONNECT_S + _RESPONSE_S + _GRACE_S,
             )

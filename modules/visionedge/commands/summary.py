@@ -8,6 +8,8 @@ import time
 from typing import Any, Final
 
 from visionedge.app import App
+from visionedge.escalation.decide import BY_CHOICE
+from visionedge.metrics import Metrics
 
 _MOST_LABELS: Final = 8
 
@@ -24,7 +26,7 @@ class StatusLine:
         app, counts = self._app, self._app.metrics.counts
         captured = sum(counts("visionedge_frames_captured_total", "camera").values())
         processed = sum(counts("visionedge_frames_processed_total", "camera").values())
-        escalated = counts("visionedge_decisions_total", "action").get("escalate", 0)
+        escalated = _questions(app.metrics)[0]
         settled = sum(counts("visionedge_resolutions_total", "outcome").values())
         latency = app.telemetry.recent_latency()
         timing = f"p50 {latency.p50_ms:5.1f}  p99 {latency.p99_ms:5.1f} ms" if latency else "-"
@@ -58,6 +60,8 @@ class Summary:
         latency = app.telemetry.total_latency()
         spool = app.reporter.spool_stats()
         lost = counts("visionedge_spool_lost_total", "cause")
+        asked, spared = _questions(app.metrics)
+        dropped = counts("visionedge_escalations_dropped_total", "cause")
         return {
             "seconds": round(time.monotonic() - self._began, 1),
             "frames": {
@@ -69,10 +73,13 @@ class Summary:
             "seen": dict(app.telemetry.total_seen().most_common()),
             "latency_ms": latency.model_dump() if latency else None,
             "escalations": {
-                "decided": actions.get("escalate", 0),
-                "share": round(actions.get("escalate", 0) / max(processed, 1), 4),
+                "decided": asked,
+                "share": round(asked / max(processed, 1), 4),
                 "suppressed": actions.get("suppress", 0),
-                "dropped_before_spool": counts("visionedge_escalations_dropped_total", "cause"),
+                "spared": spared,
+                "dropped_before_spool": {
+                    cause: n for cause, n in dropped.items() if cause not in BY_CHOICE
+                },
                 "lost": {cause: n for cause, n in lost.items() if n},
                 "unanswered": spool.unanswered,
             },
@@ -101,6 +108,7 @@ class Summary:
                 f"{escalations['decided']} ({escalations['share']:.2%} of processed), "
                 f"suppressed {escalations['suppressed']}",
             ),
+            ("not asked after all", _listed(escalations["spared"])),
             ("verdicts", _listed(d["resolutions"])),
             ("unanswered yet", f"{escalations['unanswered']} (kept in the spool)"),
             (
@@ -121,3 +129,11 @@ def _latency(latency: dict[str, float] | None) -> str:
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "none"
+
+
+def _questions(metrics: Metrics) -> tuple[int, dict[str, int]]:
+    """How many questions were asked, and of those opened, why some were not after all."""
+    opened = metrics.counts("visionedge_decisions_total", "action").get("escalate", 0)
+    dropped = metrics.counts("visionedge_escalations_dropped_total", "cause")
+    spared = {cause: n for cause, n in dropped.items() if cause in BY_CHOICE and n}
+    return opened - sum(spared.values()), spared

@@ -37,12 +37,15 @@ class Collection:
         self._shelf.append(f"{day_of(sample.kept_at)}/{_INDEX}", sample.encode())
 
     def samples(self, wanted: Callable[[Sample], bool] = lambda _: True) -> Iterator[Sample]:
-        """Those that are wanted and whose picture may still be there, by id the last one."""
-        found: dict[str, Sample] = {}
+        """Those that are wanted, their pictures forgotten or not; of one id the last line.
+
+        Two devices may use the same id, and one must not take the other's place.
+        """
+        found: dict[tuple[str, str, str], Sample] = {}
         for key in list(self._shelf.keys()):
             if key.endswith(f"/{_INDEX}"):
                 for sample in read_lines(self._shelf.read(key) or b""):
-                    found[sample.id] = sample
+                    found[sample.device, sample.module, sample.id] = sample
         yield from filter(wanted, found.values())
 
     def jpeg(self, sample: Sample) -> bytes | None:

@@ -20,21 +20,18 @@ class Sample(Message):
     """`sample/1`: one line of an index."""
 
     schema_name: Literal["sample/1"] = Field(default="sample/1", alias="schema")
-    id: Id = Field(description="of the escalation; the last line of an id counts")
+    id: Id = Field(description="of the escalation; of a device the last line of an id counts")
     kept_at: AwareDatetime
     picture: str = Field(
         pattern=r"^[\w./:-]{1,200}$", description="of the JPEG, beside or below the folder of all"
     )
-    escalation: Escalation = Field(description="as it was sent; `image.data` is empty")
+    escalation: Escalation = Field(
+        description="as it was sent, with what was masked in it; `image.data` is empty"
+    )
     verdict: Verdict
     outcome: Label | None = Field(default=None, description="what the module made of it")
     device: str = Field(default="", max_length=256)
     module: str = Field(default="", max_length=256)
-
-    @property
-    def is_redacted(self) -> bool:
-        """True where something was made unrecognisable before the picture left."""
-        return self.escalation.image.masked > 0
 
 
 def sample_of(

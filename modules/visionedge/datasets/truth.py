@@ -9,6 +9,7 @@ Classifications take the verdict's best class. Boxes are 0..1 of the picture, co
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from visionedge.datasets.sample import Sample
 from visionedge.wire import Box
@@ -64,7 +65,7 @@ def example_of(sample: Sample, jpeg: Callable[[], bytes | None]) -> Example | No
         if not verdict.classes:
             return None
         label = min(verdict.classes, key=lambda c: (-c.confidence, c.label)).label
-    name = sample.id.replace(":", "_")
+    name = PurePosixPath(sample.picture).stem
     return Example(name, image.width, image.height, regions, label, jpeg)
 
 

@@ -15,11 +15,12 @@ A bundle whose trials end with the process (a crash in native code) is refused a
 
 import json
 import logging
-import os
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+from visionedge.runtime.whole_file import replace_file
 
 log: Final = logging.getLogger(__name__)
 MAX_TRIES: Final = 3
@@ -116,15 +117,4 @@ class SlotStore:
 
     def _write(self, name: str, slots: Slots) -> None:
         path = self.folder / name / _NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(asdict(slots), file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, json.dumps(asdict(slots)).encode())

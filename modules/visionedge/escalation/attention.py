@@ -45,7 +45,17 @@ class CameraAttention:
     """When it last opened a question, by the time of capture."""
     question: str = ""
     due_ns: int = 0
+    credit: float = 0.0
+    """Second looks at confident frames that are due."""
     asked_labels: dict[str, float] = field(default_factory=dict)
+
+    def looks_again(self, share: float) -> bool:
+        """True for so many of the confident frames, evenly."""
+        self.credit += share
+        if self.credit < 1:
+            return False
+        self.credit -= 1
+        return True
 
     def admit(self, captured_ns: int, min_interval_ns: int) -> bool:
         """True, and remembered, if the frame is far enough from the last one admitted.

@@ -15,6 +15,7 @@ restarts are spaced by their supervisor.
 """
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -55,6 +56,8 @@ class Spending:
     """What was spent, by camera and by limit; it outlives a change of settings."""
 
     def __init__(self) -> None:
+        self.lock: Final = threading.Lock()
+        """Held by whoever reads or writes the tanks."""
         self._tanks: dict[tuple[str, str], _Tank] = {}
 
     def tank(self, owner: str, limit: str) -> _Tank:
@@ -66,7 +69,7 @@ class Spending:
 
 
 class Budget:
-    """Admits doubts by one revision of the settings. For the snapshot thread.
+    """Admits doubts by one revision of the settings. Safe for all threads.
 
     Args:
         settings: the budgets of all and of each camera.
@@ -82,19 +85,21 @@ class Budget:
 
     def admits(self, camera_id: str, value: float, now_ns: int) -> bool:
         """True if `value` is worth what is left of each budget it would draw on."""
-        return all(
-            self._fits(owner, name, limit, now_ns, value)
-            for owner in (_EVERYBODY, camera_id)
-            for name, limit in self._limits.get(owner, {}).items()
-        )
+        with self.spending.lock:
+            return all(
+                self._fits(owner, name, limit, now_ns, value)
+                for owner in (_EVERYBODY, camera_id)
+                for name, limit in self._limits.get(owner, {}).items()
+            )
 
     def spend(self, camera_id: str, size_bytes: int, now_ns: int) -> None:
         """One escalation of `size_bytes` was made."""
-        for owner in (_EVERYBODY, camera_id):
-            for name, limit in self._limits.get(owner, {}).items():
-                tank = self.spending.tank(owner, name)
-                tank.now(limit, now_ns)
-                tank.level += 1 if name.startswith("frames") else size_bytes
+        with self.spending.lock:
+            for owner in (_EVERYBODY, camera_id):
+                for name, limit in self._limits.get(owner, {}).items():
+                    tank = self.spending.tank(owner, name)
+                    tank.now(limit, now_ns)
+                    tank.level += 1 if name.startswith("frames") else size_bytes
 
     def _fits(self, owner: str, name: str, limit: float, now_ns: int, value: float) -> bool:
         spent = self.spending.tank(owner, name).now(limit, now_ns)

@@ -49,8 +49,10 @@ REPEATED: Final = "repeated"
 BAD_PICTURE: Final = "bad_picture"
 
 GREW_SURE: Final = "grew_sure"
+SECOND_LOOK: Final = "second_look"
 OVER_BUDGET: Final = "over_budget"
-
+BY_CHOICE: Final = frozenset({GREW_SURE, SECOND_LOOK, OVER_BUDGET})
+"""Why a question that was opened is not asked, where nothing went wrong."""
 
 OnFault = Callable[[str, Fault], None]
 """Gets the camera and its fault, empty when it is gone."""
@@ -73,6 +75,7 @@ class _Judge:
     thresholds: Thresholds
     context: Context
     provisional: Provisional
+    away: Provisional | None
     of_class: dict[str, Provisional]
 
     def find(self, prediction: Prediction, context: Context) -> _Finding | None:
@@ -94,6 +97,7 @@ class Decider:
         before: the decider that this one replaces; None at the start.
         on_fault: told of a camera whose picture has become bad, or good again; called on
             the hot path, so it must only take a note.
+        away: whether the cloud is measured to be away; asked on the hot path.
     """
 
     def __init__(
@@ -102,8 +106,10 @@ class Decider:
         revision: int,
         before: "Decider | None" = None,
         on_fault: OnFault | None = None,
+        away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._on_fault = on_fault
+        self._away = away
         self._attention: Attention = before._attention if before else Attention()
         self._budget: Budget = Budget(settings, before._budget.spending if before else Spending())
         self._revision = revision
@@ -140,10 +146,11 @@ class Decider:
                     finding is not None and (finding.where is None or bool(finding.where[i]))
                 )
             if finding is None:
-                return self._confident(camera, frame, prediction)
+                return self._confident(camera, frame, prediction, tracks)
             action, reason, question = self._ask(camera, frame, prediction, finding, tracks)
         score = finding.doubt.score
-        held = _provisional(judge, prediction, finding)
+        away = judge.away if judge.away is not None and self._away() else None
+        held = away or _provisional(judge, prediction, finding)
         return Decision(action, reason, score, self._revision, question, held)
 
     def admit(self, frame: Frame, decision: Decision, now_ns: int) -> str:
@@ -170,6 +177,11 @@ class Decider:
         """An escalation was made; its budget is drawn on."""
         self._budget.spend(camera_id, size_bytes, now_ns)
 
+    def settle(self, frame: Frame, decision: Decision) -> None:
+        """A second look has settled a doubt: its objects count as asked."""
+        if decision.question is not None:
+            self._attention.close(frame.camera_id, decision.question, frame.captured_ns)
+
     def give_up(self, frame: Frame, decision: Decision) -> None:
         """An escalation was lost before its time came; its objects may be asked about again."""
         if decision.question is not None:
@@ -189,11 +201,58 @@ class Decider:
         flicker[: len(tracks)] = [track.flicker for track in tracks]
         return tracks, replace(judge.context, flicker=flicker)
 
-    def _confident(self, camera: CameraAttention, frame: Frame, prediction: Prediction) -> Decision:
+    def reconsider(
+        self, frame: Frame, prediction: Prediction, accepted: Decision, doubt: float
+    ) -> Decision | None:
+        """A second look saw a confident frame otherwise.
+
+        Args:
+            frame: the frame.
+            prediction: of the first look.
+            accepted: the decision on it, with the question that a second look was to settle.
+            doubt: that is left after both looks, 0..1.
+
+        Returns:
+            The decision to ask about it; None where its objects were asked about lately.
+        """
+        judge = self._judges.get(frame.camera_id, self._stranger)
+        camera, question = self._attention.of(frame.camera_id), accepted.question
+        assert question is not None
+        with camera.lock:
+            seen = camera.tracks.of_ids(question.tracks)
+            fresh = [track for track in seen if not self._was_asked(track, frame.captured_ns)]
+            if seen and not fresh:
+                return None
+            if not camera.admit(frame.captured_ns, self._min_interval_ns):
+                return None
+            for track in fresh:
+                track.asked_ns = frame.captured_ns
+            label = control.stratum_of(prediction)
+            value = worth(doubt, camera.rarity(label))
+            camera.asked(label)
+        away = judge.away if judge.away is not None and self._away() else None
+        return Decision(
+            Action.ESCALATE,
+            SECOND_LOOK,
+            doubt,
+            self._revision,
+            replace(question, value=value),
+            away or judge.provisional,
+        )
+
+    def _confident(
+        self, camera: CameraAttention, frame: Frame, prediction: Prediction, tracks: list[Track]
+    ) -> Decision:
         wanted = self._settings.enabled and not camera.picture.fault
         per_hour = self._settings.control_per_hour if wanted else 0.0
         if not camera.control.draws(prediction, frame.captured_ns, per_hour):
-            return Decision(Action.ACCEPT, CONFIDENT, 0.0, self._revision)
+            second = self._settings.second
+            share = second.confident_share if wanted and second.enabled else 0.0
+            look = None
+            if camera.looks_again(share):
+                ids = frozenset(track.id for track in tracks)
+                look = Question(new_id(), SECOND_LOOK, ids, 0.0, 0.0, frame.captured_ns)
+            return Decision(Action.ACCEPT, CONFIDENT, 0.0, self._revision, look)
         question = Question(
             new_id(), control.REASON, frozenset(), 0.0, control.VALUE, frame.captured_ns
         )
@@ -294,6 +353,7 @@ def _judge(decision: DecisionSettings, context: Context) -> _Judge:
         thresholds=Thresholds(decision),
         context=context,
         provisional=decision.provisional,
+        away=decision.away,
         of_class={
             label_key(name): rule.provisional
             for name, rule in decision.classes.items()
@@ -325,4 +385,9 @@ def _provisional(judge: _Judge, prediction: Prediction, finding: _Finding) -> Pr
     return max(words, key=_STRICTNESS.index)
 
 
-_STRICTNESS: Final = (Provisional.BEST_GUESS, Provisional.HOLD, Provisional.REJECT)
+_STRICTNESS: Final = (
+    Provisional.BEST_GUESS,
+    Provisional.SECOND_MODEL,
+    Provisional.HOLD,
+    Provisional.REJECT,
+)

@@ -22,7 +22,16 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.entities import Decision, Detections, Envelope, Frame, Kind, Prediction, new_id
+from visionedge.entities import (
+    Decision,
+    Detections,
+    Envelope,
+    Frame,
+    Kind,
+    Prediction,
+    SecondOpinion,
+    new_id,
+)
 from visionedge.escalation.claims import Claims, make_claims
 from visionedge.escalation.jpeg import Area, Jpeg, encode
 from visionedge.escalation.judging import doubted
@@ -39,6 +48,7 @@ from visionedge.wire import (
     ImageBody,
     ModelBody,
     NamedClass,
+    SecondLookBody,
 )
 
 _CROP_MARGIN: Final = 0.5
@@ -66,7 +76,12 @@ class Snapshots:
         self._clock = clock or SystemClock()
 
     def make(
-        self, frame: Frame, prediction: Prediction, decision: Decision, model: ModelBody
+        self,
+        frame: Frame,
+        prediction: Prediction,
+        decision: Decision,
+        model: ModelBody,
+        second: SecondOpinion | None = None,
     ) -> tuple[Envelope, Mapping[str, object]]:
         """The envelope that asks about `frame`, and the note that settles its answer.
 
@@ -75,6 +90,7 @@ class Snapshots:
             prediction: what the model saw in it.
             decision: why it is asked.
             model: which model it was.
+            second: what a second look on the device said.
 
         Returns:
             An envelope below `wire.MAX_MESSAGE_BYTES`; and a small object of JSON types, to
@@ -96,6 +112,9 @@ class Snapshots:
             area = _around(prediction.xyxy[asked], area)
         claims = make_claims(prediction, accept, floor, area)
         draft = self._message(frame, decision, model, claims, area, image)
+        if second is not None:
+            told = self._second_look(frame, second, floor, area)
+            draft = draft.model_copy(update={"second_look": told})
         properties = _properties(draft, claims)
         jpeg = self._encode(image, area, len(draft.encode()), properties)
         message = draft.model_copy(update={"image": _image_body(jpeg, area, image.masked)})
@@ -141,6 +160,13 @@ class Snapshots:
             prediction=claims.body,
             image=_image_body(empty, area, image.masked),
         )
+
+    def _second_look(
+        self, frame: Frame, second: SecondOpinion, floor: float, area: Area
+    ) -> SecondLookBody:
+        seen = second.prediction
+        claims = make_claims(seen, self._thresholds[frame.camera_id].accept(seen), floor, area)
+        return SecondLookBody(by=second.by, agrees=second.agrees, prediction=claims.body)
 
     def _encode(
         self, image: RedactedImage, area: Area, rest_bytes: int, properties: Mapping[str, str]

@@ -139,6 +139,10 @@ class Tracks:
         """The objects that wait for it."""
         return [track for track in self._tracks if track.question == question]
 
+    def of_ids(self, ids: frozenset[int]) -> list[Track]:
+        """Those of them that are still in view."""
+        return [track for track in self._tracks if track.id in ids]
+
     def _match(
         self, centres: NDArray[np.float64], diagonals: NDArray[np.float64], now_ns: int
     ) -> list[Track | None]:

@@ -259,7 +259,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "pauseCamera": Method(
         OneCamera,
         Methods.pause_camera,
-        "Lets go of a camera until `resumeCamera` or the next start of the module.",
+        "Lets go of a camera until `resumeCamera`, over changes of its settings and restarts of "
+        "the module; the reported `camera.states` shows it.",
         "`camera`, `paused`",
     ),
     "recentEscalations": Method(

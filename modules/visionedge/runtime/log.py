@@ -3,7 +3,8 @@
 `<6> 2026-11-21 01:45:17.123 +00:00 [INF] [cameras.feed] - text`, one event a line, so that
 `iotedge logs`, UploadModuleLogs and its level filter work. The offset needs its colon, and
 control characters within a message or traceback are escaped: edgeAgent reads lines, and a
-label or an address from outside must not be able to write one of its own.
+label or an address from outside must not be able to write one of its own. Lines that repeat
+are left out for a minute at a time (`log_repeats`).
 Source: edgeAgent's LogMessageParser.cs.
 """
 
@@ -11,6 +12,9 @@ import logging
 import sys
 from datetime import UTC, datetime
 from typing import Final, TextIO
+
+from visionedge.runtime.clock import Clock
+from visionedge.runtime.log_repeats import RepeatLimit
 
 _SEVERITY: Final = {
     logging.CRITICAL: (2, "CRI"),
@@ -45,12 +49,35 @@ class EdgeFormatter(logging.Formatter):
         return f"<{priority}> {stamp} [{code}] [{name}] - {text.translate(_ESCAPES)}"
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send all log records of the process to `stream` (stderr) in the edge format."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(EdgeFormatter())
+class EdgeHandler(logging.StreamHandler[TextIO]):
+    """Writes records in the edge format, and repeats of them now and then.
+
+    Args:
+        stream: where to.
+        limit: of the repeats.
+    """
+
+    def __init__(self, stream: TextIO, limit: RepeatLimit) -> None:
+        super().__init__(stream)
+        self.limit: Final = limit
+        self.setFormatter(EdgeFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write `record`, if its turn has come, and what was left out before."""
+        for each in self.limit.take(record):
+            super().emit(each)
+
+
+def configure(level: str, stream: TextIO | None = None, clock: Clock | None = None) -> None:
+    """Send all log records of the process to `stream` (stderr) in the edge format.
+
+    What repeats is remembered from one call to the next, because each change of the settings
+    is one.
+    """
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    before = next((each for each in root.handlers if isinstance(each, EdgeHandler)), None)
+    limit = before.limit if before and clock is None else RepeatLimit(clock)
+    root.handlers[:] = [EdgeHandler(stream or sys.stderr, limit)]
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

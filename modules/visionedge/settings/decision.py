@@ -33,7 +33,7 @@ class DecisionSettings(Section):
         "another box on the same object.",
     )
     close: Unit = Field(
-        0.1,
+        0.4,
         title="Close to the threshold",
         description="What is taken by less than this is doubted all the same; 0 is off.",
     )
@@ -65,7 +65,14 @@ class DecisionSettings(Section):
         Provisional.BEST_GUESS,
         title="Provisional verdict",
         description="What holds for a doubtful frame until the answer: best_guess takes the "
-        "model's word, reject treats the part as bad, hold sets it aside.",
+        "model's word, reject treats the part as bad, hold sets it aside, second_model asks "
+        "`escalation.second` and takes the model's word until that has looked.",
+    )
+    away: Provisional | None = Field(
+        None,
+        title="Provisional verdict while the cloud is away",
+        description="The same while the link is measured to be offline, for all classes; absent "
+        "makes no difference.",
     )
     classes: dict[Name, ClassRule] = Field(
         {}, max_length=1000, title="Classes", description="Rules of single classes, by label."

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from visionedge.settings.archive import ArchiveSettings
-from visionedge.settings.section import NEXT_START, YEAR_S, Section, Unit
+from visionedge.settings.section import NEXT_START, YEAR_S, Moment, Section, Unit
 
 _LIMIT = "; 0 is no limit."
 
@@ -51,8 +51,26 @@ class RedactionSettings(Section):
 
 
 class SecondLookSettings(Section):
-    """A second look on the device, where the provisional verdict is `second_model`."""
+    """A second look at doubtful frames on the device, before anybody is asked."""
 
+    enabled: bool = Field(
+        True,
+        title="Enabled",
+        description="Look again at each doubtful frame; also done, enabled or not, where the "
+        "provisional verdict is second_model.",
+    )
+    settles: Unit = Field(
+        0.2,
+        title="Settles below",
+        description="A doubt that is smaller than this after a second look that agrees is not "
+        "asked; 0 asks all.",
+    )
+    confident_share: Unit = Field(
+        0.02,
+        title="Share of confident frames",
+        description="Of the frames that no rule doubts so many are looked at again as well, and "
+        "asked about where the looks differ: an error that is sure of itself; 0 is none.",
+    )
     model: str = Field(
         "",
         max_length=64,
@@ -66,7 +84,7 @@ class SecondLookSettings(Section):
         ge=1,
         le=64,
         title="Queue",
-        description="Doubtful frames that may wait for it; others keep the first word.",
+        description="Doubtful frames that may wait for it; the others go on with the first word.",
     )
 
 
@@ -132,6 +150,21 @@ class EscalationSettings(Section):
         title="Control sample",
         description="Confident frames a camera sends in an hour, evenly over the classes, "
         "because an error that is sure of itself is found in no other way; 0 is none.",
+    )
+    paused_until: Moment | None = Field(
+        None,
+        alias="pausedUntil",
+        title="Paused until",
+        description="The cloud presses back, such as when its budget is spent: until then "
+        "escalations are kept in the spool, and the local word stands. ISO 8601 with its zone, "
+        "as 2026-11-21T18:00:00Z. A time in the past means nothing.",
+    )
+    max_pause_s: float = Field(
+        86_400,
+        ge=60,
+        le=YEAR_S,
+        title="Longest pause",
+        description="Seconds for which one `pausedUntil` is obeyed, from when it was first seen.",
     )
     budget: BudgetSettings = Field(
         BudgetSettings(frames_per_minute=60), title="Budget", description="Of all cameras."

@@ -1,13 +1,42 @@
 """What every part of the settings has in common."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+)
+
+
+def _from_text(value: object) -> object:
+    """Numbers are no times here: nobody could say of what they are seconds."""
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError("write a time as text, such as 2026-11-21T18:00:00Z") from None
+
+
+def _as_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the times that can be counted") from None
+
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Key of a map: a twin allows no `.`, `$` or space in it."""
 YEAR_S: Final = 366 * 86_400
 """Longest of all times: more would leave the range of a date."""
+Moment = Annotated[AwareDatetime, BeforeValidator(_from_text), AfterValidator(_as_utc)]
+"""A time that people and programs write as ISO 8601, with its zone; kept in UTC."""
 Unit = Annotated[float, Field(ge=0, le=1)]
 NEXT_START: Final[dict[str, JsonValue]] = {"x-next-start": True}
 """Marks a field that is read once, as the process starts; the twin is answered 202 for it."""
@@ -17,5 +46,10 @@ class Section(BaseModel):
     """Base of every part of the settings."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        # A field has one name outside: that of the twin.
+        serialize_by_alias=True,
     )

@@ -115,6 +115,9 @@ def _check_references(settings: Settings) -> None:
         for name in settings.models
         if (reason := _broken_cascade(settings, name))
     }
+    second = settings.escalation.second.model
+    if second and second not in settings.models:
+        missing["escalation.second.model"] = f"there is no model `{second}` in `models`"
     if missing:
         raise _refused(missing)
 

@@ -2,9 +2,9 @@
 
 A message leaves the spool only for a receipt: the hub's acknowledgement for telemetry and
 health, the cloud's verdict for an escalation. Of escalations at most `window` are out
-unanswered, like the window of TCP: while the cloud is silent the rest stays in our spool,
-which is bounded and knows what is worth most, and does not fill edgeHub's store, which does
-neither.
+unanswered, like the window of TCP, and no further one goes while the cloud has asked for a
+pause. The rest stays in our spool, which is bounded and knows what is worth most, and does not
+fill edgeHub's store, which does neither.
 
 A send that failed may have arrived all the same, so it is repeated under the same id after
 a pause, and meanwhile another message is tried: one that always fails must not block the
@@ -17,6 +17,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from visionedge.entities import Envelope, Kind
@@ -43,6 +44,8 @@ class Pacing:
 
     window: int
     answer_timeout_s: float
+    paused_until: datetime | None = None
+    """UTC; escalations are kept until then."""
 
 
 class Sender:
@@ -108,6 +111,10 @@ class Sender:
             self._wake.set()
         self._retry.set()
 
+    def look(self) -> None:
+        """The pacing has changed: see what may be sent now."""
+        self._wake.set()
+
     def flush(self) -> None:
         """Somebody wants what waits to go now: a pause after failures is cut short."""
         self._retry.set()
@@ -155,12 +162,18 @@ class Sender:
         return self._look_every_s()
 
     def _next(self) -> Envelope | None:
-        window, failed_ids = self.pacing.window, self._suspects.failed_ids
+        window, failed_ids = self._window(), self._suspects.failed_ids
         envelope = self._spool.next_to_send(window, failed_ids)
         if envelope is None and failed_ids:
             self._suspects.forgive()
             envelope = self._spool.next_to_send(window)
         return envelope
+
+    def _window(self) -> int:
+        """Most escalations that may be out; none while the cloud has asked for a pause."""
+        pacing = self.pacing
+        paused = pacing.paused_until is not None and self._clock.utc() < pacing.paused_until
+        return 0 if paused else pacing.window
 
     def _drain(self) -> None:
         """The same without pauses, as long as it goes well and there is time."""
@@ -177,6 +190,10 @@ class Sender:
         self._look_due_ns = now_ns + round(self._look_every_s() * 1e9)
         self._silence_ended.clear()
         self._spool.expire()
+        if not self._window():
+            # Who asked for a pause is there, and owes no answer.
+            self._link.observe(0, 0)
+            return
         escalations = self._spool.backlog()[Kind.ESCALATION]
         self._link.observe(escalations.sent.messages, escalations.ready.messages)
         again = self._spool.overdue(self.pacing.answer_timeout_s, patient=not resend_all)

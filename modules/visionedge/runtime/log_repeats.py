@@ -1,0 +1,111 @@
+"""A limit on log lines that say the same thing again: the first at once, then one a minute.
+
+A fault that lasts is told by whoever meets it, again and again: each frame that a model
+fails on, each message that cannot be written. A log that is full of them has room for
+nothing else, and UploadModuleLogs sends all of it. So of lines that repeat, the first is
+written at once, and after that at most one a minute, with how many were left out.
+
+Lines repeat where logger, template and first argument are the same: the first argument
+names the thing (`camera %s lost`), and each thing is news. Templates that name more than
+`_THINGS` things within a minute are one to this limit, so that no template writes more
+than that many lines a minute, whatever it is told.
+
+What was left out last is written when its minute is over, with the next line of anybody.
+DEBUG lines are never left out: who asks for them wants them.
+"""
+
+import copy
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from visionedge.runtime.clock import Clock, SystemClock
+
+_WINDOW_S: Final = 60.0
+_THINGS: Final = 16
+_KEPT: Final = 1024
+"""Keys that are remembered; the oldest is forgotten, and its line is news again."""
+Key = tuple[str, str, str | None]
+
+
+@dataclass(slots=True)
+class _Repeat:
+    since_ns: int
+    left_out: int = 0
+    last: logging.LogRecord | None = None
+
+
+class RepeatLimit:
+    """Says which records to write now. For one thread at a time, such as a handler's lock gives.
+
+    Args:
+        clock: tells when a minute is over.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._repeats: OrderedDict[Key, _Repeat] = OrderedDict()
+        self._things: OrderedDict[tuple[str, str], _Repeat] = OrderedDict()
+
+    def take(self, record: logging.LogRecord) -> list[logging.LogRecord]:
+        """What is to be written now that `record` has come: that, others, or nothing."""
+        if record.levelno <= logging.DEBUG:
+            return [record]
+        now_ns = self._clock.ns()
+        key = self._key(record, now_ns)
+        known = self._repeats.get(key)
+        if known is not None and not _is_over(known, now_ns):
+            known.left_out += 1
+            known.last = _plain(record)
+            return self._overdue(now_ns)
+        if known is not None:
+            del self._repeats[key]
+            # This line is the last of them, and stands for all.
+            record = _counted(record, known.left_out + 1) if known.left_out else record
+        written = [*self._overdue(now_ns), record]
+        self._repeats[key] = _Repeat(now_ns)
+        if len(self._repeats) > _KEPT:
+            self._repeats.popitem(last=False)
+        return written
+
+    def _overdue(self, now_ns: int) -> list[logging.LogRecord]:
+        """The last of those that were left out and whose minute is over."""
+        found = []
+        # The oldest is first, so this ends at the first one that is not over.
+        while self._repeats and _is_over(next(iter(self._repeats.values())), now_ns):
+            _, repeat = self._repeats.popitem(last=False)
+            if repeat.last is not None:
+                found.append(_counted(repeat.last, repeat.left_out))
+        return found
+
+    def _key(self, record: logging.LogRecord, now_ns: int) -> Key:
+        template = (record.name, str(record.msg))
+        first = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if not isinstance(first, str) or (*template, first) in self._repeats:
+            return (*template, first if isinstance(first, str) else None)
+        seen = self._things.get(template)
+        if seen is None or _is_over(seen, now_ns):
+            self._things.pop(template, None)
+            seen = self._things[template] = _Repeat(now_ns)
+            if len(self._things) > _KEPT:
+                self._things.popitem(last=False)
+        seen.left_out += 1
+        return (*template, first if seen.left_out <= _THINGS else None)
+
+
+def _is_over(repeat: _Repeat, now_ns: int) -> bool:
+    return now_ns - repeat.since_ns >= _WINDOW_S * 1e9
+
+
+def _plain(record: logging.LogRecord) -> logging.LogRecord:
+    """Its text alone: arguments and traces may hold on to frames."""
+    plain = copy.copy(record)
+    plain.msg, plain.args, plain.exc_info = record.getMessage(), (), None
+    return plain
+
+
+def _counted(record: logging.LogRecord, times: int) -> logging.LogRecord:
+    counted = copy.copy(record)
+    counted.msg, counted.args = f"{record.getMessage()} (repeated {times} times)", ()
+    return counted

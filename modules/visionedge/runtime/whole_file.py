@@ -1,0 +1,30 @@
+"""A small file that is there whole, the old or the new, whenever the power goes.
+
+A new file beside the old one, synced, put in its place, and the folder synced: rename is
+atomic on every file system that a device has (POSIX), and what is not synced may be empty
+after a power cut. Only the module's own user may read it.
+"""
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Let `path` hold `content`; its folder is made if need be.
+
+    Raises:
+        OSError: it holds what it held before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
