@@ -1,4 +1,4 @@
-"""run.sh says why it cannot go on, before it has done anything."""
+"""run.sh and .ci/run say why they cannot go on, before they have done anything."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("run.sh")
+CI = SCRIPT.parents[2] / ".ci/run"
 SKIPPED = 77
 
 
@@ -24,6 +25,18 @@ def test_a_short_disk_ends_it_with_one_clear_line(tmp_path: Path) -> None:
     [line] = done.stderr.splitlines()
     assert "MB free and 999999999 MB are needed; name another folder in IMAGE_STORE" in line
     assert str(tmp_path / "store") in line
+    assert done.stdout == ""
+
+
+def test_a_disk_that_is_short_for_all_of_ci_ends_it_with_one_clear_line() -> None:
+    variables = {**os.environ, "CI_NEED_MB": "999999999"}
+    done = subprocess.run(
+        ["bash", str(CI)], env=variables, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"the disk is short: {CI.parents[1]} has ")
+    assert line.endswith(" MB free and 999999999 MB are needed")
     assert done.stdout == ""
 
 
