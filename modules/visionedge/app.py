@@ -38,7 +38,6 @@ from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
 from visionedge.runtime.clock import Clock, SystemClock
-from visionedge.runtime.cores import cores
 from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.watch import StuckWatch
@@ -114,7 +113,6 @@ class App:
             self, self._layers, self._spool, self._desired, self._last_good, environment
         )
         self._pipeline: Pipeline | None = None
-        self._workers = 0
         self._page: HttpServer | None = None
 
     def start(self) -> None:
@@ -127,16 +125,13 @@ class App:
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
         prepared = self._first_lineup()
         self.metrics.settings_revision.set(self.revision)
-        self._workers = (
-            self.settings.inference.workers or self.lineup.tuned_workers(prepared) or cores()
-        )
         self._pipeline = Pipeline(
             prepared.wiring,
             self._slots,
             self._spool,
             self.telemetry,
             self.metrics,
-            workers=self._workers,
+            workers=self.settings.inference.workers or self.lineup.best_workers(prepared),
             queue=self.settings.escalation.queue,
         )
         self._pipeline.start()
@@ -288,7 +283,7 @@ class App:
             "camera": {"states": self._camera_states()},
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
-                "runs": self.lineup.runs(self._workers),
+                "runs": self.lineup.runs(self._pipeline.loops if self._pipeline else 0),
             },
             "privacy": {"masked_cameras": sum(bool(camera.masks) for camera in cameras.values())},
         }

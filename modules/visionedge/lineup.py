@@ -29,6 +29,7 @@ from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pauses import Pauses
 from visionedge.pipeline import Wiring
+from visionedge.runtime.cores import cores
 from visionedge.runtime.slot import LatestSlots
 from visionedge.second_look import second_models, seconds_of
 from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
@@ -126,15 +127,14 @@ class Lineup:
                 return f"models.{first}.then.{fault.field}: {fault.reason}"
         return ""
 
-    def tuned_workers(self, prepared: Prepared) -> int:
-        """How many workers were measured to be best for the model of most cameras; 0 is unknown."""
+    def best_workers(self, prepared: Prepared) -> int:
+        """As many as were measured to be best for the model of most cameras, else one a core."""
         used = Counter(camera.model for camera in prepared.settings.cameras.values())
         for name, _ in used.most_common(1):
-            choice = Tuned(_cache(prepared.settings)).choice(
-                str(prepared.held[name].model.card.sha256)
-            )
-            return choice.workers if choice else 0
-        return 0
+            sha256 = str(prepared.held[name].model.card.sha256)
+            choice = Tuned(_cache(prepared.settings)).choice(sha256)
+            return choice.workers if choice else cores()
+        return cores()
 
     def runs(self, workers: int) -> dict[str, str]:
         """How each model is run, in words for the twin."""

@@ -149,6 +149,11 @@ class Pipeline:
         """All threads of the pipeline, for the health check."""
         return [*self._loops, self._encoder, self._seconds.worker]
 
+    @property
+    def loops(self) -> int:
+        """How many frame loops there are."""
+        return len(self._loops)
+
     def start(self) -> None:
         """Begin to work on frames."""
         for worker in self.workers:
