@@ -15,7 +15,13 @@ from devhub import DevHub
 from devhub.ledger import DeviceMessage
 from devhub.verifier import Verifier
 from visionedge.settings import PatternCamera
-from visionedge.wire import MAX_MESSAGE_BYTES, Escalation, Health, Telemetry
+from visionedge.wire import (
+    MAX_MESSAGE_BYTES,
+    CameraTelemetry,
+    Escalation,
+    Health,
+    Telemetry,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -61,11 +67,21 @@ def test_verdicts_come_back_and_settle_each_escalation_once(devhub: DevHub, tmp_
     assert verifier.counts.failed == 0
 
 
+def windows(hub: DevHub) -> list[Telemetry]:
+    sent = hub.messages(output="telemetry")
+    return [Telemetry.model_validate_json(message.body) for message in sent]
+
+
+def line_of(window: Telemetry) -> CameraTelemetry:
+    return window.cameras["line-1"]
+
+
 def test_telemetry_and_health_tell_of_the_line(devhub: DevHub, tmp_path: Path) -> None:
     with running(busy_line(tmp_path, telemetry={"interval_s": 1})):
-        window = Telemetry.model_validate_json(wait_for(devhub, "telemetry", 2)[1].body)
+        devhub.wait(lambda: any(line_of(each).processed for each in windows(devhub)), timeout_s=40)
+        window = next(each for each in windows(devhub) if line_of(each).processed)
         health = Health.model_validate_json(wait_for(devhub, "health", 1)[0].body)
-    line = window.cameras["line-1"]
+    line = line_of(window)
     # Captured and processed are read at two moments: a frame may be between them.
     assert line.processed > 0
     assert line.captured > 0
