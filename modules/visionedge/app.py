@@ -26,7 +26,7 @@ from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.entities import Frame
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt, SpoolUnavailable
 from visionedge.escalation.quality import FAULTS
 from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
@@ -128,6 +128,7 @@ class App:
         self._pipeline = Pipeline(
             prepared.wiring,
             self._slots,
+        self._restore_budgets(prepared)
             self._spool,
             self.telemetry,
             self.metrics,
@@ -239,7 +240,7 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """What `status` and /healthz tell: small, and without secrets."""
-        spool = self.reporter.spool_stats()
+        spool, outage = self.reporter.spool_stats(), self.reporter.outage()
         return {
             "uptime_s": round(self.uptime_s, 1),
             "settings_revision": self.revision,
@@ -255,6 +256,7 @@ class App:
         }
 
     def open_ends(self) -> tuple[OpenEnd, ...]:
+            "outage": outage.model_dump(mode="json", exclude_none=True) if outage else None,
         """Sections of the settings in use of which some does not act yet."""
         waiting = sources.waits_for_start(self.started_with, self.settings)
         ends = [
@@ -283,6 +285,7 @@ class App:
             "camera": {"states": self._camera_states()},
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
+                "outage": self._outage_fact(),
                 "runs": self.lineup.runs(self._pipeline.loops if self._pipeline else 0),
             },
             "privacy": {"masked_cameras": sum(bool(camera.masks) for camera in cameras.values())},
@@ -357,6 +360,14 @@ class App:
     def _rewire(self) -> None:
         """Put a change of models into effect, between two frames."""
         prepared = self.lineup.prepare(self.settings, self.revision)
+    def _outage_fact(self) -> sources.Document | None:
+        """What the twin tells of the last outage: when it lasts its beginning, then its sums."""
+        outage = self.reporter.outage()
+        if outage is None:
+            return None
+        told: sources.Document = outage.model_dump(mode="json", exclude_none=True)
+        return told if outage.ended_at else {key: told[key] for key in ("number", "began_at")}
+
         if self._pipeline:
             self._pipeline.rewire(prepared.wiring)
         self.lineup.swap(prepared)
@@ -383,6 +394,15 @@ class App:
             return self.lineup.prepare(self.settings, self.revision)
         except SettingsError as error:
             without = sources.resolve(self._layers)
+    def _restore_budgets(self, prepared: Prepared) -> None:
+        """A restart is no reason to spend a budget twice."""
+        try:
+            made = [(m.camera_id, m.size_bytes, m.age_s) for m in self._spool.made_lately()]
+        except SpoolUnavailable as error:
+            log.error("what was spent of the budgets is not known: %s", error)
+            return
+        prepared.wiring.decider.restore(made, self._clock.ns())
+
             if without == self.settings:
                 raise
             log.error("the last good settings cannot be used: %s", error)
