@@ -30,6 +30,7 @@ from visionedge.wire import ModelBody
 HOURS = 72
 EVERY_S = 120.0
 QUOTA_BYTES = 3 * 1024**2
+LOG_BYTES = 4_500_000
 WINDOW = 8
 ANSWER_TIMEOUT_S = 120.0
 SETTINGS = resolve(
@@ -150,8 +151,8 @@ def test_three_days_without_the_cloud(tmp_path: Path) -> None:
     assert statistics.median(late) < 2 * statistics.median(early) + 1e-4
     assert grown_bytes < 3_000_000
 
-    # The disk is within its quota, which SQLite's pages and log exceed by a little.
-    assert outage.disk_bytes() < 2 * QUOTA_BYTES
+    # The disk is within its quota and SQLite's log, which has its own bound.
+    assert outage.disk_bytes() < 1.1 * QUOTA_BYTES + LOG_BYTES
     lying = outage.spool.backlog()[Kind.ESCALATION]
     assert lying.size_bytes <= QUOTA_BYTES * SHARES[Kind.ESCALATION]
     assert lying.size_bytes > 0.9 * QUOTA_BYTES * SHARES[Kind.ESCALATION]
