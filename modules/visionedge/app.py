@@ -125,10 +125,10 @@ class App:
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
         prepared = self._first_lineup()
         self.metrics.settings_revision.set(self.revision)
+        self._restore_budgets(prepared)
         self._pipeline = Pipeline(
             prepared.wiring,
             self._slots,
-        self._restore_budgets(prepared)
             self._spool,
             self.telemetry,
             self.metrics,
@@ -252,11 +252,11 @@ class App:
                 for name, model in self.lineup.models.items()
             },
             "spool": spool.model_dump(),
+            "outage": outage.model_dump(mode="json", exclude_none=True) if outage else None,
             "stuck": self._watch.told(self.stuck_parts()),
         }
 
     def open_ends(self) -> tuple[OpenEnd, ...]:
-            "outage": outage.model_dump(mode="json", exclude_none=True) if outage else None,
         """Sections of the settings in use of which some does not act yet."""
         waiting = sources.waits_for_start(self.started_with, self.settings)
         ends = [
@@ -280,12 +280,12 @@ class App:
             "module": {"version": version("visionedge"), "settings_revision": self.revision},
             "connectivity": {
                 "state": self.link.state,
+                "outage": self._outage_fact(),
                 "escalations_paused_until": self._paused_until(),
             },
             "camera": {"states": self._camera_states()},
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
-                "outage": self._outage_fact(),
                 "runs": self.lineup.runs(self._pipeline.loops if self._pipeline else 0),
             },
             "privacy": {"masked_cameras": sum(bool(camera.masks) for camera in cameras.values())},
@@ -354,12 +354,6 @@ class App:
         resting = rest is not None and self._clock.utc() < rest.until
         return f"{rest.until:%Y-%m-%dT%H:%M:%SZ}" if rest and resting else ""
 
-    def _camera_states(self) -> dict[str, str]:
-        return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}
-
-    def _rewire(self) -> None:
-        """Put a change of models into effect, between two frames."""
-        prepared = self.lineup.prepare(self.settings, self.revision)
     def _outage_fact(self) -> sources.Document | None:
         """What the twin tells of the last outage: when it lasts its beginning, then its sums."""
         outage = self.reporter.outage()
@@ -368,6 +362,12 @@ class App:
         told: sources.Document = outage.model_dump(mode="json", exclude_none=True)
         return told if outage.ended_at else {key: told[key] for key in ("number", "began_at")}
 
+    def _camera_states(self) -> dict[str, str]:
+        return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}
+
+    def _rewire(self) -> None:
+        """Put a change of models into effect, between two frames."""
+        prepared = self.lineup.prepare(self.settings, self.revision)
         if self._pipeline:
             self._pipeline.rewire(prepared.wiring)
         self.lineup.swap(prepared)
@@ -388,12 +388,6 @@ class App:
         self._desired = DesiredState(kept)
         log.info("begun with the settings of desired version %s", kept[1])
 
-    def _first_lineup(self) -> Prepared:
-        """Of the last good settings; of those without the twin where they cannot be used."""
-        try:
-            return self.lineup.prepare(self.settings, self.revision)
-        except SettingsError as error:
-            without = sources.resolve(self._layers)
     def _restore_budgets(self, prepared: Prepared) -> None:
         """A restart is no reason to spend a budget twice."""
         try:
@@ -403,6 +397,12 @@ class App:
             return
         prepared.wiring.decider.restore(made, self._clock.ns())
 
+    def _first_lineup(self) -> Prepared:
+        """Of the last good settings; of those without the twin where they cannot be used."""
+        try:
+            return self.lineup.prepare(self.settings, self.revision)
+        except SettingsError as error:
+            without = sources.resolve(self._layers)
             if without == self.settings:
                 raise
             log.error("the last good settings cannot be used: %s", error)
