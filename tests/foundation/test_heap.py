@@ -10,8 +10,8 @@ from visionedge.runtime.heap import Heap, resident_bytes, system_heap
 MIB = 2**20
 
 
-class Process:
-    """Memory that a test sets, and that a trim brings down to what is in use."""
+class Resident:
+    """A process: memory that a test sets, and that a trim brings down to what is in use."""
 
     def __init__(self, used_mib: int) -> None:
         self.used_mib = self.resident_mib = used_mib
@@ -31,52 +31,52 @@ def look(heap: Heap, clock: FakeClock) -> None:
 
 
 def test_a_process_that_has_grown_is_trimmed_and_measured_anew() -> None:
-    clock, process = FakeClock(), Process(200)
-    heap = Heap(process.trim, process.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    clock, held = FakeClock(), Resident(200)
+    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
     look(heap, clock)
-    process.resident_mib = 249
+    held.resident_mib = 249
     look(heap, clock)
-    assert process.trims == 0
-    process.used_mib, process.resident_mib = 230, 250
+    assert held.trims == 0
+    held.used_mib, held.resident_mib = 230, 250
     look(heap, clock)
-    assert process.trims == 1
-    process.resident_mib = 279
+    assert held.trims == 1
+    held.resident_mib = 279
     look(heap, clock)
-    assert process.trims == 1
-    process.resident_mib = 280
+    assert held.trims == 1
+    held.resident_mib = 280
     look(heap, clock)
-    assert process.trims == 2
+    assert held.trims == 2
 
 
 def test_growth_counts_from_the_least_that_was_seen() -> None:
-    clock, process = FakeClock(), Process(300)
-    heap = Heap(process.trim, process.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    clock, held = FakeClock(), Resident(300)
+    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
     for mib in (300, 200, 251):
-        process.resident_mib = mib
+        held.resident_mib = mib
         look(heap, clock)
-    assert process.trims == 1
+    assert held.trims == 1
 
 
 def test_it_looks_no_more_often_than_it_was_told() -> None:
-    clock, process = FakeClock(), Process(100)
-    heap = Heap(process.trim, process.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    clock, held = FakeClock(), Resident(100)
+    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
     heap.relieve()
-    process.resident_mib = 500
+    held.resident_mib = 500
     clock.advance(4.9)
     heap.relieve()
-    assert process.trims == 0
+    assert held.trims == 0
     clock.advance(0.1)
     heap.relieve()
-    assert process.trims == 1
+    assert held.trims == 1
 
 
 def test_without_a_trim_nothing_is_done() -> None:
-    clock, process = FakeClock(), Process(100)
-    heap = Heap(None, process.resident, clock=clock)
+    clock, held = FakeClock(), Resident(100)
+    heap = Heap(None, held.resident, clock=clock)
     for mib in (100, 900):
-        process.resident_mib = mib
+        held.resident_mib = mib
         look(heap, clock)
-    assert process.resident_mib == 900
+    assert held.resident_mib == 900
 
 
 def test_the_system_takes_back_what_python_freed() -> None:
