@@ -336,6 +336,7 @@ class App:
             cameras=lambda: self.settings.cameras,
             revision=lambda: self.revision,
             interval_s=self.settings.telemetry.interval_s,
+            trials=self._deliveries.compared,
         )
 
     def _rest(self) -> Rest | None:
