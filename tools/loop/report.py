@@ -95,11 +95,11 @@ def totals(run: Run) -> str:
     copies = sum(max(0, story.copies - 1) for story in run.stories)
     faults = ", ".join(f"{k} {n}" for k, n in sorted(run.calls.items()) if k != "answered")
     lines = {
-        "escalations": f"{len(run.stories)} distinct; the route left {run.passed_by} other messages",
+        "escalations": f"{len(run.stories)} distinct, beside {run.passed_by} other messages",
         "delivered": f"{states[State.DELIVERED]}, each merged once by the module",
         "duplicates dropped": f"{copies}",
         "expired": f"{states[State.EXPIRED]}",
-        "poison": f"{sum(run.dead.values()) + states[State.POISON]}"
+        "poison": f"{sum(run.dead.values())}"
         + (f" ({', '.join(f'{k} {n}' for k, n in sorted(run.dead.items()))})" if run.dead else ""),
         "paid calls": f"{run.paid}"
         + (f", {run.paid_again} again after the kill" if run.in_flight else ""),
