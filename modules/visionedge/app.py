@@ -38,6 +38,7 @@ from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
 from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.runtime.heap import system_heap
 from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.watch import StuckWatch
@@ -73,6 +74,7 @@ class App:
     ) -> None:
         self._layers = list(layers)
         self._clock = clock or SystemClock()
+        self._heap = system_heap()
         self._started_ns = self._clock.ns()
         self._fatal: int | None = None
         self._watch = StuckWatch(self._clock)
@@ -271,6 +273,7 @@ class App:
     def advance(self) -> None:
         """Take the next step of what takes time; called by the control thread."""
         self._deliveries.advance(self.lineup, self._rewire)
+        self._heap.relieve()
         self._pace()
 
     def facts(self) -> sources.Document:
