@@ -5,7 +5,7 @@
 # make loop    the whole loop for LOOP_SECONDS (20): line, module, hub, event hub, two verifier
 #              workers, a failing Vision API, blob storage, and back; needs make proton azurite
 # make audit   known vulnerabilities and licences of all that is locked
-# make images  build both images without Docker or a registry, and test them (Debian, root)
+# make images  build all images without Docker or a registry, and test them (Debian, root)
 # The first of them makes .venv and installs the pinned requirements.
 
 PYTHON ?= python3

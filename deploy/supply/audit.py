@@ -22,7 +22,7 @@ from typing import Any, Final
 from deploy.supply.distributions import installed
 from deploy.supply.licences import faults
 
-LOCKS: Final = ("requirements/edge.txt", "requirements/dev.txt")
+LOCKS: Final = tuple(f"requirements/{name}.txt" for name in ("edge", "cloud", "dev", "loop"))
 _SERVICES: Final = ("pypi", "osv")
 _TIMEOUT_S: Final = 300
 

@@ -42,8 +42,8 @@ def _map(value: str | Element) -> Element:
 _BUNDLE: Final = {
     "@type": "Object",
     "fields": [
-        {"name": name, "schema": "string"}
-        for name in ("desired", "staged", "state", "active", "previous", "reason")
+        {"name": name, "schema": "double" if name == "share" else "string"}
+        for name in ("desired", "staged", "state", "share", "active", "previous", "reason")
     ],
 }
 _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {

@@ -26,7 +26,7 @@ from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.entities import Frame
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt, SpoolUnavailable
 from visionedge.escalation.quality import FAULTS
 from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
@@ -38,6 +38,7 @@ from visionedge.pipeline import Asked, Pipeline
 from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
 from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.runtime.heap import system_heap
 from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.watch import StuckWatch
@@ -73,6 +74,7 @@ class App:
     ) -> None:
         self._layers = list(layers)
         self._clock = clock or SystemClock()
+        self._heap = system_heap()
         self._started_ns = self._clock.ns()
         self._fatal: int | None = None
         self._watch = StuckWatch(self._clock)
@@ -125,6 +127,7 @@ class App:
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
         prepared = self._first_lineup()
         self.metrics.settings_revision.set(self.revision)
+        self._restore_budgets(prepared)
         self._pipeline = Pipeline(
             prepared.wiring,
             self._slots,
@@ -239,7 +242,7 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """What `status` and /healthz tell: small, and without secrets."""
-        spool = self.reporter.spool_stats()
+        spool, outage = self.reporter.spool_stats(), self.reporter.outage()
         return {
             "uptime_s": round(self.uptime_s, 1),
             "settings_revision": self.revision,
@@ -251,6 +254,7 @@ class App:
                 for name, model in self.lineup.models.items()
             },
             "spool": spool.model_dump(),
+            "outage": outage.model_dump(mode="json", exclude_none=True) if outage else None,
             "stuck": self._watch.told(self.stuck_parts()),
         }
 
@@ -269,6 +273,7 @@ class App:
     def advance(self) -> None:
         """Take the next step of what takes time; called by the control thread."""
         self._deliveries.advance(self.lineup, self._rewire)
+        self._heap.relieve()
         self._pace()
 
     def facts(self) -> sources.Document:
@@ -278,6 +283,7 @@ class App:
             "module": {"version": version("visionedge"), "settings_revision": self.revision},
             "connectivity": {
                 "state": self.link.state,
+                "outage": self._outage_fact(),
                 "escalations_paused_until": self._paused_until(),
             },
             "camera": {"states": self._camera_states()},
@@ -333,6 +339,7 @@ class App:
             cameras=lambda: self.settings.cameras,
             revision=lambda: self.revision,
             interval_s=self.settings.telemetry.interval_s,
+            trials=self._deliveries.compared,
         )
 
     def _rest(self) -> Rest | None:
@@ -350,6 +357,14 @@ class App:
         rest = self._rest()
         resting = rest is not None and self._clock.utc() < rest.until
         return f"{rest.until:%Y-%m-%dT%H:%M:%SZ}" if rest and resting else ""
+
+    def _outage_fact(self) -> sources.Document | None:
+        """What the twin tells of the last outage: when it lasts its beginning, then its sums."""
+        outage = self.reporter.outage()
+        if outage is None:
+            return None
+        told: sources.Document = outage.model_dump(mode="json", exclude_none=True)
+        return told if outage.ended_at else {key: told[key] for key in ("number", "began_at")}
 
     def _camera_states(self) -> dict[str, str]:
         return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}
@@ -376,6 +391,15 @@ class App:
             return
         self._desired = DesiredState(kept)
         log.info("begun with the settings of desired version %s", kept[1])
+
+    def _restore_budgets(self, prepared: Prepared) -> None:
+        """A restart is no reason to spend a budget twice."""
+        try:
+            made = [(m.camera_id, m.size_bytes, m.age_s) for m in self._spool.made_lately()]
+        except SpoolUnavailable as error:
+            log.error("what was spent of the budgets is not known: %s", error)
+            return
+        prepared.wiring.decider.restore(made, self._clock.ns())
 
     def _first_lineup(self) -> Prepared:
         """Of the last good settings; of those without the twin where they cannot be used."""

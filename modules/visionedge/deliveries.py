@@ -1,13 +1,15 @@
 """A model that the twin names, from its address to the frame that it answers.
 
-    waiting ─► fetching ─► checking ─► loaded ─► shadow ─► guard ─► active
-                  │ later      │                    │         │
-                  └─► waiting  └────► refused ◄─────┴─────────┘ the bundle before is back
+    waiting ─► fetching ─► checking ─► loaded ─► shadow ─► canary ─► guard ─► active
+                  │ later      │                    │         │         │
+                  └─► waiting  └────► refused ◄─────┴─────────┴─────────┘ the one before is back
 
 Fetching, the signature, the trial load in a child process and the golden frames take their
 time in a worker of their own; the line goes on meanwhile. What changes the line (shadow,
-guard, back again) is done by the control thread in `advance`, by one assignment between two
-frames. What is active is written down only after the guard window: see `delivery.slots`.
+canary, guard, back again) is done by the control thread in `advance`, by one assignment
+between two frames. What is active is written down only after the guard window: see
+`delivery.slots`. A canary, where a share is set, is held for hours or days; how long it has
+been is written down now and then, so that a restart does not begin it anew.
 
 The reason of a refusal stays until the twin names another bundle, or `swapModel` asks for
 another try. Everything works without a hub once a bundle has arrived.
@@ -35,6 +37,7 @@ from visionedge.runtime.redact import redact
 from visionedge.runtime.worker import Worker
 from visionedge.settings import DeliverySettings, ModelSettings, Settings, reveal
 from visionedge.twin import OpenEnd
+from visionedge.wire import TrialTelemetry
 
 log: Final = logging.getLogger(__name__)
 _POLL_S: Final = 5.0
@@ -42,7 +45,9 @@ _STUCK_AFTER_S: Final = 900.0
 """A trial load may take minutes; a download gives signs of life between."""
 _SHOWN: Final = 16
 """Hex digits of a hash that are reported: enough to tell bundles apart."""
-Phase = Literal["waiting", "fetching", "checking", "loaded", "shadow", "guard"]
+_NOTE_EVERY_S: Final = 30.0
+"""Between two notes of how long a canary has been held."""
+Phase = Literal["waiting", "fetching", "checking", "loaded", "shadow", "canary", "guard"]
 OnResult = Callable[[str, str, str], None]
 """Gets the model's name, what became of the bundle, and why."""
 
@@ -64,6 +69,8 @@ class _Job:
     candidate: LoadedModel | None = None
     rivals: Rivals | None = None
     former_path: Path | None = None
+    noted_s: float = 0.0
+    """For how long the canary has been held, as it is on the disk."""
 
     @property
     def sha256(self) -> str:
@@ -125,6 +132,8 @@ class Deliveries:
                     self._drop(job)
                 else:
                     job.settings, job.rules = now, settings.delivery
+                    if job.rivals:
+                        job.rivals.rules = settings.delivery
             for name, model in settings.models.items():
                 slots = self._store.slots(name)
                 done = slots.active == model.sha256 and self._store.has(name, model.sha256)
@@ -147,7 +156,7 @@ class Deliveries:
         """Leave the bundle on trial, or else the active one; empty where there is none."""
         job = self._jobs.get(name)
         reason = "rolled back by the method rollback"
-        if job is not None and job.phase in ("shadow", "guard"):
+        if job is not None and job.phase in ("shadow", "canary", "guard"):
             self._refuse(job, reason, lineup, rewire)
             return "rolled back"
         active = self._store.slots(name).active
@@ -198,17 +207,24 @@ class Deliveries:
         self.worker.request_stop()
         for job in self._jobs.values():
             job.cancelled.set()
-            if job.phase in ("checking", "loaded", "shadow", "guard"):
+            if job.rivals and job.phase == "canary":
+                self._store.hold(job.name, job.sha256, job.rivals.held_s)
+            if job.phase in ("checking", "loaded", "shadow", "canary", "guard"):
                 self._store.end(job.name)
         self._wake.set()
         self.worker.stop(timeout_s)
 
-    def _told(self, name: str, model: ModelSettings) -> dict[str, str]:
+    def compared(self) -> dict[str, TrialTelemetry]:
+        """Bundles on trial beside the active ones, by model. For any thread."""
+        return {name: job.rivals.told() for name, job in list(self._jobs.items()) if job.rivals}
+
+    def _told(self, name: str, model: ModelSettings) -> dict[str, Any]:
         slots, job = self._store.slots(name), self._jobs.get(name)
-        told = {
+        told: dict[str, Any] = {
             "desired": model.sha256[:_SHOWN] if model.uri else "",
             "staged": job.sha256[:_SHOWN] if job else "",
             "state": "",
+            "share": 0.0,
             "active": slots.active[:_SHOWN] if model.uri and slots.active else redact(model.path),
             "previous": slots.previous[:_SHOWN],
             "reason": slots.refused.get(model.sha256, "") if model.uri else "",
@@ -216,6 +232,7 @@ class Deliveries:
         if job:
             told["state"] = job.rivals.progress() if job.rivals else job.phase
             told["reason"] = job.reason
+            told["share"] = job.rules.canary_share if job.phase == "canary" else 0.0
         return told
 
     def _step(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
@@ -225,8 +242,12 @@ class Deliveries:
             self._follow(job, lineup, rewire)
             if fault := job.rivals.fault():
                 self._refuse(job, fault, lineup, rewire)
-            elif job.rivals.done and job.phase == "shadow":
+            elif job.rivals.done and job.phase == "shadow" and job.rules.canary_share:
+                self._begin_canary(job, job.rivals, 0.0)
+            elif job.rivals.done and job.phase in ("shadow", "canary"):
                 self._take_over(job, lineup, rewire)
+            elif job.phase == "canary":
+                self._note_canary(job, job.rivals)
             elif job.rivals.done:
                 self._commit(job, lineup, rewire)
 
@@ -250,8 +271,23 @@ class Deliveries:
         job.former_path = lineup.path_of(job.name)
         lineup.trials[job.name] = job.rivals
         job.phase = "shadow"
+        held_s = self._store.held_s(job.name, job.sha256)
+        if held_s is not None and job.rules.canary_share:
+            self._begin_canary(job, job.rivals, held_s)
         rewire()
         log.info("model %s: %s looks at frames beside the active one", job.name, _short(job))
+
+    def _begin_canary(self, job: _Job, rivals: Rivals, held_s: float) -> None:
+        self._store.hold(job.name, job.sha256, held_s)
+        job.phase, job.noted_s = "canary", held_s
+        rivals.canary(held_s)
+        share = f"{job.rules.canary_share:.0%}"
+        log.info("model %s: %s answers %s of the frames", job.name, _short(job), share)
+
+    def _note_canary(self, job: _Job, rivals: Rivals) -> None:
+        if rivals.held_s - job.noted_s >= _NOTE_EVERY_S:
+            self._store.hold(job.name, job.sha256, rivals.held_s)
+            job.noted_s = rivals.held_s
 
     def _follow(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         """Begin the phase anew where a setting has made another model of one of the two."""
@@ -263,6 +299,8 @@ class Deliveries:
         job.rivals = Rivals(*pair, job.rules)
         if guarding:
             job.rivals.guard()
+        elif job.phase == "canary":
+            job.rivals.canary(rivals.held_s)
         lineup.trials[job.name] = job.rivals
         rewire()
 
@@ -283,14 +321,14 @@ class Deliveries:
         self._tell(job.name, "active", _short(job))
 
     def _refuse(self, job: _Job, reason: str, lineup: Lineup, rewire: Callable[[], None]) -> None:
-        guarding = job.phase == "guard"
+        guarding, answered = job.phase == "guard", job.phase in ("canary", "guard")
         self._jobs.pop(job.name, None)
         lineup.trials.pop(job.name, None)
         if job.rivals and guarding and job.former_path:
             lineup.use(job.name, job.rivals.former, job.former_path)
         rewire()
         self._store.refuse(job.name, job.sha256, reason)
-        self._tell(job.name, "rolled_back" if guarding else "refused", reason)
+        self._tell(job.name, "rolled_back" if answered else "refused", reason)
 
     def _drop(self, job: _Job) -> None:
         """Nobody wants it any more; `rewire` by the settings that said so puts the rest right."""
@@ -327,7 +365,7 @@ class Deliveries:
             pause_s = job.backoff.next_s()
             job.due_s = time.monotonic() + pause_s
             # Once a reason; how often it was tried is of no use to anybody.
-            level = logging.DEBUG if job.told == type(error) else logging.WARNING
+            level = logging.DEBUG if job.told is type(error) else logging.WARNING
             job.phase, job.reason, job.told = "waiting", redact(str(error)), type(error)
             log.log(level, "model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
         except ModelError as error:

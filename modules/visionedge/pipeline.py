@@ -83,6 +83,8 @@ class Doubt:
     prediction: Prediction
     decision: Decision
     wiring: Wiring
+    model: LoadedModel
+    """Which looked: on trial, it need not be that of the wiring."""
     second: SecondOpinion | None = None
 
 
@@ -213,6 +215,9 @@ class Pipeline:
                 frame.request.refused("stopped", "the camera was taken away")
             return
         trial = wiring.trials.get(frame.camera_id)
+        if trial is not None and trial.stands_in(frame.seq):
+            model = trial.candidate
+        asked = model
 
         def runner_of(model: LoadedModel) -> Runner:
             return runners.get(model) or runners.setdefault(model, model.runner())
@@ -228,8 +233,8 @@ class Pipeline:
             frame.request.decided(frame, prediction, decision, model_body(model))
         self._time(frame.camera_id, runner_of(model))
         if decision.question is not None:
-            self._set_aside(Doubt(frame, prediction, decision, wiring), decision.question)
-        if trial is not None and model is wiring.models[frame.camera_id]:
+            self._set_aside(Doubt(frame, prediction, decision, wiring, model), decision.question)
+        if trial is not None and model is asked:
 
             def look(other: LoadedModel) -> Prediction:
                 return runner_of(other).infer(frame.image, view)
@@ -393,9 +398,9 @@ class Pipeline:
                 self._metrics.escalations_dropped.labels(camera, cause).inc()
 
     def _snapshot(self, doubt: Doubt) -> tuple[Envelope, Mapping[str, object]]:
-        model = doubt.wiring.models[doubt.frame.camera_id]
+        told = model_body(doubt.model)
         return doubt.wiring.snapshots.make(
-            doubt.frame, doubt.prediction, doubt.decision, model_body(model), doubt.second
+            doubt.frame, doubt.prediction, doubt.decision, told, doubt.second
         )
 
 

@@ -7,7 +7,8 @@ a window takes the difference, so there is one count and not two.
 
 import logging
 import queue
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Final
 
 from visionedge.entities import Envelope, Outcome
@@ -19,11 +20,13 @@ from visionedge.telemetry import Telemetry, health_envelope, telemetry_envelope
 from visionedge.uplink.link import Link
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.spool_rows import Backlog
-from visionedge.wire import SpoolTelemetry
+from visionedge.wire import OutageBody, SpoolTelemetry, TrialTelemetry
 
 log: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.5
 _MAX_NOTES: Final = 256
+_TOLD_FOR: Final = timedelta(days=1)
+"""An outage that is over is told of so long."""
 
 
 class Reporter:
@@ -34,6 +37,7 @@ class Reporter:
         cameras: names of the cameras in use.
         revision: number of the settings in use.
         interval_s: length of a window; may be changed.
+        trials: new bundles beside the active ones, by model.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Reporter:
         cameras: Callable[[], Iterable[str]],
         revision: Callable[[], int],
         interval_s: float,
+        trials: Callable[[], Mapping[str, TrialTelemetry]] = dict,
         clock: Clock | None = None,
     ) -> None:
         self.interval_s = interval_s
@@ -55,6 +60,7 @@ class Reporter:
         self._link = link
         self._cameras = cameras
         self._revision = revision
+        self._trials = trials
         self._clock = clock or SystemClock()
         self._notes: queue.Queue[tuple[str, str, str]] = queue.Queue(_MAX_NOTES)
         self._seen: dict[tuple[str, str], int] = {}
@@ -85,6 +91,31 @@ class Reporter:
             lost=self._metrics.counts("visionedge_spool_lost_total", "cause"),
         )
 
+    def outage(self) -> OutageBody | None:
+        """The outage that lasts, or the last one if it ended within a day."""
+        try:
+            outage = self._spool.outages.latest()
+        except SpoolUnavailable:
+            return None
+        if outage is None or not outage.offline:
+            return None
+        if outage.ended_at is not None and self._clock.utc() - outage.ended_at > _TOLD_FOR:
+            return None
+        return OutageBody(
+            number=outage.number,
+            began_at=outage.began_at,
+            ended_at=outage.ended_at,
+            lasted_s=round(outage.lasted_s, 1),
+            before=outage.before,
+            seen=outage.seen,
+            not_kept=dict(outage.not_kept),
+            kept=outage.kept,
+            settled=outage.settled,
+            lost=dict(outage.lost),
+            waiting=outage.waiting,
+            drains_in_s=None if outage.drains_in_s is None else round(outage.drains_in_s, 1),
+        )
+
     def stop(self, timeout_s: float) -> None:
         """Write what is noted and the last window, and end."""
         self.worker.stop(timeout_s)
@@ -112,6 +143,8 @@ class Reporter:
             settings_revision=self._revision(),
             cameras=self._cameras(),
             agreement=self._agreement(),
+            trials=self._trials(),
+            outage=self.outage(),
         )
         self._put(telemetry_envelope(window))
 

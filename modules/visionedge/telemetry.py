@@ -36,7 +36,9 @@ from visionedge.wire import (
     CameraTelemetry,
     Health,
     LatencyBody,
+    OutageBody,
     SpoolTelemetry,
+    TrialTelemetry,
 )
 from visionedge.wire import Telemetry as Message
 
@@ -188,6 +190,8 @@ class Telemetry:
         settings_revision: int,
         cameras: Iterable[str] = (),
         agreement: Mapping[str, Mapping[Outcome, int]] | None = None,
+        trials: Mapping[str, TrialTelemetry] | None = None,
+        outage: OutageBody | None = None,
     ) -> Message:
         """End the window and begin the next.
 
@@ -199,6 +203,8 @@ class Telemetry:
             cameras: those that must be named even if nothing happened, because a camera
                 that gives nothing is news.
             agreement: what verdicts said of each class, ever.
+            trials: new bundles beside the active ones, by model.
+            outage: the one that lasts, or the last one.
         """
         with self._lock:
             start, self._start = self._start, now
@@ -216,8 +222,10 @@ class Telemetry:
             cameras={},
             resolutions=dict(resolutions),
             agreement=_shortened(agreement or {}),
+            trials=dict(trials or {}),
             spool=spool,
             link=link,
+            outage=outage,
         )
         return _fitting(message, happened)
 

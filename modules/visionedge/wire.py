@@ -259,6 +259,49 @@ class SpoolTelemetry(Message):
     lost: dict[str, int] = Field(description="messages given up since start, by cause")
 
 
+class OutageBody(Message):
+    """The loss ledger of an outage. `seen` is `kept` and all of `not_kept`; `before` and `kept`
+    are `waiting`, `settled` and all of `lost`."""
+
+    number: int = Field(description="counts up, over restarts")
+    began_at: AwareDatetime
+    ended_at: AwareDatetime | None = Field(default=None, description="absent while it lasts")
+    lasted_s: float
+    before: int = Field(description="escalations that waited when it began")
+    seen: int = Field(description="questions that the module had")
+    not_kept: dict[str, int] = Field(
+        description="those that never reached the spool, by cause: over_budget, second_look, "
+        "grew_sure, queue, redaction, snapshot, spool, stopped"
+    )
+    kept: int = Field(description="those that did")
+    settled: int
+    lost: dict[str, int] = Field(
+        description="given up by the spool, by cause: evicted (bytes), expired (age), too_large, "
+        "rejected"
+    )
+    waiting: int = Field(description="at its end, or now")
+    drains_in_s: float | None = Field(
+        default=None,
+        description="seconds until nothing waits, at the rate of the last ten minutes; absent "
+        "while the backlog does not shrink",
+    )
+
+
+class TrialTelemetry(Message):
+    """A new bundle beside the active one, on the same frames, since its phase began."""
+
+    phase: Literal["shadow", "canary", "guard"]
+    share: Unit | None = Field(default=None, description="of frames that a canary answers")
+    frames: int = Field(description="that were answered in this phase; by a canary, its own")
+    errors: int = Field(description="frames on which the new bundle failed, in all phases")
+    compared: int = Field(description="frames that both looked at")
+    agreement: Unit | None = Field(
+        default=None, description="of sure objects or classes, the share that both saw"
+    )
+    candidate_ms: float | None = Field(default=None, description="median of the new bundle")
+    active_ms: float | None = Field(default=None, description="median of the active bundle")
+
+
 class Telemetry(Message):
     """`telemetry/1`: what happened in one window of time."""
 
@@ -273,8 +316,14 @@ class Telemetry(Message):
         default_factory=dict,
         description="what verdicts said of each class, ever: label to outcome to count",
     )
+    trials: dict[str, TrialTelemetry] = Field(
+        default_factory=dict, description="new bundles on trial, by name in `models`"
+    )
     spool: SpoolTelemetry
     link: Literal["online", "degraded", "offline", "draining"]
+    outage: OutageBody | None = Field(
+        default=None, description="the one that lasts, or the last one of the past day"
+    )
 
     model_config = ConfigDict(populate_by_name=True)
 

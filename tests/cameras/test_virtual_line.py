@@ -1,9 +1,11 @@
 """The virtual line: the same spec gives the same pictures, and the truth tells what is in them."""
 
 import dataclasses
+import gc
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 
 import cv2
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 
 from visionedge.cameras.defects import DEFECT_LABELS
+from visionedge.cameras.pattern import PatternSource
 from visionedge.cameras.scene import LineSpec, SceneTruth, VirtualLine
 from visionedge.errors import SettingsError
+from visionedge.settings import PatternCamera
 
 SMALL = LineSpec(width_px=640, height_px=360, defect_rate=4.0, lot_size=2)
 QUIET = LineSpec(defect_rate=6.0, lighting_drift=0.0, noise=0.0)
@@ -224,3 +228,22 @@ def test_sixty_frames_a_second_on_one_core() -> None:
         assert (time.process_time() - start) / 360 < 1 / 60
     finally:
         cv2.setNumThreads(threads)
+
+
+def test_a_closed_line_lets_its_pictures_go_without_the_garbage_collector() -> None:
+    source = PatternSource(PatternCamera(fps=1000, defect_rate=4))
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        source.open()
+        source.grab()
+        source.retrieve()
+        painted_bytes, _ = tracemalloc.get_traced_memory()
+        source.close()
+        left_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert painted_bytes > 10e6
+    assert left_bytes < 1e6

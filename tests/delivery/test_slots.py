@@ -38,7 +38,7 @@ STEPS = ("open", "fsync", "replace", "rmtree")
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("action", ["begin", "commit", "refuse", "allow", "end"])
+@pytest.mark.parametrize("action", ["begin", "hold", "commit", "refuse", "allow", "end"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_power_cut_at_any_step_leaves_a_bundle_that_was_proven(
     store: SlotStore,
@@ -69,7 +69,7 @@ def test_a_power_cut_at_any_step_leaves_a_bundle_that_was_proven(
     where, name = places[step]
     with monkeypatch.context() as patch:
         patch.setattr(where, name, cut_before(getattr(where, name)))
-        arguments = {"end": [], "refuse": [B, "bad"]}.get(action, [B])
+        arguments = {"end": [], "refuse": [B, "bad"], "hold": [B, 9.0]}.get(action, [B])
         with contextlib.suppress(PowerCutError):
             getattr(store, action)("m", *arguments)
     after = SlotStore(tmp_path)
@@ -128,3 +128,27 @@ def test_the_refused_are_remembered_to_a_bound(store: SlotStore, tmp_path: Path)
     for number in range(50):
         store.refuse("m", f"{number:064x}", "bad")
     assert len(json.loads((tmp_path / "m" / "slots.json").read_text())["refused"]) == 8
+
+
+def test_how_long_a_canary_was_held_is_kept_over_restarts_and_gone_with_its_bundle(
+    store: SlotStore, tmp_path: Path
+) -> None:
+    store.begin("m", B)
+    assert store.held_s("m", B) is None
+    store.hold("m", B, 120.0)
+    store.end("m")
+    assert SlotStore(tmp_path).held_s("m", B) == 120.0
+    assert store.held_s("m", C) is None
+    assert store.held_s("m", "") is None
+    store.commit("m", B)
+    assert store.held_s("m", B) is None
+    bundle(store, C)
+    store.hold("m", C, 5.0)
+    store.refuse("m", C, "bad")
+    assert store.held_s("m", C) is None
+
+
+def test_a_canary_that_gets_on_is_not_given_up_for_power_cuts(store: SlotStore) -> None:
+    for minute in range(3 * MAX_TRIES):
+        assert store.begin("m", B)
+        store.hold("m", B, 60.0 * minute)

@@ -7,6 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = ("amd64", "arm64v8")
+VERIFIER = "verifier"
+_FILES = {
+    **{architecture: f"Dockerfile.{architecture}" for architecture in ARCHITECTURES},
+    VERIFIER: "cloud/Dockerfile",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +22,13 @@ class Instruction:
     text: str
 
 
-def read(architecture: str) -> list[Instruction]:
-    """All instructions of the architecture's Dockerfile, in order."""
-    text = (ROOT / f"Dockerfile.{architecture}").read_text(encoding="utf-8")
+def read(image: str) -> list[Instruction]:
+    """All instructions of an image's Dockerfile, in order.
+
+    Args:
+        image: one of `ARCHITECTURES`, or `VERIFIER`.
+    """
+    text = (ROOT / _FILES[image]).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
     found = []
@@ -40,14 +49,14 @@ def stages(instructions: list[Instruction]) -> list[list[Instruction]]:
     return split
 
 
-def final(architecture: str) -> dict[str, str]:
+def final(image: str) -> dict[str, str]:
     """Keyword to text in the last stage; COPY, ARG and others that repeat keep the last one."""
-    return {i.keyword: i.text for i in stages(read(architecture))[-1]}
+    return {i.keyword: i.text for i in stages(read(image))[-1]}
 
 
-def environment(architecture: str) -> dict[str, str]:
+def environment(image: str) -> dict[str, str]:
     """The variables that the image sets."""
-    return dict(pair.split("=", 1) for pair in final(architecture)["ENV"].split())
+    return dict(pair.split("=", 1) for pair in final(image)["ENV"].split())
 
 
 def exec_form(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Both Dockerfiles are one Dockerfile, and the image is as hard as the manifest asks."""
+"""Both Dockerfiles of the module are one, and every image is as hard as the manifest asks."""
 
 import os
 import re
@@ -10,6 +10,7 @@ import pytest
 from tests.deployment.dockerfile import (
     ARCHITECTURES,
     ROOT,
+    VERIFIER,
     Instruction,
     environment,
     exec_form,
@@ -22,6 +23,7 @@ from visionedge.deployment.placeholders import texts
 from visionedge.runtime.http import HttpServer, Response
 from visionedge.settings import DEFAULTS, from_environment, resolve
 
+EVERY = (*ARCHITECTURES, VERIFIER)
 OWN_TO_AN_ARCHITECTURE = {
     "amd64": ("BASE_IMAGE=python:", "x86_64", "linux/amd64"),
     "arm64v8": ("BASE_IMAGE=arm64v8/python:", "aarch64", "linux/arm64"),
@@ -44,33 +46,42 @@ def test_both_files_have_the_same_stages() -> None:
     assert neutral("amd64") == neutral("arm64v8")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_last_stage_runs_nothing_so_that_it_builds_without_emulation(architecture: str) -> None:
-    build, last = stages(read(architecture))
+@pytest.mark.parametrize("image", EVERY)
+def test_the_last_stage_runs_nothing_so_that_it_builds_without_emulation(image: str) -> None:
+    build, last = stages(read(image))
     assert "RUN" in {i.keyword for i in build}
     assert "RUN" not in {i.keyword for i in last}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_build_stage_runs_on_the_machine_that_builds(architecture: str) -> None:
+    build, _ = stages(read(architecture))
     assert build[0].text.startswith("--platform=$BUILDPLATFORM ")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_base_can_be_pinned_by_the_releaser(architecture: str) -> None:
-    first, second = read(architecture)[:2]
+@pytest.mark.parametrize("image", EVERY)
+def test_both_bases_can_be_pinned_by_the_releaser(image: str) -> None:
+    first, second = read(image)[:2]
     assert [first.keyword, second.keyword] == ["ARG", "ARG"]
     assert first.text.startswith("BASE_IMAGE=")
     assert first.text.endswith("python:3.13-slim-trixie")
-    assert stages(read(architecture))[-1][0].text.endswith(" ${BASE_IMAGE}")
+    assert second.text == "BUILD_IMAGE=python:3.13-slim-trixie"
+    build, last = stages(read(image))
+    assert build[0].text.endswith("${BUILD_IMAGE} AS build")
+    assert last[0].text.endswith("${BASE_IMAGE}")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_it_runs_as_a_number_that_is_not_root(architecture: str) -> None:
-    assert final(architecture)["USER"] == "10001:10001"
+@pytest.mark.parametrize("image", EVERY)
+def test_it_runs_as_a_number_that_is_not_root(image: str) -> None:
+    assert final(image)["USER"] == ("65532:65532" if image == VERIFIER else "10001:10001")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_module_gets_the_signals_itself(architecture: str) -> None:
-    assert exec_form(final(architecture)["ENTRYPOINT"]) == ["python", "-m", "visionedge"]
-    assert "CMD" not in final(architecture)
-    assert final(architecture)["STOPSIGNAL"] == "SIGTERM"
+@pytest.mark.parametrize("image", EVERY)
+def test_the_program_gets_the_signals_itself(image: str) -> None:
+    program = "verifier" if image == VERIFIER else "visionedge"
+    assert exec_form(final(image)["ENTRYPOINT"]) == ["python", "-m", program]
+    assert ("CMD" in final(image)) == (image == VERIFIER)
+    assert final(image)["STOPSIGNAL"] == "SIGTERM"
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -89,15 +100,15 @@ def test_the_settings_of_the_image_are_settings_and_write_to_data_only(architect
         assert Path(inside[path]).parent == Path("/data"), path
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_requirement_is_pinned_by_hash(architecture: str) -> None:
+@pytest.mark.parametrize("image", EVERY)
+def test_every_requirement_is_pinned_by_hash(image: str) -> None:
     installs = [
         step
-        for i in read(architecture)
+        for i in read(image)
         for step in i.text.split(" && ")
         if i.keyword == "RUN" and re.search(r"pip (install|wheel) ", step)
     ]
-    assert len(installs) == 6
+    assert len(installs) == (1 if image == VERIFIER else 6)
     for step in installs:
         local = "--no-index" in step or step.endswith(" .")
         assert local or "--require-hashes" in step, step
@@ -124,14 +135,18 @@ def test_what_is_copied_is_not_ignored(architecture: str) -> None:
     assert sources == kept
 
 
+@pytest.mark.parametrize(("image", "port"), [("amd64", 9600), (VERIFIER, 9400)])
 @pytest.mark.parametrize("status", [200, 503])
-def test_the_health_check_asks_the_module_and_believes_it(status: int) -> None:
-    check = exec_form(final("amd64")["HEALTHCHECK"].partition("CMD ")[2])
+def test_the_health_check_asks_the_program_and_believes_it(
+    image: str, port: int, status: int
+) -> None:
+    check = exec_form(final(image)["HEALTHCHECK"].partition("CMD ")[2])
     assert check[:2] == ["python", "-c"]
     server = HttpServer("127.0.0.1", 0, {"/healthz": lambda: Response(b"", status=status)})
     server.start()
-    script = check[2].replace(":9600/", f":{server.port}/")
+    script = check[2].replace(f":{port}/", f":{server.port}/")
     assert script != check[2]
+    assert final(image)["EXPOSE"] == str(port)
     try:
         done = subprocess.run(
             [sys.executable, "-c", script], env=dict(os.environ), capture_output=True, timeout=60

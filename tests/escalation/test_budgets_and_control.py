@@ -65,6 +65,30 @@ def test_what_was_spent_is_given_back_evenly_and_outlives_a_change_of_settings()
     assert sum(ask(later, "a", 1.0, HOUR_NS // 4) for _ in range(99)) == 15
 
 
+def test_a_restart_spends_again_what_was_spent_each_at_its_age() -> None:
+    now_ns = 5_000_000_000
+    hour = budget(frames_per_hour=60)
+    # An hour of two a minute: what was given back meanwhile is given back here as well.
+    hour.restore([("a", 100, 3600 - 30 * n) for n in range(120)], now_ns)
+    twin = budget(frames_per_hour=60)
+    for n in range(120):
+        twin.spend("a", 100, HOUR_NS + 30_000_000_000 * n)
+    ends_ns = HOUR_NS + 30_000_000_000 * 120
+    assert sum(ask(hour, "a", 1.0, now_ns) for _ in range(99)) == 0
+    later_ns = HOUR_NS // 60 * 70
+    mine = sum(ask(hour, "a", 1.0, now_ns + later_ns) for _ in range(99))
+    assert mine == sum(ask(twin, "a", 1.0, ends_ns + later_ns) for _ in range(99)) > 0
+
+
+def test_a_decider_draws_on_what_an_earlier_process_made() -> None:
+    settings = resolve([{"escalation": {"budget": {"frames_per_minute": 1}}}])
+    fresh, restarted = Decider(settings, 1), Decider(settings, 1)
+    restarted.restore([("line-1", 1000, 2.0)], 0)
+    decision = fresh.decide(frame(), boxes(0.4))
+    assert fresh.admit(frame(), decision, 0) == ""
+    assert restarted.admit(frame(), decision, 0) == "over_budget"
+
+
 def test_the_bar_is_open_at_first_and_rises_to_the_most_valuable() -> None:
     bars = [least_value(spent / 100) for spent in range(101)]
     assert bars[0] == bars[20] == 0

@@ -83,7 +83,8 @@ def test_a_time_too_far_ahead_is_taken_as_the_longest_pause_and_the_twin_says_so
 
 
 def test_what_is_no_time_is_refused_by_name(app: App, hub: FakeHub) -> None:
-    for bad in ("soon", "2026-11-21T18:00:00", 1_700_000_000, [], "1700000000"):
+    bads: tuple[object, ...] = ("soon", "2026-11-21T18:00:00", 1_700_000_000, [], "1700000000")
+    for bad in bads:
         hub.patch_desired({"escalation": {"pausedUntil": bad}})
         wait_until(lambda: answer(hub).get("av") == hub.version, "the answer")
         assert answer(hub)["ac"] == 400

@@ -11,15 +11,17 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from demo.oracle import LineOracle
 from devhub.ledger import DeviceMessage
 from devhub.routing import Route, stamps
 from eventhub.log import Event, Stored
-from eventhub.server import EventHub
 from loop.journal import Journal, Step
 from loop.vision import VisionService
+
+if TYPE_CHECKING:
+    from eventhub.server import EventHub
 
 _CONDITION: Final = re.compile(r"^output routeCondition string = '(.*)'$", re.MULTILINE)
 _TWICE: Final = 3
@@ -45,7 +47,7 @@ class Bridge:
     """
 
     def __init__(
-        self, route: Route, events: EventHub, vision: VisionService, journal: Journal,
+        self, route: Route, events: "EventHub", vision: VisionService, journal: Journal,
         oracle: LineOracle,
     ) -> None:  # fmt: skip
         self.spoiled = 0

@@ -24,6 +24,7 @@ class Run:
         in_flight: Calls of killed workers that nobody may have heard the answer of, at most.
         calls: Of the Vision API, by how they ended.
         module_lost: Escalations that the module gave up.
+        passed_by: Messages that the route left out.
         exits: Exit codes of the workers that were not killed, by name.
     """
 
@@ -34,6 +35,7 @@ class Run:
     calls: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     module_lost: int = 0
+    passed_by: int = 0
     exits: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -93,11 +95,11 @@ def totals(run: Run) -> str:
     copies = sum(max(0, story.copies - 1) for story in run.stories)
     faults = ", ".join(f"{k} {n}" for k, n in sorted(run.calls.items()) if k != "answered")
     lines = {
-        "escalations": f"{len(run.stories)} distinct",
+        "escalations": f"{len(run.stories)} distinct, beside {run.passed_by} other messages",
         "delivered": f"{states[State.DELIVERED]}, each merged once by the module",
         "duplicates dropped": f"{copies}",
         "expired": f"{states[State.EXPIRED]}",
-        "poison": f"{sum(run.dead.values()) + states[State.POISON]}"
+        "poison": f"{sum(run.dead.values())}"
         + (f" ({', '.join(f'{k} {n}' for k, n in sorted(run.dead.items()))})" if run.dead else ""),
         "paid calls": f"{run.paid}"
         + (f", {run.paid_again} again after the kill" if run.in_flight else ""),

@@ -178,6 +178,7 @@ class Loop:
             self.vision.calls,
             self.killed * THREADS,
             sum(lost.values()),
+            self.bridge.passed_by,
             exits,
         )
         self._print("")

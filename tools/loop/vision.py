@@ -35,7 +35,7 @@ class VisionService:
     """
 
     def __init__(self, address: str, authority: Authority, charged: Callable[[str], None]) -> None:
-        self.server = HttpsServer(address, authority, self._handle)
+        self.server = HttpsServer(address, authority, self.handle)
         self.calls: Counter[str] = Counter()
         self._charged = charged
         self._lock = threading.Lock()
@@ -69,7 +69,8 @@ class VisionService:
         with self._lock:
             self._truths[picture] = truth
 
-    def _handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Answer:
+        """Answer one call, or fail it in its turn."""
         key = request.headers.get(KEY_HEADER, "")
         if key not in self._in_hand:
             return _json(401, {"error": {"code": "401", "message": "Access denied."}})
@@ -90,7 +91,7 @@ class VisionService:
             return Answer(500, b"", {"Content-Type": "text/plain"})
         if fault == "no json":
             return Answer(200, b"<html>overrun</html>", {"Content-Type": "text/html"})
-        picture = hashlib.sha256(_picture(request.body)).hexdigest()
+        picture = hashlib.sha256(picture_of(request.body)).hexdigest()
         with self._lock:
             truth = self._truths.get(picture, ())
             if fault == "slow":
@@ -105,7 +106,7 @@ class VisionService:
         )
 
 
-def _picture(form: bytes) -> bytes:
+def picture_of(form: bytes) -> bytes:
     """The one file in a form."""
     return form.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
 

@@ -9,8 +9,9 @@ The truth box is the extent of the changed copper plus a margin, as that set has
 `MIN_SIDE_PX` long on its longer side.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -18,9 +19,6 @@ from numpy.typing import NDArray
 
 from visionedge.cameras.board import BoardLayout, Trace
 from visionedge.cameras.board_layers import BoardLayers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFECT_LABELS: Final = ("open", "short", "mousebite", "spur", "spurious_copper", "pin_hole")
 MIN_SIDE_PX: Final = 20.0
@@ -77,14 +75,18 @@ class _Finder:
         self._pours = layout.pours
         self._sites = _Segments(layout.traces)
         self._distance: NDArray[np.float32] | None = None
-        self._makers: tuple[Callable[[], Points | None], ...] = (
+
+    def _makers(self) -> tuple[Callable[[], Points | None], ...]:
+        """By class. Not kept: methods hold their finder, and all its arrays in a circle."""
+        return (
             self._open, self._short, self._mousebite, self._spur, self._spurious, self._pin_hole,
         )  # fmt: skip
 
     def place(self, class_id: int) -> bool:
         """Try to place one defect of the class; tell whether it was."""
+        make = self._makers()[class_id]
         for _ in range(_TRIES):
-            polygon = self._makers[class_id]()
+            polygon = make()
             if polygon is None:
                 continue
             adds = DEFECT_LABELS[class_id] in ("short", "spur", "spurious_copper")

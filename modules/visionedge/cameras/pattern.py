@@ -86,5 +86,7 @@ class PatternSource:
 
     def close(self) -> None:
         """Let the line's rendered boards go."""
+        if self._line is not None:
+            self._line.close()
         self._line = None
         self._grabbed = False

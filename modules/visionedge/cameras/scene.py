@@ -195,6 +195,16 @@ class VirtualLine:
         lighting.shine(index, out)
         return out
 
+    def close(self) -> None:
+        """Let everything that was painted go; the next frame paints it anew.
+
+        The caches hold the line and the line its caches, so that only the garbage collector
+        would find them, and it looks for tens of megabytes no sooner than for tens of bytes.
+        """
+        for cache in (self._lot, self._board, self._sprite):
+            cache.cache_clear()
+        self._conveyor = self._lighting = None
+
     def truth(self, index: int) -> SceneTruth:
         """The ground truth of frame `index`, without rendering it."""
         shift = self._shift_px(index)

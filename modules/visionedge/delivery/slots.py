@@ -37,6 +37,10 @@ class Slots:
     tried: str = ""
     """Whose trial has begun and not ended."""
     tries: int = 0
+    canary: str = ""
+    """Which has begun to answer a share of the frames."""
+    canary_s: float = 0.0
+    """For how long it has done so."""
     refused: dict[str, str] = field(default_factory=dict)
     """Bundles that will not be tried again, and why; the newest last."""
 
@@ -85,11 +89,22 @@ class SlotStore:
         """The trial ended without a result, in good order: it does not count."""
         self._write(name, replace(self.slots(name), tried="", tries=0))
 
+    def hold(self, name: str, sha256: str, held_s: float) -> None:
+        """It has answered its share for so long; one that gets on does not end the process."""
+        slots = self.slots(name)
+        tries = min(1, slots.tries)
+        self._write(name, replace(slots, canary=sha256, canary_s=held_s, tries=tries))
+
+    def held_s(self, name: str, sha256: str) -> float | None:
+        """For how long it has answered its share; None where it has not begun to."""
+        slots = self.slots(name)
+        return slots.canary_s if sha256 and slots.canary == sha256 else None
+
     def commit(self, name: str, sha256: str) -> None:
         """It has passed everything: it is active from now on, and so at the next start."""
         slots = self.slots(name)
         previous = slots.active if slots.active != sha256 else slots.previous
-        self._write(name, replace(slots, active=sha256, previous=previous, tried="", tries=0))
+        self._write(name, Slots(sha256, previous, refused=slots.refused))
         self._forget(name, {sha256, previous})
 
     def refuse(self, name: str, sha256: str, reason: str) -> None:

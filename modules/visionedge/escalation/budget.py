@@ -10,13 +10,14 @@ problems", 2008). The first quarter goes to whoever asks; the last part to the b
 Spending is forgotten evenly with time rather than at the full hour, so that no flood comes
 with the stroke of the clock.
 
-What this does not promise: a budget that outlives the process. A restart begins anew, and
-restarts are spaced by their supervisor.
+It outlives the process: the spool remembers what was made in the last day, and `restore`
+spends that again, each at its age. What this does not promise: a past for a limit that is
+set later, or for what was made before a damaged spool was set aside.
 """
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,13 +43,14 @@ class _Tank:
 
     span_s: float
     level: float = 0.0
-    at_ns: int = 0
+    at_ns: int | None = None
 
     def now(self, limit: float, now_ns: int) -> float:
         """The spent amount, after draining until now."""
-        gone_s = max(0, now_ns - self.at_ns) / 1e9
+        at_ns = now_ns if self.at_ns is None else self.at_ns
+        gone_s = max(0, now_ns - at_ns) / 1e9
         self.level = max(0.0, self.level - limit * gone_s / self.span_s)
-        self.at_ns = max(self.at_ns, now_ns)
+        self.at_ns = max(at_ns, now_ns)
         return self.level
 
 
@@ -100,6 +102,16 @@ class Budget:
                     tank = self.spending.tank(owner, name)
                     tank.now(limit, now_ns)
                     tank.level += 1 if name.startswith("frames") else size_bytes
+
+    def restore(self, made: Iterable[tuple[str, int, float]], now_ns: int) -> None:
+        """Spend again what an earlier process spent.
+
+        Args:
+            made: camera, bytes and age in seconds of each escalation, the oldest first.
+            now_ns: monotonic.
+        """
+        for camera_id, size_bytes, age_s in made:
+            self.spend(camera_id, size_bytes, now_ns - round(age_s * 1e9))
 
     def _fits(self, owner: str, name: str, limit: float, now_ns: int, value: float) -> bool:
         spent = self.spending.tank(owner, name).now(limit, now_ns)

@@ -11,7 +11,7 @@ is open, this frame may be a better view), `asked` (it was asked about), `repeat
 same scene with the same prediction was), `bad_picture` (a fault of the camera), and `too_soon`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -176,6 +176,10 @@ class Decider:
     def spend(self, camera_id: str, size_bytes: int, now_ns: int) -> None:
         """An escalation was made; its budget is drawn on."""
         self._budget.spend(camera_id, size_bytes, now_ns)
+
+    def restore(self, made: Iterable[tuple[str, int, float]], now_ns: int) -> None:
+        """Draw the budgets by what an earlier process made: camera, bytes and age in seconds."""
+        self._budget.restore(made, now_ns)
 
     def settle(self, frame: Frame, decision: Decision) -> None:
         """A second look has settled a doubt: its objects count as asked."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from visionedge.settings.section import NEXT_START, Section, Unit
+from visionedge.settings.section import NEXT_START, YEAR_S, Section, Unit
 
 
 class DeliverySettings(Section):
@@ -42,6 +42,19 @@ class DeliverySettings(Section):
         description="Live frames that a new bundle looks at beside the active one before it "
         "takes over; each costs one more inference.",
     )
+    canary_share: Unit = Field(
+        0.0,
+        title="Canary share",
+        description="Share of live frames that a new bundle answers, after the shadow and before "
+        "it takes over; on each of them the active one looks as well. 0 is no canary.",
+    )
+    canary_s: float = Field(
+        3600,
+        gt=0,
+        le=YEAR_S,
+        title="Canary time",
+        description="Seconds for which it does so; a restart does not begin them anew.",
+    )
     guard_frames: int = Field(
         300,
         ge=0,
@@ -55,7 +68,7 @@ class DeliverySettings(Section):
         ge=0,
         le=1000,
         title="Most errors",
-        description="Frames on which a new bundle may fail during shadow and guard together.",
+        description="Frames on which a new bundle may fail from shadow to guard together.",
     )
     max_latency_ratio: float = Field(
         2.0,

@@ -195,7 +195,12 @@ class Sender:
             self._link.observe(0, 0)
             return
         escalations = self._spool.backlog()[Kind.ESCALATION]
-        self._link.observe(escalations.sent.messages, escalations.ready.messages)
+        state = self._link.observe(escalations.sent.messages, escalations.ready.messages)
+        self._spool.outages.look(
+            state,
+            self._metrics.counts("visionedge_escalations_dropped_total", "cause"),
+            heard=self._link.receipt_age_s() is not None,
+        )
         again = self._spool.overdue(self.pacing.answer_timeout_s, patient=not resend_all)
         if again:
             log.info("%d escalations are unanswered for too long and are sent again", again)

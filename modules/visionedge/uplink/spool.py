@@ -27,6 +27,7 @@ from visionedge.metrics import Metrics
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.uplink import spool_sql as sql
 from visionedge.uplink.spool_file import SpoolFile
+from visionedge.uplink.spool_outages import SpoolOutages
 from visionedge.uplink.spool_rows import (
     CONTROL,
     CONTROL_SHARE,
@@ -35,6 +36,7 @@ from visionedge.uplink.spool_rows import (
     Backlog,
     Cause,
     Loss,
+    Made,
     Settled,
     Tally,
     Unsettled,
@@ -46,6 +48,8 @@ _PATIENCE_LIMIT: Final = 5
 """An unanswered escalation is sent again after 1, 2, 4 .. 2^5 answer timeouts, then always after
 2^5. With the cloud silent for days, each resend would stay in edgeHub's own store; with the
 default timeout this makes one an hour, so that edgeHub holds about one copy of each."""
+_LATELY_S: Final = 86_400.0
+"""The longest span of a budget."""
 
 
 class Spool:
@@ -72,6 +76,8 @@ class Spool:
         self._clock = clock or SystemClock()
         self._file = SpoolFile(path, self._clock, self._count_corrupt)
         self._on_corrupt = on_corrupt
+        self.outages: Final = SpoolOutages(self._file, self._clock)
+        """What came and went while the cloud was away."""
         self._metrics = metrics
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
@@ -111,6 +117,8 @@ class Spool:
             if sql.kind_and_size(db, envelope.id):
                 return []
             sql.enter(db, envelope.kind, "put", envelope.size_bytes)
+            if envelope.kind is Kind.ESCALATION:
+                sql.note_made(db, envelope, self._file.time.now_s())
             losses = self._make_room(db, envelope)
             if all(loss.id != envelope.id for loss in losses):
                 sql.insert(db, envelope, note or {}, self._file.time.now_s(), self._max_age_s)
@@ -176,6 +184,14 @@ class Spool:
             SpoolUnavailable: ask again later.
         """
         return self._file.read(sql.unanswered)
+
+    def missing(self, after_s: float, most: int) -> list[str]:
+        """Ids of escalations that have been out for longer than `after_s`, the oldest first.
+
+        Raises:
+            SpoolUnavailable: ask again later.
+        """
+        return self._file.read(lambda db: sql.missing(db, self._file.time.now_s() - after_s, most))
 
     def overdue(self, answer_timeout_s: float, *, patient: bool = True) -> int:
         """Make escalations ready again whose verdict is overdue, under their old ids.
@@ -268,6 +284,7 @@ class Spool:
                 if loss.kind is Kind.ESCALATION:
                     sql.remember(db, loss.id, Outcome.EXPIRED, now_s)
             sql.forget_settled(db, now_s - self._max_age_s)
+            sql.forget_made(db, now_s - _LATELY_S)
             return losses
 
         losses = self._losing(work)
@@ -295,6 +312,15 @@ class Spool:
             SpoolUnavailable: ask again later.
         """
         return self._file.read(sql.ledger)
+
+    def made_lately(self) -> list[Made]:
+        """Escalations of the last day, the oldest first: what budgets were spent on.
+
+        Raises:
+            SpoolUnavailable: ask again later.
+        """
+        now_s = self._file.time.now_s
+        return self._file.read(lambda db: sql.made_since(db, now_s() - _LATELY_S, now_s()))
 
     def agreement(self) -> dict[str, dict[Outcome, int]]:
         """How often verdicts bore out each class, ever since the file was begun.

@@ -161,7 +161,8 @@ class SpoolFile:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version != SCHEMA_VERSION:
             raise _damage(f"layout {version} is not {SCHEMA_VERSION}")
-        db.execute(ADDITIONS)
+        for addition in ADDITIONS:
+            db.execute(addition)
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> SpoolCorrupt:
         self._drop()

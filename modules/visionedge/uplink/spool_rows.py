@@ -85,6 +85,21 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """One escalation that was made lately, however it ended.
+
+    Attributes:
+        camera_id: whose it was.
+        size_bytes: of body and properties.
+        age_s: in lived seconds.
+    """
+
+    camera_id: str
+    size_bytes: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """A number of messages and their bytes."""
 

@@ -75,11 +75,24 @@ PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
 
-ADDITIONS: Final = """
-CREATE TABLE IF NOT EXISTS agreement (
-    label TEXT NOT NULL, outcome TEXT NOT NULL, objects INTEGER NOT NULL,
-    PRIMARY KEY (label, outcome)
-) STRICT;
-"""
+ADDITIONS: Final = (
+    """CREATE TABLE IF NOT EXISTS agreement (
+        label TEXT NOT NULL, outcome TEXT NOT NULL, objects INTEGER NOT NULL,
+        PRIMARY KEY (label, outcome)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS made (
+        at_s REAL NOT NULL, camera TEXT NOT NULL, size_bytes INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX IF NOT EXISTS made_at ON made (at_s)",
+    """CREATE TABLE IF NOT EXISTS unkept (
+        cause TEXT PRIMARY KEY, questions INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS outages (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        began_at TEXT NOT NULL, began_s REAL NOT NULL, before TEXT NOT NULL,
+        offline INTEGER NOT NULL DEFAULT 0,
+        ended_at TEXT, ended_s REAL, after TEXT
+    ) STRICT""",
+)
 """Tables that came later: made where they are missing, so that a file of an older release is
 used as it is, and an older release can still use the file."""

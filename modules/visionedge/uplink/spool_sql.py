@@ -16,6 +16,7 @@ from visionedge.uplink.spool_rows import (
     Backlog,
     Cause,
     Loss,
+    Made,
     Tally,
     Unsettled,
 )
@@ -54,6 +55,27 @@ def insert(
         f"INSERT INTO envelopes ({names}) VALUES ({places})", tuple(columns.values())
     ).lastrowid
     db.execute("INSERT INTO bodies VALUES (?, ?)", (seq, envelope.body))
+
+
+def note_made(db: Connection, envelope: Envelope, now_s: float) -> None:
+    """Remember that an escalation was made, for the budgets of the next process."""
+    db.execute(
+        "INSERT INTO made VALUES (?, ?, ?)",
+        (now_s, envelope.properties.get("camera", ""), envelope.size_bytes),
+    )
+
+
+def made_since(db: Connection, oldest_s: float, now_s: float) -> list[Made]:
+    """Escalations made after `oldest_s`, the oldest first."""
+    rows = db.execute(
+        "SELECT camera, size_bytes, at_s FROM made WHERE at_s > ? ORDER BY at_s", (oldest_s,)
+    )
+    return [Made(camera, size_bytes, now_s - at_s) for camera, size_bytes, at_s in rows]
+
+
+def forget_made(db: Connection, oldest_s: float) -> None:
+    """Forget escalations made up to `oldest_s`."""
+    db.execute("DELETE FROM made WHERE at_s <= ?", (oldest_s,))
 
 
 def best(db: Connection, kind: Kind, skip: Collection[str]) -> Envelope | None:
@@ -156,6 +178,16 @@ def mark_sent(db: Connection, escalation_id: str, now_s: float) -> None:
         "UPDATE envelopes SET state = 'sent', sent_s = ?, attempts = attempts + 1 WHERE id = ?",
         (now_s, escalation_id),
     )
+
+
+def missing(db: Connection, sent_before_s: float, most: int) -> list[str]:
+    """Escalations without an answer that were sent up to then."""
+    rows = db.execute(
+        "SELECT id FROM envelopes WHERE kind = ? AND state = 'sent' AND sent_s <= ? "
+        "ORDER BY sent_s LIMIT ?",
+        (Kind.ESCALATION, sent_before_s, most),
+    )
+    return [id_ for (id_,) in rows]
 
 
 def make_ready(db: Connection, now_s: float, timeout_s: float, most_doublings: int) -> int:
