@@ -47,7 +47,12 @@ _BUNDLE: Final = {
     ],
 }
 _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
-    "module": {"version": "string", "settings_revision": "long", "desired_version": "long"},
+    "module": {
+        "version": "string",
+        "settings_revision": "long",
+        "desired_version": "long",
+        "load": "string",
+    },
     "connectivity": {"state": "string", "escalations_paused_until": "string"},
     "camera": {"states": _map("string")},
     "model": {"bundles": _map(_BUNDLE), "runs": _map("string")},

@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge import settings as sources
-from visionedge.cameras.feed import CameraState
 from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.entities import Frame
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt, SpoolUnavailable
-from visionedge.escalation.quality import FAULTS
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
 from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
+from visionedge.load import LoadWatch
 from visionedge.metrics import Metrics
+from visionedge.news import News
 from visionedge.page import page_routes
 from visionedge.pauses import NAME as PAUSES_NAME
 from visionedge.pauses import Pauses, Rest
@@ -87,33 +87,30 @@ class App:
         self.started_with = self.settings
         self.revision = 1
         self.metrics = Metrics(_identity(environment))
+        # The reporter needs parts that have news already, and is made after them.
+        self._news = News(lambda *told: self.reporter.health(*told), self.metrics)
         self.telemetry = Telemetry(self._clock.utc())
         self._slots = LatestSlots[Frame]()
         self._deliveries = Deliveries(
-            SlotStore(folder / "delivered"), folder / "models", self.metrics, self._on_delivery
+            SlotStore(folder / "delivered"), folder / "models", self.metrics, self._news.delivery
         )
         self._pauses = Pauses(folder / PAUSES_NAME)
         self.lineup = Lineup(
             self._slots,
             self.metrics,
-            self._on_camera,
+            self._news.camera,
             self._deliveries.paths,
-            self._on_picture,
+            self._news.picture,
             lambda: self.link.state == "offline",
             self._pauses,
         )
         self.link = Link(self.settings.uplink.answer_timeout_s)
-        self._spool = Spool(
-            Path(self.settings.spool.path),
-            max_bytes=self.settings.spool.max_bytes,
-            max_age_s=self.settings.spool.max_age_s,
-            metrics=self.metrics,
-            on_corrupt=self._on_corrupt,
-        )
+        self._spool = self._make_spool()
         self.reporter = self._make_reporter()
         self._linkup = Linkup(
             self, self._layers, self._spool, self._desired, self._last_good, environment
         )
+        self._load = LoadWatch(self.metrics, self._news.load)
         self._pipeline: Pipeline | None = None
         self._page: HttpServer | None = None
 
@@ -255,6 +252,7 @@ class App:
             },
             "spool": spool.model_dump(),
             "outage": outage.model_dump(mode="json", exclude_none=True) if outage else None,
+            "load": self._load.state,
             "stuck": self._watch.told(self.stuck_parts()),
         }
 
@@ -274,13 +272,18 @@ class App:
         """Take the next step of what takes time; called by the control thread."""
         self._deliveries.advance(self.lineup, self._rewire)
         self._heap.relieve()
+        self._load.look()
         self._pace()
 
     def facts(self) -> sources.Document:
         """What the twin reports beside the answers: little, and nothing that always changes."""
         cameras = self.settings.cameras
         facts: sources.Document = {
-            "module": {"version": version("visionedge"), "settings_revision": self.revision},
+            "module": {
+                "version": version("visionedge"),
+                "settings_revision": self.revision,
+                "load": self._load.state,
+            },
             "connectivity": {
                 "state": self.link.state,
                 "outage": self._outage_fact(),
@@ -330,6 +333,16 @@ class App:
         log.critical("the process ends to be restarted: %s", reason)
         self._fatal = EXIT_STUCK
 
+    def _make_spool(self) -> Spool:
+        spool = self.settings.spool
+        return Spool(
+            Path(spool.path),
+            max_bytes=spool.max_bytes,
+            max_age_s=spool.max_age_s,
+            metrics=self.metrics,
+            on_corrupt=self._news.corrupt,
+        )
+
     def _make_reporter(self) -> Reporter:
         return Reporter(
             self.telemetry,
@@ -376,9 +389,6 @@ class App:
             self._pipeline.rewire(prepared.wiring)
         self.lineup.swap(prepared)
 
-    def _on_delivery(self, name: str, state: str, detail: str) -> None:
-        self.reporter.health(f"model/{name}", state, detail)
-
     def _take_last_good(self) -> None:
         """Begin with what the hub last said and was good, if it still is."""
         kept = self._last_good.load()
@@ -412,20 +422,6 @@ class App:
             log.error("the last good settings cannot be used: %s", error)
             self.settings = without
             return self.lineup.prepare(self.settings, self.revision)
-
-    def _on_camera(self, camera_id: str, state: CameraState, detail: str) -> None:
-        if state in (CameraState.LOST, CameraState.RUNNING, CameraState.ENDED):
-            self.reporter.health(f"camera/{camera_id}", state, detail)
-
-    def _on_picture(self, camera_id: str, fault: str) -> None:
-        for each in FAULTS:
-            self.metrics.camera_fault.labels(camera_id, each).set(each == fault)
-        detail = "doubt about it is not sent until it is mended" if fault else "it is good again"
-        log.warning("the picture of %s is %s: %s", camera_id, fault or "good", detail)
-        self.reporter.health(f"camera/{camera_id}/picture", fault or "good", detail)
-
-    def _on_corrupt(self, error: SpoolCorrupt) -> None:
-        self.reporter.health("spool", "corrupt", str(error))
 
 
 def _identity(environment: Mapping[str, str]) -> dict[str, str]:

@@ -197,6 +197,7 @@ class Lineup:
         after = prepared.settings.cameras
         self._now = prepared
         self._held = dict(prepared.held)
+        self._slots.weigh({name: camera.priority for name, camera in after.items()})
         kept = {name: feed for name, feed in self.feeds.items() if after.get(name) == before[name]}
         for name, feed in self.feeds.items():
             if name not in kept:

@@ -54,6 +54,7 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._series: list[Series] = []
         self._add_frames()
+        self._add_cameras()
         self._add_escalations()
         self._add_link()
 
@@ -66,8 +67,8 @@ class Metrics:
         )
         self.frames_dropped = self._counter(
             "frames_dropped",
-            "Frames not decided on, by cause: replaced, rate, stale, undecoded, model_error, "
-            "stopped",
+            "Frames not decided on, by cause: replaced, rate, unchanged, stale, undecoded, "
+            "model_error, stopped",
             "camera",
             "cause",
         )
@@ -95,12 +96,17 @@ class Metrics:
             "camera",
             "result",
         )
+
+    def _add_cameras(self) -> None:
         self.camera_up = self._gauge("camera_up", "1 while the camera gives frames", "camera")
         self.camera_fault = self._gauge(
             "camera_fault",
             "1 while the picture is bad, by fault: dark, over_exposed, blurred",
             "camera",
             "fault",
+        )
+        self.overloaded = self._gauge(
+            "overloaded", "1 while cameras give more frames than can be looked at"
         )
         self.camera_reopened = self._counter(
             "camera_reopened", "Times a camera was opened anew", "camera"
@@ -198,12 +204,13 @@ class Metrics:
             if sample.name == name and wanted <= sample.labels.items()
         )
 
-    def counts(self, name: str, by: str) -> dict[str, int]:
-        """Samples of `name`, added up by one label."""
+    def counts(self, name: str, by: str, labels: Mapping[str, str] | None = None) -> dict[str, int]:
+        """Samples of `name` that carry `labels`, added up by one label."""
+        wanted = (labels or {}).items()
         counts: dict[str, int] = {}
         for family in self._registry.collect():
             for sample in family.samples:
-                if sample.name == name and by in sample.labels:
+                if sample.name == name and by in sample.labels and wanted <= sample.labels.items():
                     key = sample.labels[by]
                     counts[key] = counts.get(key, 0) + int(sample.value)
         return counts

@@ -101,3 +101,41 @@ def test_a_waiting_consumer_wakes_for_an_item_and_for_the_end() -> None:
     slots.close()
     assert consumer.stop(10)
     assert taken == [1, None]
+
+
+def served(slots: LatestSlots[str], keys: str, turns: int) -> str:
+    """Who is served while all of `keys` always have a frame waiting."""
+    order = ""
+    for _ in range(turns):
+        for key in keys:
+            slots.put(key, key)
+        order += slots.take(0) or ""
+    return order
+
+
+def test_a_camera_of_twice_the_weight_gets_twice_the_turns() -> None:
+    slots: LatestSlots[str] = LatestSlots()
+    slots.weigh({"a": 2, "b": 1, "c": 1})
+    order = served(slots, "abc", 400)
+    assert [order.count(key) for key in "abc"] == [200, 100, 100]
+    assert "aaa" not in order
+
+
+def test_without_weights_turns_are_even() -> None:
+    order = served(LatestSlots(), "abcd", 400)
+    assert [order.count(key) for key in "abcd"] == [100] * 4
+
+
+def test_a_camera_that_was_silent_has_saved_up_no_turns() -> None:
+    slots: LatestSlots[str] = LatestSlots()
+    served(slots, "ab", 1000)
+    order = served(slots, "abc", 30)
+    assert [order.count(key) for key in "abc"] == [10] * 3
+
+
+def test_weights_that_change_act_from_the_next_turn_on() -> None:
+    slots: LatestSlots[str] = LatestSlots()
+    served(slots, "ab", 100)
+    slots.weigh({"a": 3, "b": 1})
+    order = served(slots, "ab", 400)
+    assert abs(order.count("a") - 300) <= 3

@@ -1,7 +1,7 @@
 """What becomes of each grabbed frame: numbered, counted, judged, and offered to the slots."""
 
 from visionedge.cameras.guard import Shot
-from visionedge.cameras.judges import RateGate, StillWatch
+from visionedge.cameras.judges import MotionGate, RateGate, StillWatch
 from visionedge.entities import Frame
 from visionedge.errors import CameraUnavailable
 from visionedge.metrics import Metrics
@@ -24,6 +24,8 @@ class Intake:
         self._slots = slots
         self._gate = RateGate(settings.max_fps)
         self._still = StillWatch(settings.stale_after_s)
+        motion = settings.motion
+        self._motion = motion and MotionGate(motion.level, motion.share, motion.at_least_every_s)
         self._captured = metrics.frames_captured.labels(camera_id)
         self._bytes = metrics.frame_bytes.labels(camera_id)
         self._dropped = metrics.frames_dropped
@@ -60,6 +62,9 @@ class Intake:
                 hint="restart the camera; for a still test picture raise `stale_after_s`",
             )
         self._damaged_ns = None
+        if self._motion and not self._motion.admits(shot.image, shot.captured_ns):
+            self._drop("unchanged")
+            return None
         # Several threads will read it; none may draw on it.
         shot.image.flags.writeable = False
         return Frame(

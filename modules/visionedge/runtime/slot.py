@@ -2,12 +2,18 @@
 
 One slot a camera. A camera that is faster than the workers replaces its own waiting
 frame, so that what is processed is never older than it must be, and memory stays at one
-frame a camera however far behind the workers are. The camera that has waited longest is
-served first, so one fast camera cannot starve the others.
+frame a camera however far behind the workers are.
+
+Turns are fair by what was served, not by who asks most: each camera has a clock that moves on
+by one over its weight when a frame of it is taken, and the waiting camera whose clock is
+farthest behind is next (start-time fair queueing; Goyal, Vin, Cheng, SIGCOMM 1996). So a fast
+camera cannot starve a slow one, a weight of 2 gets twice the turns of 1 when there are not
+enough for all, and a camera that was silent does not save up turns meanwhile.
 """
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,7 +28,16 @@ class LatestSlots(Generic[T]):
         self._freed = threading.Condition(lock)
         # Ordered by when a key's slot became full: replacing keeps the place in the queue.
         self._waiting: OrderedDict[str, T] = OrderedDict()
+        self._weights: Mapping[str, float] = {}
+        self._served: dict[str, float] = {}
+        self._now = 0.0
         self._closed = False
+
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """Give keys their weights, above 0; one that is not named has 1. Others are forgotten."""
+        with self._filled:
+            self._weights = dict(weights)
+            self._served = {key: at for key, at in self._served.items() if key in weights}
 
     def put(self, key: str, item: T) -> T | None:
         """Offer `item`; the item it replaces is returned, to be counted as dropped."""
@@ -31,17 +46,24 @@ class LatestSlots(Generic[T]):
                 return item
             replaced = self._waiting.get(key)
             self._waiting[key] = item
+            if replaced is None:
+                # It begins where the others are: what it did not use while silent is gone.
+                self._served[key] = max(self._served.get(key, 0.0), self._now)
             self._filled.notify()
             return replaced
 
     def take(self, timeout_s: float) -> T | None:
-        """The item of the key that has waited longest, or None when nothing came in time."""
+        """The item of the key whose turn it is, or None when nothing came in time."""
         with self._filled:
             if not self._waiting:
                 self._filled.wait_for(lambda: bool(self._waiting) or self._closed, timeout_s)
             if not self._waiting:
                 return None
-            item = self._waiting.popitem(last=False)[1]
+            # Of those that are equally far behind, `min` takes the one that waits longest.
+            key = min(self._waiting, key=self._served.__getitem__)
+            self._now = self._served[key]
+            self._served[key] += 1 / self._weights.get(key, 1.0)
+            item = self._waiting.pop(key)
             self._freed.notify_all()
             return item
 

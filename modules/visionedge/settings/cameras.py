@@ -42,12 +42,53 @@ class TileSettings(Section):
     )
 
 
+class MotionSettings(Section):
+    """When a frame is worth looking at: something in it has changed."""
+
+    level: int = Field(
+        20,
+        ge=1,
+        le=254,
+        title="Level",
+        description="How much the brightness of a point must change, of 255; above the noise.",
+    )
+    share: float = Field(
+        0.0002,
+        ge=0,
+        le=1,
+        title="Share",
+        description="Of the points of the frame that must have changed; smaller sees smaller "
+        "things: 0.0002 is 20 by 20 pixels in 1080p. 0 is any point.",
+    )
+    at_least_every_s: float = Field(
+        5,
+        gt=0,
+        le=3600,
+        title="At least every",
+        description="Seconds after which a frame is looked at in any case.",
+    )
+
+
 class _Camera(Section):
     """What every camera has."""
 
     model: Name = Field("default", title="Model", description="Key of the model in `models`.")
     max_fps: float = Field(
         0, ge=0, le=1000, title="Most frames a second", description="0 takes all the camera gives."
+    )
+    priority: int = Field(
+        1,
+        ge=1,
+        le=10,
+        title="Priority",
+        description="Where there is more to look at than the device can, a camera of 2 gets "
+        "twice the turns of one of 1.",
+    )
+    motion: MotionSettings | None = Field(
+        None,
+        title="Motion",
+        description="Look only at frames in which something has changed, and count the others as "
+        "`unchanged`. Absent looks at all.",
     )
     stale_after_s: float = Field(
         5,
