@@ -19,6 +19,7 @@ _STYLES: Final[Mapping[str, tuple[tuple[int, int, int], int]]] = {
     "oracle": ((60, 150, 60), 2),
     "random": ((150, 150, 150), 2),
     "max confidence": ((60, 60, 200), 2),
+    "rules alone": ((200, 170, 80), 2),
     "default": ((160, 100, 0), 4),
 }
 _OTHERS: Final = (

@@ -12,6 +12,9 @@ param location string = resourceGroup().location
 @description('Name of the IoT Hub in this resource group that the devices use.')
 param iotHubName string
 
+@description('Make that hub, with its route. False leaves a hub that is there as it is: add the route by hand.')
+param createIotHub bool = false
+
 @description('The worker image, such as registry.example/verifier:1.')
 param image string
 
@@ -24,9 +27,15 @@ param visionAccountName string
 @description('Days after which ledger, cache and dead letters are deleted.')
 param keepDays int = 30
 
+@description('Days after which samples to train from are deleted; at least as many as keep_days of the settings.')
+param keepSamplesDays int = 180
+
 var escalations = 'escalations'
 var consumerGroupName = 'verifier'
 var containerName = 'verifier'
+var samplesName = 'samples'
+// What the module stamps on its messages: escalations, and questions for verdicts that it missed.
+var routeQuery = 'schema = \'escalation/1\' OR schema = \'verdict-query/1\''
 // Built-in roles, the least that each step needs.
 var roles = {
   eventsReceiver: 'a638d3c7-ab3a-418d-83e6-5f17a39d4fde'
@@ -102,6 +111,11 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   name: containerName
 }
 
+resource samples 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: blobs
+  name: samplesName
+}
+
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
   parent: storage
   name: 'default'
@@ -122,12 +136,37 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05
                 '${containerName}/cache/'
                 '${containerName}/dead/'
                 '${containerName}/budget/'
+                '${containerName}/samples/'
+                '${containerName}/paused/'
               ]
             }
             actions: {
               baseBlob: {
                 delete: {
                   daysAfterModificationGreaterThan: keepDays
+                }
+              }
+            }
+          }
+        }
+        {
+          name: 'forget-samples'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              blobTypes: [
+                'blockBlob'
+                'appendBlob'
+              ]
+              prefixMatch: [
+                '${samplesName}/'
+              ]
+            }
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: keepSamplesDays
                 }
               }
             }
@@ -158,9 +197,22 @@ resource mayStore 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+resource mayKeepSamples 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(samples.id, identity.id, roles.blobContributor)
+  scope: samples
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.blobContributor)
+  }
+}
+
 resource mayReply 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(iotHub.id, identity.id, roles.hubContributor)
   scope: iotHub
+  dependsOn: [
+    newIotHub
+  ]
   properties: {
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
@@ -178,8 +230,84 @@ resource mayAsk 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// The hub sends as itself: it needs a system-assigned identity, and this role.
-resource mayRoute 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+// A new hub sends as an identity that has the role before the hub is there: its endpoint is tried
+// as it is made.
+resource router 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = if (createIotHub) {
+  name: '${prefix}-router'
+  location: location
+}
+
+resource routerMaySend 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (createIotHub) {
+  name: guid(hub.id, router.id, roles.eventsSender)
+  scope: hub
+  properties: {
+    principalId: router.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.eventsSender)
+  }
+}
+
+resource newIotHub 'Microsoft.Devices/IotHubs@2023-06-30' = if (createIotHub) {
+  name: iotHubName
+  location: location
+  sku: {
+    name: 'S1'
+    capacity: 1
+  }
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${router.id}': {}
+    }
+  }
+  dependsOn: [
+    routerMaySend
+  ]
+  properties: {
+    minTlsVersion: '1.2'
+    routing: {
+      endpoints: {
+        eventHubs: [
+          {
+            name: escalations
+            authenticationType: 'identityBased'
+            identity: {
+              userAssignedIdentity: router.id
+            }
+            endpointUri: 'sb://${namespace.name}.servicebus.windows.net'
+            entityPath: hub.name
+            subscriptionId: subscription().subscriptionId
+            resourceGroup: resourceGroup().name
+          }
+        ]
+      }
+      routes: [
+        {
+          name: escalations
+          source: 'DeviceMessages'
+          condition: routeQuery
+          endpointNames: [
+            escalations
+          ]
+          isEnabled: true
+        }
+      ]
+      // Telemetry and health go where they always went.
+      fallbackRoute: {
+        name: 'events'
+        source: 'DeviceMessages'
+        condition: 'true'
+        endpointNames: [
+          'events'
+        ]
+        isEnabled: true
+      }
+    }
+  }
+}
+
+// A hub that is there sends as itself: it needs a system-assigned identity, and this role.
+resource mayRoute 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!createIotHub) {
   name: guid(hub.id, iotHub.id, roles.eventsSender)
   scope: hub
   properties: {
@@ -208,6 +336,7 @@ resource worker 'Microsoft.App/containerApps@2025-01-01' = {
     consumerGroup
     mayReceive
     mayStore
+    mayKeepSamples
     mayReply
     mayAsk
   ]
@@ -286,4 +415,4 @@ resource worker 'Microsoft.App/containerApps@2025-01-01' = {
 
 @description('For the route of the IoT Hub: endpoint and condition.')
 output routeEndpoint string = 'sb://${namespace.name}.servicebus.windows.net'
-output routeCondition string = 'schema = \'escalation/1\''
+output routeCondition string = routeQuery

@@ -81,7 +81,7 @@ def build(
     ledger = Ledger(store, clock, lease_s=settings.worker.lease_s)
     courier = Courier(ledger, reply_of(settings.hub, environment, clock, identity), clock, observer)
     routes = {
-        model: _route(route, environment, clock, stop, observer, identity)
+        model: route_of(route, environment, clock, stop, observer, identity)
         for model, route in settings.routes.items()
     }
     budget = Budget(
@@ -159,7 +159,7 @@ def secret(environment: Environment, name: str) -> str:
     return value
 
 
-def _route(
+def route_of(
     settings: RouteSettings,
     environment: Environment,
     clock: Clock,
@@ -167,6 +167,11 @@ def _route(
     observer: Observer,
     identity: TokenCredential | None,
 ) -> Route:
+    """Who is asked, what, and how the answer is read.
+
+    Raises:
+        SettingsRefused: a setting of it is wrong.
+    """
     regions = [
         registry.make(settings.backend, region, _credential(region, environment, identity))
         for region in settings.backend.regions

@@ -7,13 +7,15 @@ turn a budget off.
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from verifier.agreement import Agreement
 from verifier.errors import SettingsRefused
 from verifier.opinion import Want
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -168,14 +170,27 @@ def read_settings(path: Path) -> VerifierSettings:
 
 def parse_settings(document: object) -> VerifierSettings:
     """The settings in parsed JSON; see `read_settings`."""
+    settings = _parsed(VerifierSettings, document)
+    if "*" not in settings.routes:
+        raise SettingsRefused("routes: no `*`: a model without a route could not be answered")
+    return settings
+
+
+def parse_route(document: object) -> RouteSettings:
+    """One route by itself, as a device has it.
+
+    Raises:
+        SettingsRefused: a field is wrong; each is named.
+    """
+    return _parsed(RouteSettings, document)
+
+
+def _parsed(kind: type[Parsed], document: object) -> Parsed:
     try:
-        settings = VerifierSettings.model_validate(document)
+        return kind.model_validate(document)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
             for item in error.errors(include_input=False, include_url=False)[:20]
         )
         raise SettingsRefused(wrong) from None
-    if "*" not in settings.routes:
-        raise SettingsRefused("routes: no `*`: a model without a route could not be answered")
-    return settings

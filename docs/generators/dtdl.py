@@ -17,6 +17,7 @@ from docs.generators.fields import Schema, entries, resolve, schema_of
 
 from visionedge.methods import METHODS
 from visionedge.settings import Settings
+from visionedge.wire import OutageBody
 
 CONTEXT: Final = "dtmi:dtdl:context;3"
 ROOT: Final = "dtmi:visionedge:VisionModule;1"
@@ -53,12 +54,18 @@ _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
         "desired_version": "long",
         "load": "string",
     },
-    "connectivity": {"state": "string", "escalations_paused_until": "string"},
-    "camera": {"states": _map("string")},
-    "model": {"bundles": _map(_BUNDLE), "runs": _map("string")},
+    "connectivity": {
+        "state": "string",
+        "escalations_paused_until": "string",
+        "outage": "OutageBody",
+    },
+    "camera": {"states": _map("string"), "left_out": "long"},
+    "model": {"bundles": _map(_BUNDLE), "runs": _map("string"), "left_out": "long"},
     "privacy": {"masked_cameras": "long"},
 }
-"""The reported components, as `App.facts` gives them; a test compares the two."""
+"""The reported components, as `App.facts` and `FactsReport` give them; a test compares them."""
+_MESSAGES: Final = {"OutageBody": OutageBody}
+"""What is reported as a message says it."""
 
 
 def dtdl() -> list[Element]:
@@ -92,10 +99,17 @@ def _component(name: str) -> Element:
         "@type": "Interface",
         "displayName": name.capitalize(),
         "contents": [
-            {"@type": "Property", "name": field, "schema": schema}
+            {"@type": "Property", "name": field, "schema": _fact(schema)}
             for field, schema in _FACTS[name].items()
         ],
     }
+
+
+def _fact(schema: str | Element) -> str | Element:
+    if isinstance(schema, str) and schema in _MESSAGES:
+        root = schema_of(_MESSAGES[schema])
+        return _schema(root, root, 1)
+    return schema
 
 
 def _id(name: str) -> str:

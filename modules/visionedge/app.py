@@ -24,6 +24,7 @@ from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
+from visionedge.direct import check_direct
 from visionedge.entities import Frame
 from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
 from visionedge.lineup import Lineup, Prepared
@@ -182,6 +183,7 @@ class App:
         Raises:
             SettingsError: they cannot be used; those in use stay.
         """
+        check_direct(settings.direct)
         prepared = self.lineup.prepare(settings, self.revision + 1)
         self.revision += 1
         self.settings = settings
@@ -380,7 +382,9 @@ class App:
         return told if outage.ended_at else {key: told[key] for key in ("number", "began_at")}
 
     def _camera_states(self) -> dict[str, str]:
-        return {name: str(feed.state or "starting") for name, feed in self.lineup.feeds.items()}
+        """Those that do not run first: of too many the twin leaves out the last."""
+        states = {n: str(feed.state or "starting") for n, feed in self.lineup.feeds.items()}
+        return dict(sorted(states.items(), key=lambda each: each[1] == CameraState.RUNNING))
 
     def _rewire(self) -> None:
         """Put a change of models into effect, between two frames."""

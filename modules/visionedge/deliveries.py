@@ -195,12 +195,17 @@ class Deliveries:
         return tuple(sorted(ends, key=lambda end: end.failed))
 
     def report(self, settings: Settings, lineup: Lineup) -> dict[str, Any]:
-        """`{desired, staged, active, previous, reason}` of each model with an address."""
-        return {
+        """`{desired, staged, active, previous, reason}` of each model with an address.
+
+        Those on trial or refused first: of too many the twin leaves out the last.
+        """
+        told = {
             name: self._told(name, model)
             for name, model in settings.models.items()
             if model.uri or name in lineup.models
         }
+        at_rest = {name: not (each["staged"] or each["reason"]) for name, each in told.items()}
+        return {name: told[name] for name in sorted(told, key=at_rest.__getitem__)}
 
     def stop(self, timeout_s: float) -> None:
         """End; a trial that is under way is taken up at the next start."""

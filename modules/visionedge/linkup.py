@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from visionedge.acknowledge import Acknowledger
 from visionedge.cameras.feeds import Feed
 from visionedge.control import Applies, Control
+from visionedge.direct import with_verifier
 from visionedge.inputs import Inputs
 from visionedge.methods import Methods, Operated
 from visionedge.metrics import Metrics
@@ -21,6 +22,7 @@ from visionedge.settings import Document, LastGood, UplinkSettings
 from visionedge.telemetry import Telemetry
 from visionedge.twin import FORGET, DesiredState
 from visionedge.uplink.archive import Archive
+from visionedge.uplink.direct_hub import DirectHub
 from visionedge.uplink.egress import EgressLedger, RecordedHub
 from visionedge.uplink.hub import HubEvent, InputMessage
 from visionedge.uplink.inbox import Inbox
@@ -68,7 +70,8 @@ class Linkup:
         environment: of the process, to choose the hub by.
 
     Raises:
-        SettingsError: the settings ask for a hub that this environment does not name.
+        SettingsError: the settings ask for a hub that this environment does not name, or for a
+            Vision API that cannot be asked.
     """
 
     def __init__(
@@ -82,8 +85,11 @@ class Linkup:
     ) -> None:
         metrics, uplink = owner.metrics, owner.settings.uplink
         egress = owner.settings.egress
-        ledger = EgressLedger(Path(egress.path), egress.max_bytes)
-        self._hub = RecordedHub(choose(uplink, environment, metrics, owner.give_up), ledger)
+        hub = choose(uplink, environment, metrics, owner.give_up)
+        hub = with_verifier(hub, owner.settings.direct, layers, metrics)
+        to = hub.destination if isinstance(hub, DirectHub) else "hub"
+        ledger = EgressLedger(Path(egress.path), egress.max_bytes, to=to)
+        self._hub = RecordedHub(hub, ledger)
         spool.tell_settled(ledger.note)
         self._inbox = Inbox(self._hub.refresh_twin)
         self._inputs = Inputs(lambda: owner.feeds, self._hub.send, metrics)

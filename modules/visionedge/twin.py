@@ -246,12 +246,14 @@ class FactsReport:
         self._clock = clock or SystemClock()
         self._every_ns = round(every_s * 1e9)
         self._told: Document = {}
+        self._looked_at: Document | None = None
         self._due_ns = 0
 
     def patch(self, facts: Document) -> Document | None:
         """The changes since the last patch; None where there are none, or it is too early."""
-        if self._clock.ns() < self._due_ns:
+        if self._clock.ns() < self._due_ns or facts == self._looked_at:
             return None
+        self._looked_at = facts
         telling = _short(facts)
         patch = _changes(self._told, telling)
         if not patch:
@@ -262,14 +264,26 @@ class FactsReport:
 
     def forget(self) -> None:
         """The hub knows nothing of it any more: tell all of it next."""
-        self._told = {}
+        self._told, self._looked_at = {}, None
 
 
 def _short(facts: Document) -> Document:
-    """The facts as a twin can hold them, without the largest where they are too many."""
-    telling = {key: _in_use(value, value) for key, value in facts.items()}
+    """The facts as a twin can hold them.
+
+    Where they are too many, the section that is largest lets go of the last entry of its largest
+    map, which is its least important, and so on; `left_out` tells how many have gone. A section
+    without entries goes as a whole.
+    """
+    telling: Document = {key: _in_use(value, value) for key, value in facts.items()}
     while _size_bytes(telling) > _MAX_FACTS_BYTES:
-        del telling[max(telling, key=lambda key: _size_bytes(telling[key]))]
+        largest = max(telling, key=lambda key: _size_bytes(telling[key]))
+        section = telling[largest]
+        full = [entries for entries in section.values() if isinstance(entries, dict) and entries]
+        if full:
+            max(full, key=_size_bytes).popitem()
+            section["left_out"] = section.get("left_out", 0) + 1
+        else:
+            del telling[largest]
     return telling
 
 

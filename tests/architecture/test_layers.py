@@ -12,7 +12,7 @@ LAYERS: Final = (
     ("settings", "metrics", "runtime", "datasets"),
     ("cameras", "inference", "escalation", "uplink", "delivery", "telemetry", "twin", "deployment"),
     ("second_look",),
-    ("pipeline", "evaluation", "pauses"),
+    ("pipeline", "evaluation", "pauses", "direct"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "inputs"),
     ("control", "deliveries", "news"),
     ("linkup", "page"),
@@ -51,8 +51,14 @@ def not_downward(source: Source) -> Iterator[Fault]:
 
 
 def outside_imports(source: Source) -> Iterator[Fault]:
-    """Imports of the module from the tools, tests and cloud around it."""
+    """Imports of the module from the tools, tests and cloud around it.
+
+    Direct mode asks a Vision API by the verifier's own code: it is imported in one place, by name
+    and only where the settings ask for it, because most devices do not have it.
+    """
     for imported in imports(source):
+        if source.module == "visionedge.direct" and imported.module == "verifier.hosts.direct":
+            continue
         for name in _OUTSIDE:
             if imported.is_from(name):
                 yield Fault(source.path, imported.line, f"the module imports `{name}`")

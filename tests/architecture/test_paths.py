@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.sources import ROOT, Fault
 
 _SKIPPED_FOLDERS: Final = {
-    ".git", ".venv", ".venv-train", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
+    ".git", ".venv", ".venv-audit", ".venv-train", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
     "__pycache__", "run", "out", "build", "dist", "golden", ".azurite",
 }  # fmt: skip
 _MAX_BYTES: Final = 1_000_000

@@ -96,7 +96,7 @@ def test_it_says_what_it_is_and_runs_as_a_number(image: str) -> None:
     assert config["User"] == USER[image]
     assert config["Entrypoint"] == ["python", "-m", OWN[image]]
     assert ("ORT_DISABLE_TELEMETRY=1" in config["Env"]) == (image != VERIFIER)
-    assert "/healthz" in config["Healthcheck"]["Test"][-1]
+    assert "/healthz" in described["Healthcheck"]["Test"][-1]
     labels = config["Labels"]
     for name in ("title", "version", "revision", "licenses", "base.name"):
         assert labels[f"org.opencontainers.image.{name}"]

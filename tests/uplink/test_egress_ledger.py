@@ -45,6 +45,7 @@ def test_a_picture_is_listed_with_hash_bytes_reason_mask_and_verdict(tmp_path: P
     assert entry == {
         "at": MAY.isoformat(),
         "id": "a",
+        "to": "hub",
         "camera": "line-1",
         "reason": "margin",
         "model": "m",

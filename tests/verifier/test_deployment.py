@@ -16,10 +16,8 @@ from verifier.backends.registry import BACKENDS
 from verifier.build import build
 from verifier.settings import parse_settings
 from verifier.stores.memory import MemoryStore
-from visionedge.wire import Escalation
 
 ROOT: Final = Path(__file__).parents[2]
-BICEP: Final = ROOT / "cloud/infra/main.bicep"
 
 
 def dockerfile(instruction: str) -> list[list[str]]:
@@ -104,51 +102,6 @@ def test_every_vision_api_has_its_line_on_the_page() -> None:
     page = (ROOT / "docs/how-to/choose-a-vision-api.md").read_text()
     for kind in BACKENDS:
         assert page.count(f"| `{kind}` |") == 2
-
-
-def bicep() -> str:
-    """The template without its comments."""
-    return re.sub(r"^\s*//.*$", "", BICEP.read_text(), flags=re.MULTILINE)
-
-
-def test_the_brackets_of_the_template_are_balanced() -> None:
-    text = re.sub(r"'(?:\\'|[^'])*'", "''", bicep())
-    for one, other in ("{}", "[]", "()"):
-        assert text.count(one) == text.count(other)
-
-
-def test_every_symbol_of_the_template_is_declared_and_every_parameter_used() -> None:
-    text = re.sub(r"'(?:\\'|[^'])*'", _interpolated, bicep())
-    symbols = set(re.findall(r"^(?:param|var|resource) (\w+)", text, re.MULTILINE))
-    for reference in re.findall(r"\b(\w+)\.(?:id|name|properties|identity)\b", text):
-        assert reference in symbols
-    for name in re.findall(r"^(?:param|var) (\w+)", text, re.MULTILINE):
-        assert len(re.findall(rf"\b{name}\b", text)) >= 2, name
-
-
-def _interpolated(match: "re.Match[str]") -> str:
-    """Of a text only what is put into it."""
-    return " ".join(re.findall(r"\$\{([^}]*)\}", match.group()))
-
-
-def test_every_resource_names_a_dated_api() -> None:
-    kinds = re.findall(r"^resource \w+ '([^']+)'", bicep(), re.MULTILINE)
-    assert len(kinds) > 10
-    assert all(re.fullmatch(r"Microsoft\.[\w/.]+@20\d\d-\d\d-\d\d", kind) for kind in kinds)
-
-
-def test_no_resource_lets_in_who_has_a_key() -> None:
-    text = BICEP.read_text()
-    assert "disableLocalAuth: true" in text
-    assert "allowSharedKeyAccess: false" in text
-    assert "listKeys" not in text
-
-
-def test_the_route_lets_through_what_the_module_sends() -> None:
-    schema = Escalation.model_fields["schema_name"].default
-    condition = f"schema = '{schema}'"
-    assert condition.replace("'", "\\'") in BICEP.read_text()
-    assert condition in (ROOT / "docs/how-to/deploy-the-verifier.md").read_text()
 
 
 def test_the_functions_app_is_deployed_with_the_same_settings() -> None:

@@ -69,6 +69,7 @@ def _line(entry: dict[str, Any]) -> str:
     verdict = f"{entry['outcome']} by {entry['verifier']}" if entry["outcome"] else "no verdict"
     return (
         f"{entry['at'][:19]}  {entry.get('camera', '')}  {entry.get('reason', '')}  "
+        f"to {entry.get('to', 'hub')}  "
         f"{entry.get('bytes', 0)} bytes  {entry.get('masked', 0)} masked  "
         f"sha256 {str(entry.get('sha256', ''))[:_SHA_CHARS]}  {verdict}"
     )

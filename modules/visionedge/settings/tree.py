@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from visionedge.settings.cameras import CameraSettings, PatternCamera
 from visionedge.settings.decision import DecisionSettings
 from visionedge.settings.delivery import DeliverySettings
+from visionedge.settings.direct import DirectSettings
 from visionedge.settings.escalation import EscalationSettings
 from visionedge.settings.section import NEXT_START, YEAR_S, Name, Section, Unit
 
@@ -289,6 +290,12 @@ class Settings(Section):
     )
     uplink: UplinkSettings = Field(
         UplinkSettings(), title="Uplink", description="The way to the cloud."
+    )
+    direct: DirectSettings = Field(
+        DirectSettings(),
+        title="Direct mode",
+        description="A Vision API that the device asks by itself.",
+        json_schema_extra=NEXT_START,
     )
     telemetry: TelemetrySettings = Field(
         TelemetrySettings(), title="Telemetry", description="The small regular message."

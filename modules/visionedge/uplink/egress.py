@@ -46,9 +46,13 @@ class EgressLedger:
         path: of the newest file.
         max_bytes: of all its files.
         clock: stamps the lines.
+        to: where pictures go: the hub, or a Vision API that is asked directly.
     """
 
-    def __init__(self, path: Path, max_bytes: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int, clock: Clock | None = None, *, to: str = "hub"
+    ) -> None:
+        self._to = to
         self._path = path
         self._file_bytes = max(1, max_bytes // _FILES)
         self._clock = clock or SystemClock()
@@ -69,6 +73,7 @@ class EgressLedger:
             {
                 "event": "left",
                 "id": envelope.id,
+                "to": self._to,
                 "camera": message.get("camera", ""),
                 "reason": message.get("reason", ""),
                 "model": message.get("model", {}).get("name", ""),

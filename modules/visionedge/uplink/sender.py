@@ -28,6 +28,7 @@ from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Worker
 from visionedge.uplink.hub import HubClient
 from visionedge.uplink.link import Link
+from visionedge.uplink.queries import Queries
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.suspects import Suspects
 
@@ -82,6 +83,8 @@ class Sender:
         self._retry = threading.Event()
         self._failing = False
         self._silence_ended = threading.Event()
+        self._reconnected = threading.Event()
+        self._queries = Queries(spool, self._clock)
         self._look_due_ns = self._clock.ns()
         self._drain_until_ns: int | None = None
         spool.wake_on_change(self._wake)
@@ -98,7 +101,9 @@ class Sender:
         self.worker.start()
 
     def connected(self) -> None:
-        """The hub is there again: try at once."""
+        """The hub is there again: try at once, and ask for what was missed."""
+        self._reconnected.set()
+        self._wake.set()
         self._retry.set()
 
     def receipt(self) -> None:
@@ -182,7 +187,11 @@ class Sender:
                 return
 
     def _look_after(self) -> None:
-        """Now and then: expire, resend what is overdue, judge the link."""
+        """Now and then: expire, resend what is overdue, judge the link; ask when reconnected."""
+        if self._reconnected.is_set():
+            self._reconnected.clear()
+            if asked := self._queries.ask(self.pacing.answer_timeout_s):
+                log.info("asked for the verdicts of %d escalations", asked)
         now_ns = self._clock.ns()
         resend_all = self._silence_ended.is_set()
         if now_ns < self._look_due_ns and not resend_all:

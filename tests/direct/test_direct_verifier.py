@@ -1,0 +1,173 @@
+"""The device as a host of the verifier: paid once over restarts, within its budget."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.support.cloud import PlayedClock, body, jpeg
+from tests.support.vision_stub import Reply, Stub, serving
+
+from verifier.hosts.direct import Direct, open_direct
+
+SEEN: Final = {
+    "iteration": "7",
+    "predictions": [
+        {
+            "tagName": "laptop",
+            "probability": 0.9,
+            "boundingBox": {"left": 0.1, "top": 0.1, "width": 0.4, "height": 0.4},
+        }
+    ],
+}
+
+
+def route(endpoint: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    backend = {
+        "kind": "customvision",
+        "regions": [{"name": "here", "endpoint": endpoint}],
+        "project_id": "p",
+        "published_name": "i",
+    }
+    return {"backend": backend | changes, "want": ["objects"]}
+
+
+def opened(stub: Stub, path: str, clock: PlayedClock, calls_per_day: int = 100) -> Direct:
+    return open_direct(
+        route(stub.endpoint), "k-1", calls_per_day=calls_per_day, path=path, clock=clock
+    )
+
+
+class Module:
+    """Takes verdicts as the module's method does, or answers what stands next in `faults`."""
+
+    def __init__(self, *faults: int) -> None:
+        self.faults = list(faults)
+        self.taken: list[dict[str, Any]] = []
+
+    def __call__(self, payload: Mapping[str, Any]) -> int:
+        if self.faults:
+            return self.faults.pop(0)
+        self.taken += payload["verdicts"]
+        return 200
+
+
+def picture(id_: str, shade: int = 1) -> bytes:
+    return body(id_, picture=jpeg(shade=shade))
+
+
+def test_an_escalation_is_asked_about_and_its_verdict_handed_over(tmp_path: Path) -> None:
+    module = Module()
+    with serving(Reply(200, SEEN)) as stub:
+        direct = opened(stub, str(tmp_path / "direct.db"), PlayedClock())
+        assert direct.destination == "customvision 127.0.0.1"
+        assert direct.handle(picture("a")) == 0
+        direct.deliver(module)
+        direct.deliver(module)
+    assert [verdict["escalation_id"] for verdict in module.taken] == ["a"]
+    assert module.taken[0]["detections"][0]["label"] == "laptop"
+    assert stub.requests[0].headers["Prediction-Key"] == "k-1"
+
+
+def test_after_a_restart_nothing_is_paid_for_twice_and_the_verdict_comes(tmp_path: Path) -> None:
+    path, clock, module = str(tmp_path / "direct.db"), PlayedClock(), Module()
+    with serving(Reply(200, SEEN)) as stub:
+        opened(stub, path, clock).handle(picture("a"))
+        again = opened(stub, path, clock)
+        assert again.handle(picture("a")) == 0
+        again.deliver(module)
+    assert len(stub.requests) == 1
+    assert [verdict["escalation_id"] for verdict in module.taken] == ["a"]
+
+
+def test_the_budget_of_a_day_outlives_a_restart(tmp_path: Path) -> None:
+    path, clock, module = str(tmp_path / "direct.db"), PlayedClock(), Module()
+    with serving(Reply(200, SEEN)) as stub:
+        for number in range(4):
+            direct = opened(stub, path, clock, calls_per_day=2)
+            direct.handle(picture(f"e{number}", shade=number))
+            direct.deliver(module)
+        clock.advance(86_400)
+        direct.handle(body("next", picture=jpeg(shade=9), now=clock.utc()))
+        direct.deliver(module)
+    assert len(stub.requests) == 3
+    said = [(verdict["status"], verdict.get("reason")) for verdict in module.taken]
+    assert said == [
+        ("verified", None),
+        ("verified", None),
+        ("unverified", "budget"),
+        ("unverified", "budget"),
+        ("verified", None),
+    ]
+
+
+def test_a_key_that_is_refused_loses_nothing(tmp_path: Path) -> None:
+    module = Module()
+    with serving(Reply(401), Reply(200, SEEN)) as stub:
+        direct = opened(stub, str(tmp_path / "direct.db"), PlayedClock())
+        assert direct.handle(picture("a")) == 60
+        assert direct.handle(picture("a")) == 0
+        direct.deliver(module)
+    assert len(module.taken) == 1
+
+
+def test_a_module_that_is_busy_gets_its_verdict_later(tmp_path: Path) -> None:
+    module, clock = Module(503), PlayedClock()
+    with serving(Reply(200, SEEN)) as stub:
+        direct = opened(stub, str(tmp_path / "direct.db"), clock)
+        direct.handle(picture("a"))
+        direct.deliver(module)
+        assert module.taken == []
+        clock.advance(30)
+        direct.deliver(module)
+    assert len(module.taken) == 1
+
+
+def test_what_is_long_over_is_forgotten(tmp_path: Path) -> None:
+    clock, module = PlayedClock(), Module()
+    path = tmp_path / "direct.db"
+    with serving(Reply(200, SEEN)) as stub:
+        direct = opened(stub, str(path), clock)
+        direct.handle(picture("a"))
+        direct.handle(b"no message")
+        direct.deliver(module)
+        store = direct._store
+        assert {key.partition("/")[0] for key in store.keys("")} == {"ledger", "budget", "dead"}
+        clock.advance(9 * 86_400)
+        direct.deliver(module)
+        assert list(store.keys("")) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({}, "backend"),
+        ({"backend": {"kind": "ia40", "regions": []}, "want": ["objects"]}, "regions"),
+        (route("https://x.example", kind="crystalball"), "crystalball"),
+        (route("http://x.example"), "https"),
+        (route("https://x.example", project_id=""), "project_id"),
+        ({**route("https://x.example"), "want": ["faces"]}, "does not offer faces"),
+        (
+            route("", regions=[{"name": "x", "endpoint": "https://x", "key_env": "OTHER"}]),
+            "direct.key",
+        ),
+        (route("", regions="x"), "regions"),
+        ({"backend": 3, "want": []}, "backend"),
+    ],
+)
+def test_a_route_that_is_wrong_is_refused_by_its_field(
+    document: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ValueError, match=named) as caught:
+        open_direct(document, "s3cret", calls_per_day=1, path="")
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in json.dumps(document)
+
+
+def test_a_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        open_direct(
+            route("https://x.example"), "k", calls_per_day=1, path=str(tmp_path / "file/direct.db")
+        )
