@@ -136,6 +136,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05
                 '${containerName}/cache/'
                 '${containerName}/dead/'
                 '${containerName}/budget/'
+                '${containerName}/open/'
                 '${containerName}/samples/'
                 '${containerName}/paused/'
               ]

@@ -11,8 +11,8 @@ held under a lease; that of a worker which died ends by itself, and another take
 
 Every case has a mark under `open/` from before its claim until after its terminal state, so that
 whoever sweeps finds all that is not at its end by a list that stays short. A crash between the
-two writes leaves a mark too many, which is passed over or swept away; in another order it could
-leave a verdict that nobody knows to deliver, or a claim that stands for ever.
+two writes leaves a mark too many, which is passed over, or swept away where its case has ended; in
+another order it could leave a verdict that nobody delivers, or a claim that stands for ever.
 
 The key begins with device and module, which IoT Hub vouches for: no device can occupy the ids
 of another. What it cannot know is whether a worker that died had its answer already. Such an

@@ -1,16 +1,20 @@
 """A budget holds, whoever takes from it and however many do at once."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.azurite import azurite_store
 from tests.support.cloud import PlayedClock
 
 from verifier.budget import Budget
 from verifier.stores.memory import MemoryStore
 from verifier.stores.sqlite import SqliteStore
+from verifier.stores.store import Store
 
 
 def budget(per_hub: int | None = None, per_device: int | None = None) -> tuple[Budget, PlayedClock]:
@@ -58,21 +62,48 @@ def test_a_device_called_as_a_part_of_a_key_has_a_budget_of_its_own() -> None:
     assert all(purse.take(name) for name in ("hub", "device", "a/b", "a", "a%2Fb"))
 
 
-def test_many_workers_never_overspend(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "budget.db")
+@pytest.fixture(params=["memory", "sqlite", "blob"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+    elif request.param == "sqlite":
+        sqlite = SqliteStore(tmp_path / "budget.db")
+        yield sqlite
+        sqlite.close()
+    else:
+        yield azurite_store(request)
+
+
+def test_many_workers_never_overspend(store: Store) -> None:
     clock = PlayedClock()
     start = threading.Barrier(6)
 
     def spend(worker: int) -> int:
-        mine = Budget(store, clock, per_hub=25, per_device=9)
+        mine = Budget(store, clock, per_hub=15, per_device=6)
         start.wait(10)
-        return sum(mine.take(f"device-{worker % 3}") for _ in range(15))
+        return sum(mine.take(f"device-{worker % 3}") for _ in range(8))
 
     with ThreadPoolExecutor(6) as pool:
         taken = list(pool.map(spend, range(6)))
-    store.close()
-    assert sum(taken) == 25
-    assert all(sum(taken[device::3]) <= 9 for device in range(3))
+    assert sum(taken) == 15
+    assert all(sum(taken[device::3]) <= 6 for device in range(3))
+
+
+def test_many_workers_that_give_back_lose_and_gain_nothing(store: Store) -> None:
+    clock = PlayedClock()
+    start = threading.Barrier(4)
+
+    def borrow(worker: int) -> None:
+        mine = Budget(store, clock, per_hub=3, per_device=2)
+        start.wait(10)
+        for _ in range(6):
+            if mine.take(f"device-{worker % 2}"):
+                mine.give_back(f"device-{worker % 2}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(borrow, range(4)))
+    after = Budget(store, clock, per_hub=3, per_device=2)
+    assert (after.left(), after.left("device-0"), after.left("device-1")) == (3, 2, 2)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))

@@ -5,68 +5,18 @@ take over what it left. And several workers handle the same messages at once, ta
 every access to the store in an order that hypothesis chooses.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.cloud import LAPTOP, META, Cloud, PlayedBackend, PlayedClock, PlayedReply, body
+from tests.support.mortal import Fate, Killed, MortalStore, TakingTurns, Turns
 
 from verifier.opinion import Opinion, Picture
 from verifier.stores.memory import MemoryStore
-from verifier.stores.store import Stored
 from visionedge.wire import Verdict
-
-TERMINAL = {"delivered", "expired", "poison"}
-
-
-class Killed(BaseException):
-    """As `kill -9`: nothing in the worker may catch it."""
-
-
-@dataclass(eq=False)
-class Fate:
-    """Kills the worker when the count of its steps is up; a step is any effect on the world."""
-
-    steps_left: int
-
-    def step(self) -> None:
-        self.steps_left -= 1
-        if self.steps_left == 0:
-            raise Killed
-
-
-@dataclass(eq=False)
-class MortalStore:
-    """A store whose worker may die just before or just after a write."""
-
-    store: MemoryStore
-    fate: Fate
-
-    def read(self, key: str) -> Stored | None:
-        return self.store.read(key)
-
-    def create(self, key: str, value: bytes) -> str:
-        return self._mortal(lambda: self.store.create(key, value))
-
-    def replace(self, key: str, value: bytes, version: str) -> str:
-        return self._mortal(lambda: self.store.replace(key, value, version))
-
-    def delete(self, key: str) -> None:
-        self.fate.step()
-        self.store.delete(key)
-        self.fate.step()
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        return self.store.keys(prefix)
-
-    def _mortal(self, write: Callable[[], str]) -> str:
-        self.fate.step()
-        version = write()
-        self.fate.step()
-        return version
 
 
 @dataclass(eq=False)
@@ -146,61 +96,6 @@ def test_every_single_point_of_death_is_survived() -> None:
         if ended:
             return
     raise AssertionError("a life has more points than were tried")
-
-
-@dataclass(eq=False)
-class Turns:
-    """Lets one of several threads go on at a time, in a given order; then in any."""
-
-    order: list[int]
-    alive: set[int] = field(default_factory=set)
-    _moved: threading.Condition = field(default_factory=threading.Condition)
-
-    def take(self, worker: int) -> None:
-        with self._moved:
-            assert self._moved.wait_for(lambda: self._is_next(worker), 20)
-            if self.order:
-                self.order.pop(0)
-            self._moved.notify_all()
-
-    def leave(self, worker: int) -> None:
-        with self._moved:
-            self.alive.discard(worker)
-            self._moved.notify_all()
-
-    def _is_next(self, worker: int) -> bool:
-        while self.order and self.order[0] not in self.alive:
-            self.order.pop(0)
-        return not self.order or self.order[0] == worker
-
-
-@dataclass(eq=False)
-class TakingTurns:
-    """A store that asks for its worker's turn before each access."""
-
-    store: MemoryStore
-    turns: Turns
-    worker: int
-
-    def read(self, key: str) -> Stored | None:
-        self.turns.take(self.worker)
-        return self.store.read(key)
-
-    def create(self, key: str, value: bytes) -> str:
-        self.turns.take(self.worker)
-        return self.store.create(key, value)
-
-    def replace(self, key: str, value: bytes, version: str) -> str:
-        self.turns.take(self.worker)
-        return self.store.replace(key, value, version)
-
-    def delete(self, key: str) -> None:
-        self.turns.take(self.worker)
-        self.store.delete(key)
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        self.turns.take(self.worker)
-        return self.store.keys(prefix)
 
 
 @given(order=st.lists(st.integers(0, 2), max_size=80), same=st.booleans())
