@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge import settings as sources
+from visionedge.cameras.feed import CameraState
 from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore

@@ -105,9 +105,6 @@ class Metrics:
             "camera",
             "fault",
         )
-        self.overloaded = self._gauge(
-            "overloaded", "1 while cameras give more frames than can be looked at"
-        )
         self.camera_reopened = self._counter(
             "camera_reopened", "Times a camera was opened anew", "camera"
         )
@@ -167,6 +164,9 @@ class Metrics:
             "model_deliveries",
             "Bundles by what became of them: active, refused, rolled_back",
             "result",
+        )
+        self.overloaded = self._gauge(
+            "overloaded", "1 while cameras give more frames than can be looked at"
         )
         self.worker_crashes = self._counter("worker_crashes", "Crashes of a worker's job", "worker")
 
