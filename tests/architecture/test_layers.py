@@ -22,7 +22,8 @@ LAYERS: Final = (
 )
 _HEIGHT: Final = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 _OUTSIDE: Final = (
-    "devhub", "demo", "training", "cloud", "verifier", "bench", "docs", "tests", "support",
+    "devhub", "eventhub", "loop", "demo", "training", "cloud", "verifier", "bench", "docs", "tests",
+    "support",
 )  # fmt: skip
 _SHARED: Final = {"wire", "datasets"}
 """What the cloud half may know of the module: the messages, and how answered ones are kept."""

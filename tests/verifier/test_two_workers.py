@@ -27,7 +27,7 @@ from eventhub.log import Event
 from loop.journal import Journal
 from loop.storage import Storage, StorageAbsent, find_azurite
 from loop.vision import picture_of
-from loop.workers import THREADS, Cloud, VerifierProcess
+from loop.workers import THREADS, Cloud, VerifierRun
 
 if TYPE_CHECKING:
     from eventhub.server import EventHub
@@ -99,8 +99,8 @@ class Site:
     module: Module
     undo: ExitStack
 
-    def worker(self, name: str) -> VerifierProcess:
-        worker = VerifierProcess(name, self.cloud, secrets.token_hex(8), self.folder)
+    def worker(self, name: str) -> VerifierRun:
+        worker = VerifierRun(name, self.cloud, secrets.token_hex(8), self.folder)
         self.undo.callback(worker.stop)
         return worker
 

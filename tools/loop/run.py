@@ -22,7 +22,7 @@ from loop.journal import Journal
 from loop.report import Run, timeline, totals
 from loop.storage import Storage
 from loop.vision import VisionService
-from loop.workers import THREADS, Cloud, VerifierProcess
+from loop.workers import THREADS, Cloud, VerifierRun
 from visionedge.settings import PatternCamera
 
 _CAMERA: Final = "line-1"
@@ -89,7 +89,7 @@ class Loop:
             service.connection_string, self.vision.endpoint, ca_file,
         )  # fmt: skip
         self.workers = [
-            VerifierProcess(f"verifier-{n + 1}", cloud, self.vision.issue_key(), self._folder)
+            VerifierRun(f"verifier-{n + 1}", cloud, self.vision.issue_key(), self._folder)
             for n in range(self._count)
         ]
         for worker in self.workers:

@@ -53,7 +53,7 @@ def settings_of(cloud: Cloud) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class VerifierProcess:
+class VerifierRun:
     """One `verifier run`.
 
     Args:
