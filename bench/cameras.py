@@ -117,6 +117,11 @@ def _table(context: Context, subject: Subject) -> Table:
     )
 
 
+def pace(subject: Subject, clip: Path) -> float:
+    """A rate of one camera that leaves half of what the cores can do, frames a second."""
+    return _CALM * cores() / _step_s(subject, clip)
+
+
 def _step_s(subject: Subject, clip: Path) -> float:
     """CPU of decoding one frame and looking at it."""
     read, runner = reader_of(clip), subject.model.runner()
@@ -155,10 +160,12 @@ def measure(
     count: int,
     fps: float,
     seconds: float = _SECONDS,
+    escalate: float = 0.0,
 ) -> Mapping[str, Any]:
     """One way in a process of its own; its figures, with its memory."""
     arguments = ["-m", "bench.many", way, str(bundle), str(clip), str(place)]
     limits = ["--cameras", str(count), "--fps", f"{fps:.3f}", "--seconds", str(seconds)]
+    limits += ["--escalate", str(escalate)]
     with Child([*arguments, *limits]) as child:
         used: Used = child.until(WORD)
     figures: Mapping[str, Any] = json.loads(used.line.partition(WORD)[2])

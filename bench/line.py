@@ -60,7 +60,7 @@ class Line:
     def __init__(
         self, model: LoadedModel, clip: Path, folder: Path, *, workers: int, fps: float
     ) -> None:
-        settings = _settings(model, clip, folder, fps)
+        settings = settings_of(model, clip, folder, fps)
         metrics = Metrics()
         slots = LatestSlots[Frame]()
         self._stamps = _Stamps()
@@ -134,7 +134,8 @@ class Line:
         settle()
 
 
-def _settings(model: LoadedModel, clip: Path, folder: Path, fps: float) -> Settings:
+def settings_of(model: LoadedModel, clip: Path, folder: Path, fps: float) -> Settings:
+    """One camera that plays `clip`, with everything it keeps in `folder`."""
     camera = {"kind": "file", "path": str(clip), "fps": fps}
     return resolve(
         [

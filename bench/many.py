@@ -66,6 +66,22 @@ class Ages:
         }
 
 
+class Share:
+    """Picks a share of events, evenly."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._owed = 0.0
+
+    def due(self) -> bool:
+        """True for this one."""
+        self._owed += self._share
+        if self._owed < 1:
+            return False
+        self._owed -= 1
+        return True
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run, and print what was measured."""
     parser = argparse.ArgumentParser()
@@ -75,6 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cameras", type=int, required=True)
     parser.add_argument("--fps", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--escalate", type=float, default=0.0, help="share of frames, 0..1")
     asked = parser.parse_args(arguments)
     ages = Ages()
     stop = (_ours if asked.way == "ours" else _naive)(asked, ages)
@@ -90,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _ours(asked: argparse.Namespace, ages: Ages) -> Callable[[], None]:
-    record = Telemetry.record
+    record, share = Telemetry.record, Share(asked.escalate)
 
     def stamped(
         self: Telemetry,
@@ -101,6 +118,8 @@ def _ours(asked: argparse.Namespace, ages: Ages) -> Callable[[], None]:
     ) -> None:
         record(self, frame, prediction, decision, latency_s)
         ages.add(frame.camera_id, latency_s)
+        if share.due():
+            app.capture(frame.camera_id)
 
     # The one thing that is made for measuring.
     Telemetry.record = stamped  # type: ignore[method-assign] # for this process only

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import cameras, cold_start, doubt, overhead, overlap
+from bench import bookkeeping, cameras, cold_start, doubt, overhead, overlap
 from bench.context import Context
 from bench.report import Report
 
 BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
     "overhead": overhead.run,
     "overlap": overlap.run,
+    "bookkeeping": bookkeeping.run,
     "cameras": cameras.run,
     "cold_start": cold_start.run,
     "doubt": doubt.run,

@@ -195,9 +195,15 @@ class Pipeline:
             worker.beat()
             frame = self._slots.take(_IDLE_S)
             if frame is not None:
-                self._answer_for(frame, runners)
+                self.answer_for(frame, runners)
 
-    def _answer_for(self, frame: Frame, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+    def answer_for(self, frame: Frame, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+        """Take one frame all the way to its decision.
+
+        Args:
+            frame: of a camera in the wiring.
+            runners: those of the calling thread, filled as models are met.
+        """
         try:
             self._step(frame, self._wiring, runners)
         finally:
