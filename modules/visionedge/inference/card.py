@@ -131,6 +131,23 @@ class OutputCard(_Part):
     )
 
 
+class BaselineCard(_Part):
+    """How a model's predictions lie where all is well, to tell drift by."""
+
+    frames: int = Field(ge=1, title="Frames", description="That it was taken from.")
+    classes: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        max_length=256,
+        title="Classes",
+        description="In how many frames each class is taken; `(empty)` is none.",
+    )
+    confidence: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=10,
+        max_length=10,
+        title="Confidence",
+        description="How many confidences lie in each tenth from 0 to 1.",
+    )
+
+
 class ModelCard(_Part):
     """All that is known of a model; `model.json` of a bundle."""
 
@@ -155,6 +172,11 @@ class ModelCard(_Part):
         le=100,
         title="Temperature",
         description="Calibration: logits are divided by it, so above 1 makes the model humbler.",
+    )
+    baseline: BaselineCard | None = Field(
+        None,
+        title="Baseline",
+        description="Where all is well, to tell drift by; absent is learned on the device.",
     )
     sha256: str = Field(
         "",
