@@ -23,7 +23,8 @@ from loop.vision import VisionService
 if TYPE_CHECKING:
     from eventhub.server import EventHub
 
-_CONDITION: Final = re.compile(r"^output routeCondition string = '(.*)'$", re.MULTILINE)
+_CONDITION: Final = re.compile(r"^var routeQuery = '(.*)'$", re.MULTILINE)
+_ESCALATION: Final = "escalation/1"
 _TWICE: Final = 3
 _SPOILED: Final = 5
 LINE: Final = "line"
@@ -34,7 +35,7 @@ def deployed_condition(infra: Path) -> str:
     """The route's condition in the deployment, which is where it is decided."""
     found = _CONDITION.search(infra.read_text(encoding="utf-8"))
     if found is None:
-        raise ValueError(f"{infra} tells no routeCondition")
+        raise ValueError(f"{infra} has no routeQuery")
     return found[1].replace("\\'", "'")
 
 
@@ -67,6 +68,9 @@ class Bridge:
             return
         event = _event(message)
         escalation = json.loads(message.body)
+        if escalation["schema"].startswith("verdict-query/"):
+            self._events.send(event)
+            return
         if not self._begin(escalation, LINE, message.received_at):
             self._events.send(event)  # The module itself sent it again.
             return
