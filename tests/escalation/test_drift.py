@@ -92,13 +92,15 @@ def test_the_card_is_the_baseline_where_it_has_one() -> None:
 def test_another_model_is_learned_anew_and_the_same_one_is_not() -> None:
     watched = watch()
     Line(watched).run(700)
-    assert watched.state.source == "learned"
-    watched.use("line model", SETTINGS, None, None)
-    assert watched.state.source == "learned"
-    watched.use("line other", SETTINGS, None, None)
-    assert watched.state.source == "learning"
-    watched.use("line other", DriftSettings(enabled=False), None, None)
-    assert watched.state.source == "off"
+    sources = [watched.state.source]
+    for key, settings in (
+        ("line model", SETTINGS),
+        ("line other", SETTINGS),
+        ("line other", DriftSettings(enabled=False)),
+    ):
+        watched.use(key, settings, None, None)
+        sources.append(watched.state.source)
+    assert sources == ["learned", "learned", "learning", "off"]
 
 
 @pytest.mark.parametrize(

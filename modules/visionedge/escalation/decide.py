@@ -78,6 +78,7 @@ class _Judge:
     provisional: Provisional
     away: Provisional | None
     of_class: dict[str, Provisional]
+    wants_novelty: bool
 
     def find(self, prediction: Prediction, context: Context) -> _Finding | None:
         doubts = [d for rule in self.rules if (d := rule.judge(prediction, context)) is not None]
@@ -142,6 +143,8 @@ class Decider:
                 self._on_fault(frame.camera_id, camera.picture.fault)
             camera.drift.look(prediction, judge.thresholds, frame.captured_ns)
             tracks, context = self._follow(camera, judge, frame, prediction)
+            if judge.wants_novelty:
+                context = replace(context, novelty=camera.novelty.of(frame.image))
             finding = judge.find(prediction, context)
             for i, track in enumerate(tracks):
                 track.judge(
@@ -390,6 +393,7 @@ def _judge(decision: DecisionSettings, context: Context) -> _Judge:
             for name, rule in decision.classes.items()
             if rule.provisional is not None
         },
+        wants_novelty=decision.novelty < 1,
     )
 
 

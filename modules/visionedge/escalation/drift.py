@@ -199,7 +199,8 @@ def psi(baseline: NDArray[np.integer], window: NDArray[np.integer]) -> float:
     q = (window + _HALF) / (m + _HALF * len(window))
     free = max(1, len(baseline) - 1)
     chance = (1 / n + 1 / m) * (free + _DEVIATIONS * (2 * free) ** 0.5)
-    return max(0.0, float(((q - p) * np.log(q / p)).sum()) - chance)
+    index = float(np.sum((q - p) * np.log(q / p)))
+    return max(0.0, index - float(chance))
 
 
 def _aligned(
