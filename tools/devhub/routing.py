@@ -18,7 +18,6 @@ from devhub.ledger import DeviceMessage
 _TERM: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(=|!=|<>)\s*'([^']*)'\s*")
 _AND: Final = re.compile(r"\s+AND\s+", re.IGNORECASE)
 _OR: Final = re.compile(r"\s+OR\s+", re.IGNORECASE)
-_OR: Final = re.compile(r"\s+OR\s+", re.IGNORECASE)
 
 
 class BadCondition(ValueError):

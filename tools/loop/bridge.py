@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from eventhub.server import EventHub
 
 _CONDITION: Final = re.compile(r"^var routeQuery = '(.*)'$", re.MULTILINE)
-_ESCALATION: Final = "escalation/1"
 _TWICE: Final = 3
 _SPOILED: Final = 5
 LINE: Final = "line"
@@ -96,8 +95,7 @@ class Bridge:
         if turn == 0:
             stale = {**escalation, "id": f"{escalation['id']}-stale"}
             stale["expires_at"] = (sent - dt.timedelta(hours=1)).isoformat()
-            # Its picture is the first one's: a call for it would be charged to that.
-            stale["image"] = escalation["image"]
+            # Its picture is the first one's, so a call for it would show there as paid again.
             self._journal.begin(stale["id"], STALE, "", {Step.SENT: sent})
             self._send(event, json.dumps(stale).encode(), stale["id"])
             return
