@@ -12,7 +12,7 @@ from typing import Final
 
 from bench import plot
 from bench.context import Context
-from bench.registry import BENCHMARKS
+from bench.registry import BENCHMARKS, DEFAULTS
 from bench.report import machine
 from bench.subjects import DEFAULT_SUBJECTS, SUBJECTS
 from visionedge.errors import VisionEdgeError
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             quiet=asked.quiet,
         )
         try:
-            for name in asked.benchmark or BENCHMARKS:
+            for name in BENCHMARKS if asked.all else asked.benchmark or DEFAULTS:
                 _run(name, context, asked.out)
         except VisionEdgeError as error:
             print(f"bench: {error}", file=sys.stderr)
@@ -79,8 +79,9 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
         nargs="*",
         choices=[*BENCHMARKS, []],
         metavar="BENCHMARK",
-        help=f"of {', '.join(BENCHMARKS)}; all if none is named",
+        help=f"of {', '.join(BENCHMARKS)}; {', '.join(DEFAULTS)} if none is named",
     )
+    parser.add_argument("--all", action="store_true", help="run every one, for half an hour")
     parser.add_argument("--list", action="store_true", help="tell what there is, and end")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: about 40 seconds")
     parser.add_argument(

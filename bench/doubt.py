@@ -54,6 +54,7 @@ WIDE: Final[Mapping[str, DecisionSettings]] = {
     "box_minimum": DecisionSettings(box_minimum=1.0),
     "entropy": DecisionSettings(entropy=0.0),
     "weak_share": DecisionSettings(weak_share=0.01),
+    "novelty": DecisionSettings(novelty=0.0),
 }
 """Each rule opened as wide as it goes, so that it puts all pictures into an order."""
 
@@ -129,7 +130,8 @@ def _rule(name: str, settings: DecisionSettings) -> Score:
     rule = RULES[name](settings)
 
     def score(example: Example) -> float:
-        doubt = rule.judge(example.prediction, RuleContext(example.expects, FLOOR))
+        context = RuleContext(example.expects, FLOOR, novelty=example.novelty)
+        doubt = rule.judge(example.prediction, context)
         return doubt.score if doubt else 0.0
 
     return score

@@ -11,7 +11,7 @@ as many as a board of the line.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from bench.context import Context
 from bench.report import Unavailable
 from visionedge.cameras.scene import LineSpec, VirtualLine
 from visionedge.entities import Classification, Detections, Image, Prediction
+from visionedge.escalation.novelty import NoveltyWatch
 from visionedge.inference.image import read_image
 from visionedge.inference.mirrored import mirrored_look
 from visionedge.inference.model import LoadedModel, load_model
@@ -58,12 +59,14 @@ class Example:
         second: what mirror images show as well.
         wrong: the local word, as the default settings take it, is not the truth.
         expects: something must be in such pictures.
+        novelty: how unlike the picture is to those before it, 0..1.
     """
 
     prediction: Prediction
     second: Prediction
     wrong: bool
     expects: bool = False
+    novelty: float = 0.0
 
 
 def sets(context: Context) -> Mapping[str, Callable[[], list[Example]]]:
@@ -88,15 +91,17 @@ def line_examples(context: Context, runner: Runner, seed: int, boards: int) -> l
     """One frame of each of the first boards of a line."""
     spec = LineSpec(seed=seed)
     line, half = VirtualLine(spec), spec.board_pitch_px / 2
-    examples = []
+    examples, news = [], NoveltyWatch()
     with context.progress("virtual line", boards) as advance:
         for board in range(1, boards + 1):
             index, centre = _middle_frame(line, spec, board)
-            first, second = _both(runner, line.render(index))
+            image = line.render(index)
+            first, second = _both(runner, image)
             window = (centre - half, -np.inf, centre + half, np.inf)
             truth = line.truth(index)
             mine = truth.defect_board_id == board
-            examples.append(_example(first, second, window, truth.xyxy[mine], truth.class_id[mine]))
+            example = _example(first, second, window, truth.xyxy[mine], truth.class_id[mine])
+            examples.append(replace(example, novelty=news.of(image)))
             advance()
     return examples
 
@@ -177,14 +182,14 @@ def _patches(context: Context) -> list[Example]:
     runner = load_model(_PATCH_MODEL, settings, _PATCH_CARD).runner()
     chance = np.random.default_rng(7)
     boards = _labelled_boards()
-    examples = []
+    examples, news = [], NoveltyWatch()
     with context.progress("DeepPCB patches", len(boards)) as advance:
         for picture, xyxy, class_id in boards:
             for patch, truth in _cut(picture, xyxy, class_id, chance):
                 prediction, second = _both(runner, patch)
                 assert isinstance(prediction, Classification)
                 wrong = prediction.top(1)[0][0] != truth
-                examples.append(Example(prediction, second, wrong))
+                examples.append(Example(prediction, second, wrong, novelty=news.of(patch)))
             advance()
     return examples
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import bookkeeping, cameras, cold_start, doubt, overhead, overlap
+from bench import bookkeeping, cameras, cold_start, doubt, overhead, overlap, swap
 from bench.context import Context
 from bench.report import Report
 
@@ -14,5 +14,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
     "cameras": cameras.run,
     "cold_start": cold_start.run,
     "doubt": doubt.run,
+    "swap": swap.run,
 }
 """The first line of the module's docstring is what `--list` shows."""
+DEFAULTS: Final = ("overhead", "overlap", "cold_start")
+"""What is measured where nothing is named: what a frame costs, in a few minutes."""

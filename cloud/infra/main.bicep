@@ -416,4 +416,4 @@ resource worker 'Microsoft.App/containerApps@2025-01-01' = {
 
 @description('For the route of the IoT Hub: endpoint and condition.')
 output routeEndpoint string = 'sb://${namespace.name}.servicebus.windows.net'
-output routeCondition string = routeQuery
+output routeCondition string = 'schema = \'escalation/1\' OR schema = \'verdict-query/1\''

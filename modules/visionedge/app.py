@@ -27,6 +27,10 @@ from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.direct import check_direct
 from visionedge.entities import Frame
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt, SpoolUnavailable
+from visionedge.escalation.baselines import NAME as BASELINES_NAME
+from visionedge.escalation.baselines import Baselines
+from visionedge.escalation.quality import FAULTS
 from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
 from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
@@ -105,6 +109,7 @@ class App:
             self._news.picture,
             lambda: self.link.state == "offline",
             self._pauses,
+            Baselines(folder / BASELINES_NAME),
         )
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = self._make_spool()
@@ -292,7 +297,7 @@ class App:
                 "outage": self._outage_fact(),
                 "escalations_paused_until": self._paused_until(),
             },
-            "camera": {"states": self._camera_states()},
+            "camera": {"states": self._camera_states(), "drift": self.reporter.drift},
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
                 "runs": self.lineup.runs(self._pipeline.loops if self._pipeline else 0),
@@ -356,6 +361,7 @@ class App:
             revision=lambda: self.revision,
             interval_s=self.settings.telemetry.interval_s,
             trials=self._deliveries.compared,
+            drift=self.lineup.drift,
         )
 
     def _rest(self) -> Rest | None:

@@ -18,7 +18,9 @@ from visionedge.cameras.feed import OnState
 from visionedge.cameras.feeds import Feed, make_feed
 from visionedge.entities import Frame
 from visionedge.errors import ModelError, SettingsError
+from visionedge.escalation.baselines import Baselines
 from visionedge.escalation.decide import Decider, OnFault
+from visionedge.escalation.drift import Baseline, DriftState
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.inference.cascade import misfit, rules_of
 from visionedge.inference.model import LoadedModel, Second, limits_of
@@ -78,6 +80,7 @@ class Lineup:
         on_fault: told of cameras whose picture has become bad, or good again.
         away: whether the cloud is measured to be away.
         pauses: which cameras rest; None keeps them for this process only.
+        baselines: of drift; likewise.
     """
 
     def __init__(
@@ -89,7 +92,9 @@ class Lineup:
         on_fault: OnFault | None = None,
         away: Callable[[], bool] = lambda: False,
         pauses: Pauses | None = None,
+        baselines: Baselines | None = None,
     ) -> None:
+        self._baselines = baselines or Baselines()
         self._on_fault = on_fault
         self._away = away
         self._slots = slots
@@ -196,6 +201,7 @@ class Lineup:
         before = self._now.settings.cameras if self._now else {}
         after = prepared.settings.cameras
         self._now = prepared
+        self._watch_drift(prepared)
         self._held = dict(prepared.held)
         self._slots.weigh({name: camera.priority for name, camera in after.items()})
         kept = {name: feed for name, feed in self.feeds.items() if after.get(name) == before[name]}
@@ -210,6 +216,27 @@ class Lineup:
             if name in self._pauses.cameras:
                 feed.pause()
             feed.start()
+
+    def drift(self) -> dict[str, DriftState]:
+        """How far each camera has drifted; keeps what was learned meanwhile."""
+        if self._now is None:
+            return {}
+        found = self._now.wiring.decider.drift()
+        learned = {
+            _drift_key(name, self._now.wiring.models[name]): baseline
+            for name, (_, baseline) in found.items()
+            if baseline is not None
+        }
+        self._baselines.keep(learned)
+        return {name: state for name, (state, _) in found.items()}
+
+    def _watch_drift(self, prepared: Prepared) -> None:
+        watched = {}
+        for name, model in prepared.wiring.models.items():
+            key, card = _drift_key(name, model), model.card.baseline
+            said = Baseline(card.frames, card.classes, card.confidence) if card else None
+            watched[name] = (key, said, self._baselines.get(key))
+        prepared.wiring.decider.watch_drift(watched)
 
     def pause(self, camera_id: str) -> None:
         """Let go of a camera until `resume`, also over changes of its settings and restarts."""
@@ -285,6 +312,10 @@ def _run_in_words(held: Held, workers: int, tuned: Tuned) -> str:
 def _cache(settings: Settings) -> Path:
     """Beside the spool, because that is what lasts from one container to the next."""
     return Path(settings.spool.path).parent / "models"
+
+
+def _drift_key(camera_id: str, model: LoadedModel) -> str:
+    return f"{camera_id} {model.card.sha256}"
 
 
 def _check_secrets(settings: Settings) -> None:

@@ -105,6 +105,15 @@ class Metrics:
             "camera",
             "fault",
         )
+        self.drift_psi = self._gauge(
+            "drift_psi",
+            "Population stability index of the last window, of: classes, confidence",
+            "camera",
+            "of",
+        )
+        self.drifted = self._gauge(
+            "drifted", "1 while a camera shows other things than it used to", "camera"
+        )
         self.camera_reopened = self._counter(
             "camera_reopened", "Times a camera was opened anew", "camera"
         )

@@ -9,10 +9,11 @@ import logging
 import queue
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from visionedge.entities import Envelope, Outcome
 from visionedge.errors import SpoolUnavailable
+from visionedge.escalation.drift import DriftState
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Worker
@@ -20,7 +21,7 @@ from visionedge.telemetry import Telemetry, health_envelope, telemetry_envelope
 from visionedge.uplink.link import Link
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.spool_rows import Backlog
-from visionedge.wire import OutageBody, SpoolTelemetry, TrialTelemetry
+from visionedge.wire import DriftBody, OutageBody, SpoolTelemetry, TrialTelemetry
 
 log: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.5
@@ -38,6 +39,7 @@ class Reporter:
         revision: number of the settings in use.
         interval_s: length of a window; may be changed.
         trials: new bundles beside the active ones, by model.
+        drift: how far each camera has drifted.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Reporter:
         revision: Callable[[], int],
         interval_s: float,
         trials: Callable[[], Mapping[str, TrialTelemetry]] = dict,
+        drift: Callable[[], Mapping[str, DriftState]] = dict,
         clock: Clock | None = None,
     ) -> None:
         self.interval_s = interval_s
@@ -62,6 +65,8 @@ class Reporter:
         self._revision = revision
         self._trials = trials
         self._clock = clock or SystemClock()
+        self._drift = drift
+        self._drifted: dict[str, DriftState] = {}
         self._notes: queue.Queue[tuple[str, str, str]] = queue.Queue(_MAX_NOTES)
         self._seen: dict[tuple[str, str], int] = {}
         self._closed_ns = self._clock.ns()
@@ -136,6 +141,7 @@ class Reporter:
     def _close_window(self) -> None:
         self._closed_ns = self._clock.ns()
         self._count_frames()
+        self._tell_drift()
         window = self._telemetry.close_window(
             self._clock.utc(),
             self.spool_stats(),
@@ -145,6 +151,7 @@ class Reporter:
             agreement=self._agreement(),
             trials=self._trials(),
             outage=self.outage(),
+            drift={name: _drift_body(state) for name, state in self._drifted.items()},
         )
         self._put(telemetry_envelope(window))
 
@@ -153,6 +160,29 @@ class Reporter:
             return self._spool.agreement()
         except SpoolUnavailable:
             return {}
+
+    @property
+    def drift(self) -> dict[str, str]:
+        """Of each camera in one word, as of the last window."""
+        return {name: _drift_word(state) for name, state in self._drifted.items()}
+
+    def _tell_drift(self) -> None:
+        before, self._drifted = self._drifted, dict(self._drift())
+        for camera, state in self._drifted.items():
+            for of, value in (("classes", state.classes), ("confidence", state.confidence)):
+                self._metrics.drift_psi.labels(camera, of).set(value or 0.0)
+            self._metrics.drifted.labels(camera).set(state.breached)
+            was = before.get(camera)
+            if state.breached != (was is not None and was.breached):
+                self._drift_event(camera, state)
+
+    def _drift_event(self, camera: str, state: DriftState) -> None:
+        word = _drift_word(state)
+        detail = (
+            f"PSI of classes {state.classes or 0:.2f}, of confidences {state.confidence or 0:.2f}"
+        )
+        log.warning("%s: drift is %s, %s", camera, word, detail)
+        self._put(health_envelope(f"camera/{camera}/drift", word, detail, self._clock.utc()))
 
     def _count_frames(self) -> None:
         for camera, count in self._grown("visionedge_frames_captured_total", None):
@@ -177,3 +207,18 @@ class Reporter:
             self._spool.put(envelope)
         except SpoolUnavailable as error:
             log.warning("%s message not kept: %s", envelope.kind, error)
+
+
+def _drift_word(state: DriftState) -> Literal["normal", "breached", "learning", "off"]:
+    if state.breached:
+        return "breached"
+    return state.source if state.source in ("learning", "off") else "normal"
+
+
+def _drift_body(state: DriftState) -> DriftBody:
+    return DriftBody(
+        state=_drift_word(state),
+        baseline=state.source,
+        classes=None if state.classes is None else round(state.classes, 4),
+        confidence=None if state.confidence is None else round(state.confidence, 4),
+    )

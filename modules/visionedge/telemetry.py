@@ -34,6 +34,7 @@ from visionedge.runtime.redact import redact
 from visionedge.wire import (
     MAX_MESSAGE_BYTES,
     CameraTelemetry,
+    DriftBody,
     Health,
     LatencyBody,
     OutageBody,
@@ -192,6 +193,7 @@ class Telemetry:
         agreement: Mapping[str, Mapping[Outcome, int]] | None = None,
         trials: Mapping[str, TrialTelemetry] | None = None,
         outage: OutageBody | None = None,
+        drift: Mapping[str, DriftBody] | None = None,
     ) -> Message:
         """End the window and begin the next.
 
@@ -205,6 +207,7 @@ class Telemetry:
             agreement: what verdicts said of each class, ever.
             trials: new bundles beside the active ones, by model.
             outage: the one that lasts, or the last one.
+            drift: of each camera.
         """
         with self._lock:
             start, self._start = self._start, now
@@ -226,6 +229,7 @@ class Telemetry:
             spool=spool,
             link=link,
             outage=outage,
+            drift=dict(drift or {}),
         )
         return _fitting(message, happened)
 

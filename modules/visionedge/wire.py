@@ -259,6 +259,19 @@ class SpoolTelemetry(Message):
     lost: dict[str, int] = Field(description="messages given up since start, by cause")
 
 
+class DriftBody(Message):
+    """How far what a camera shows is from what it used to show."""
+
+    state: Literal["normal", "breached", "learning", "off"]
+    baseline: Literal["card", "learned", "learning", "off"] = Field(
+        description="of the model's card, or learned from the camera's first frames"
+    )
+    classes: float | None = Field(
+        default=None, description="population stability index of the class mix, last window"
+    )
+    confidence: float | None = Field(default=None, description="the same of the confidences")
+
+
 class OutageBody(Message):
     """The loss ledger of an outage. `seen` is `kept` and all of `not_kept`; `before` and `kept`
     are `waiting`, `settled` and all of `lost`."""
@@ -324,6 +337,7 @@ class Telemetry(Message):
     outage: OutageBody | None = Field(
         default=None, description="the one that lasts, or the last one of the past day"
     )
+    drift: dict[str, DriftBody] = Field(default_factory=dict, description="by camera")
 
     model_config = ConfigDict(populate_by_name=True)
 

@@ -10,13 +10,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from visionedge.__main__ import main
-from visionedge.commands.quantize import name_nodes, tail
+from visionedge.commands.quantize_graph import RECIPES, last_workers, name_nodes, stem, tail
 from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import load_model
 from visionedge.settings import ModelSettings
 
 SETTINGS = ModelSettings(path="unused")
 BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects"
+SHARED = Path(__file__).parents[2] / ".." / "shared" / "conformance"
 CARD = '{"head": "classifier", "labels": ["blue", "green", "red"], "name": "t", ' \
     '"input": {"color": "bgr", "scale": 0.00392156862745098, "fit": "stretch"}}'  # fmt: skip
 
@@ -87,14 +88,20 @@ def test_a_quantised_bundle_is_whole_and_says_nearly_the_same(
     to = tmp_path / "int8"
     arguments = ("--calibration", dataset, "--dataset", dataset, "--to", to)
     assert quantized(bundle, *arguments) == 0
-    table = {line[:28].strip(): line[28:].split() for line in capsys.readouterr().out.splitlines()}
-    assert table["accuracy"] == ["1.000", "1.000"]
-    assert len(table["run, ms (median)"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    table = {line[:24].strip(): line[24:].split() for line in lines}
+    assert table[""][0] == "accuracy"
+    assert table["original"][0] == table["min-max"][0] == "1.000"
+    # Two convolutions have no middle, so nothing but the tail is kept.
+    wholly = {recipe.name for recipe in RECIPES if not (recipe.head or recipe.stem)}
+    assert wholly <= table.keys()
+    assert not ({recipe.name for recipe in RECIPES} - wholly) & table.keys()
+    assert any(line.startswith("taken: ") for line in lines)
     model = load_model(to, SETTINGS)
     assert model.card.labels == ("blue", "green", "red")
     assert model.card.input == load_model(bundle, SETTINGS).card.input
     assert model.card.name == "int8"
-    assert "INT8 of t" in model.card.origin
+    assert " of t " in model.card.origin
     assert verify_golden(model) == []
     assert model.session.header.opset >= 13
     kinds = {node.op_type for node in onnx.load(to / "model.onnx").graph.node}
@@ -105,7 +112,7 @@ def test_without_labels_the_original_is_what_it_is_held_to(
     bundle: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert quantized(bundle, "--calibration", dataset, "--to", tmp_path / "int8") == 0
-    assert "accuracy against the original" in capsys.readouterr().out
+    assert "against what the original is sure of" in capsys.readouterr().out
 
 
 def test_a_result_that_loses_too_much_is_not_written(
@@ -128,6 +135,28 @@ def test_what_follows_the_last_convolution_stays_as_it_is() -> None:
     graph = network().graph
     name_nodes(graph)
     assert sorted(tail(graph)) == ["ReduceMean-3", "Softmax-4"]
+
+
+def test_the_last_convolutions_and_the_first_ones_can_be_kept() -> None:
+    graph = network().graph
+    name_nodes(graph)
+    assert list(last_workers(graph, list(tail(graph)))) == ["Conv-2"]
+    assert list(stem(graph)) == ["Conv-0"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_network_that_min_max_leaves_blind_is_quantised_by_another_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the conformance models are not beside the project")
+    arguments = ("--calibration", SHARED / "images/coco_val", "--to", tmp_path / "int8")
+    assert quantized(SHARED / "models/yolox_nano/model.onnx", *arguments, "--max-loss", "0.05") == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = {line[:24].strip(): line[24:].split() for line in lines}
+    assert float(table["min-max"][0]) < 0.8
+    assert float(table["percentile, both kept"][0]) > 0.95
 
 
 def test_scores_of_a_detector_survive_beside_its_boxes(tmp_path: Path) -> None:

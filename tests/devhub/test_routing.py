@@ -32,6 +32,10 @@ def message(**properties: str) -> DeviceMessage:
         ("absent != 'x'", False),
         ("schema = 'escalation/1' AND camera = 'top'", True),
         ("schema = 'escalation/1' and camera = 'side'", False),
+        ("schema = 'telemetry/1' OR schema = 'escalation/1'", True),
+        ("schema = 'telemetry/1' or camera = 'side'", False),
+        ("camera = 'side' AND absent = 'x' OR camera = 'top'", True),
+        ("camera = 'top' OR absent = 'x' AND absent = 'y'", True),
     ],
 )
 def test_a_condition_takes_what_it_says(condition: str, taken: bool) -> None:
@@ -39,7 +43,7 @@ def test_a_condition_takes_what_it_says(condition: str, taken: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "condition", ["", "schema", "schema = escalation", "$body.x = 'y'", "a = 'b' OR c = 'd'"]
+    "condition", ["", "schema", "schema = escalation", "$body.x = 'y'", "a = 'b' OR c", "(a = 'b')"]
 )
 def test_a_condition_that_is_not_understood_is_an_error(condition: str) -> None:
     with pytest.raises(BadCondition):

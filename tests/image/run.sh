@@ -114,6 +114,9 @@ test_beside test_stuck.py
 step 'build the verifier'
 twice build cloud/Dockerfile localhost/verifier:amd64
 test_beside test_verifier.py
+step 'build both in one, for direct mode'
+twice build deploy/direct.Dockerfile localhost/visionedge:direct \
+  --build-arg VISIONEDGE=localhost/visionedge:amd64 --build-arg VERIFIER=localhost/verifier:amd64
 step 'build arm64v8'
 twice build Dockerfile.arm64v8 localhost/visionedge:arm64v8
 step 'all images are built'

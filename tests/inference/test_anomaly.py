@@ -81,10 +81,38 @@ def test_json_names_the_places(tmp_path: Path) -> None:
 
 
 def test_a_score_that_is_no_probability_is_refused_with_the_mend(tmp_path: Path) -> None:
-    with pytest.raises(ModelRunError, match="normalisation"):
+    with pytest.raises(ModelRunError, match="levels"):
         loaded(tmp_path, pred_score=np.array([37.0]), anomaly_map=heat())
 
 
 def test_a_model_of_another_kind_is_refused_with_the_mend(tmp_path: Path) -> None:
     with pytest.raises(ModelCardError, match="pred_score"):
         loaded(tmp_path, {"head": "anomaly"}, scores=np.zeros((1, 7)))
+
+
+def test_a_map_of_raw_distances_is_refused_with_the_card_to_write(tmp_path: Path) -> None:
+    for name in ("output", "anomaly_map"):
+        raw: dict[str, Any] = {name: heat((2, 3, 30.0))}
+        with pytest.raises(ModelCardError, match="not normalised") as caught:
+            loaded(tmp_path, **raw)
+        assert '"levels": [LEAST, THRESHOLD, MOST]' in caught.value.hint
+
+
+def test_raw_distances_are_read_by_the_levels_of_training(tmp_path: Path) -> None:
+    # (30 - 20) / (50 - 10) + 1/2 of the hot cell; (2 - 20) / 40 + 1/2 of the others.
+    hints = {"head": "anomaly", "output": {"levels": [10, 20, 50]}}
+    found = judged(loaded(tmp_path, hints, output=heat((2, 3, 30.0), cold=2)))
+    assert found.confidence == pytest.approx([0.25, 0.75])
+    assert found.hot.tolist() == [[12, 8, 16, 12]]
+
+
+def test_levels_hold_for_the_score_as_well(tmp_path: Path) -> None:
+    hints = {"output": {"levels": [10, 20, 50]}, "head": "anomaly"}
+    raw: dict[str, Any] = {"pred_score": np.array([12.0]), "anomaly_map": heat(cold=2)}
+    assert judged(loaded(tmp_path, hints, **raw)).confidence == pytest.approx([0.7, 0.3])
+
+
+@pytest.mark.parametrize("levels", [[1], [1, 2], [1, 1, 1], [2, 1, 3], [1, 3, 2]])
+def test_levels_that_do_not_rise_are_refused(tmp_path: Path, levels: list[float]) -> None:
+    with pytest.raises(ModelCardError, match=r"output\.levels"):
+        loaded(tmp_path, {"head": "anomaly", "output": {"levels": levels}}, output=heat())

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import stat
 import zipfile
 from collections.abc import Callable
@@ -89,6 +90,18 @@ def test_it_is_unpacked_once_and_anew_when_it_changes(tmp_path: Path) -> None:
     assert (unpacked(export, tmp_path / "cache") / "mark").exists()
     zipped(export, {"model.onnx": MODEL, "labels.txt": b"a"})
     assert not (unpacked(export, tmp_path / "cache") / "mark").exists()
+
+
+def test_what_a_power_cut_left_half_unpacked_is_taken_away_in_time(tmp_path: Path) -> None:
+    exports = tmp_path / "cache" / "exports"
+    old, young = exports / ".unpack-old", exports / ".unpack-young"
+    for left in (old, young):
+        left.mkdir(parents=True)
+        (left / "model.onnx").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    unpacked(zipped(tmp_path / "e.zip", {"model.onnx": MODEL}), tmp_path / "cache")
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_only_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,6 @@ def test_nothing_taken_is_lost_and_no_verdict_is_merged_twice_over_crashes(tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_two_hundred_crashes(tmp_path: Path) -> None:
     crash(tmp_path, rounds=200)

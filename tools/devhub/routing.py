@@ -1,8 +1,8 @@
 """IoT Hub's routes: which messages go to an endpoint, and what the hub stamps on them.
 
 Of the query language this knows what a route on application properties needs: comparisons of a
-property with a text by `=`, `!=` or `<>`, joined by AND. A condition that it does not understand
-is an error, never a route that quietly takes nothing.
+property with a text by `=`, `!=` or `<>`, joined by AND and OR, without brackets. A condition that
+it does not understand is an error, never a route that quietly takes nothing.
 
 Source: Microsoft Learn, "IoT Hub message routing query syntax", "Read device-to-cloud messages".
 """
@@ -17,6 +17,7 @@ from devhub.ledger import DeviceMessage
 
 _TERM: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(=|!=|<>)\s*'([^']*)'\s*")
 _AND: Final = re.compile(r"\s+AND\s+", re.IGNORECASE)
+_OR: Final = re.compile(r"\s+OR\s+", re.IGNORECASE)
 
 
 class BadCondition(ValueError):
@@ -47,11 +48,16 @@ class Route:
 
     def __init__(self, condition: str) -> None:
         everything = condition.strip().casefold() == "true"
-        self._terms = [] if everything else [_term(text) for text in _AND.split(condition)]
+        # AND binds more tightly: one of these must hold whole.
+        self._ways: list[list[_Term]] = (
+            [[]]
+            if everything
+            else [[_term(text) for text in _AND.split(way)] for way in _OR.split(condition)]
+        )
 
     def takes(self, message: DeviceMessage) -> bool:
         """Whether a message goes this way."""
-        return all(term.holds(message.properties) for term in self._terms)
+        return any(all(term.holds(message.properties) for term in way) for way in self._ways)
 
 
 def stamps(message: DeviceMessage) -> dict[str, str | dt.datetime]:

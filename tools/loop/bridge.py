@@ -23,7 +23,7 @@ from loop.vision import VisionService
 if TYPE_CHECKING:
     from eventhub.server import EventHub
 
-_CONDITION: Final = re.compile(r"^output routeCondition string = '(.*)'$", re.MULTILINE)
+_CONDITION: Final = re.compile(r"^var routeQuery = '(.*)'$", re.MULTILINE)
 _TWICE: Final = 3
 _SPOILED: Final = 5
 LINE: Final = "line"
@@ -34,7 +34,7 @@ def deployed_condition(infra: Path) -> str:
     """The route's condition in the deployment, which is where it is decided."""
     found = _CONDITION.search(infra.read_text(encoding="utf-8"))
     if found is None:
-        raise ValueError(f"{infra} tells no routeCondition")
+        raise ValueError(f"{infra} has no routeQuery")
     return found[1].replace("\\'", "'")
 
 
@@ -67,6 +67,9 @@ class Bridge:
             return
         event = _event(message)
         escalation = json.loads(message.body)
+        if escalation["schema"].startswith("verdict-query/"):
+            self._events.send(event)
+            return
         if not self._begin(escalation, LINE, message.received_at):
             self._events.send(event)  # The module itself sent it again.
             return
@@ -92,8 +95,7 @@ class Bridge:
         if turn == 0:
             stale = {**escalation, "id": f"{escalation['id']}-stale"}
             stale["expires_at"] = (sent - dt.timedelta(hours=1)).isoformat()
-            # Its picture is the first one's: a call for it would be charged to that.
-            stale["image"] = escalation["image"]
+            # Its picture is the first one's, so a call for it would show there as paid again.
             self._journal.begin(stale["id"], STALE, "", {Step.SENT: sent})
             self._send(event, json.dumps(stale).encode(), stale["id"])
             return

@@ -4,6 +4,7 @@ A frame of a video is named by its number, counted from 0 over all frames and no
 those that were looked at, so that `clip.mp4#000120` can be found again in any player.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,18 @@ class Shot:
     name: str
     stem: str
     image: Image | None
+
+
+def shots_in(path: Path, every: int = 1) -> int:
+    """About how many `shots` a file gives; a video's own count may be a little off."""
+    if path.suffix.lower() not in VIDEOS:
+        return 1
+    capture = cv2.VideoCapture(str(path))
+    try:
+        frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    finally:
+        capture.release()
+    return max(1, math.ceil(frames / every)) if math.isfinite(frames) else 1
 
 
 def shots(path: Path, every: int = 1) -> Iterator[Shot]:

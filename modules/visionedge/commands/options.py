@@ -156,13 +156,18 @@ def pictures(paths: Iterable[Path], suffixes: Sequence[str] = PICTURES) -> list[
 
 def with_progress(items: Sequence[T], unit: str, *, quiet: bool = False) -> Iterable[T]:
     """The items, with a bar on stderr where somebody watches and tqdm is installed."""
-    if quiet or len(items) < _WORTH_A_BAR or not sys.stderr.isatty():
+    return counted(items, len(items), unit, quiet=quiet)
+
+
+def counted(items: Iterable[T], total: int, unit: str, *, quiet: bool = False) -> Iterable[T]:
+    """The same for what comes one by one, as the frames of a video; `total` is about how many."""
+    if quiet or total < _WORTH_A_BAR or not sys.stderr.isatty():
         return items
     try:
         from tqdm import tqdm
     except ImportError:
         return items
-    return tqdm(items, unit=unit, leave=False)
+    return tqdm(items, total=total, unit=unit, leave=False)
 
 
 @contextmanager

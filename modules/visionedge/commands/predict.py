@@ -15,7 +15,7 @@ import cv2
 
 from visionedge.commands import options
 from visionedge.commands.draw import draw
-from visionedge.commands.footage import VIDEOS, shots
+from visionedge.commands.footage import VIDEOS, shots, shots_in
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
 from visionedge.inference.card import Document
@@ -77,17 +77,18 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args.model, settings, options.hints(args))
     runner = options.cascade(args, model).runner()
     exit_code = EXIT_OK
-    for path in options.with_progress(pictures, "file", quiet=sys.stdout.isatty()):
-        for shot in shots(path, args.every):
-            if shot.image is None:
-                sys.stderr.write(f"visionedge: {shot.name} is nothing that can be read\n")
-                exit_code = CameraError.exit_code
-                continue
-            prediction = runner.infer(shot.image, view)
-            document = as_document(shot.name, prediction)
-            print(json.dumps(document) if args.json else _for_people(document), flush=True)
-            if drawings is not None:
-                drawings.write(shot.stem, draw(shot.image, prediction))
+    total = sum(shots_in(path, args.every) for path in pictures)
+    every = (shot for path in pictures for shot in shots(path, args.every))
+    for shot in options.counted(every, total, "picture", quiet=sys.stdout.isatty()):
+        if shot.image is None:
+            sys.stderr.write(f"visionedge: {shot.name} is nothing that can be read\n")
+            exit_code = CameraError.exit_code
+            continue
+        prediction = runner.infer(shot.image, view)
+        document = as_document(shot.name, prediction)
+        print(json.dumps(document) if args.json else _for_people(document), flush=True)
+        if drawings is not None:
+            drawings.write(shot.stem, draw(shot.image, prediction))
     return exit_code
 
 

@@ -5,6 +5,7 @@ because the first ones plan memory and warm caches. A figure of this machine alo
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -63,3 +64,25 @@ def measure(model: LoadedModel, *, quiet: bool = False) -> Speed:
         for stage in ("preprocess_s", "run_s", "decode_s")
     )
     return Speed(preprocess, run, decode, len(timings))
+
+
+def compare(models: Sequence[LoadedModel]) -> list[float]:
+    """The median run of each model, milliseconds, for at most five seconds a model.
+
+    They take turns, a few frames each, so that whatever else the machine does is spread over
+    all of them: two figures of one call can be compared where two calls' cannot.
+
+    Raises:
+        ModelRunError: one failed.
+    """
+    runners, image = [model.runner() for model in models], frame()
+    times: list[list[float]] = [[] for _ in models]
+    until = time.monotonic() + _MOST_S * len(models)
+    for turn in range(_WARM_UP + _MOST_RUNS):
+        for runner, taken in zip(runners, times, strict=True):
+            runner.infer(image)
+            if turn >= _WARM_UP:
+                taken.append(runner.timings.run_s)
+        if turn >= _WARM_UP and time.monotonic() > until:
+            break
+    return [round(1000 * median(taken), 3) for taken in times]

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from visionedge.entities import Detections, Frame, Question, new_id
 from visionedge.escalation.control import ControlSample
+from visionedge.escalation.drift import DriftWatch
+from visionedge.escalation.novelty import NoveltyWatch
 from visionedge.escalation.quality import PictureWatch
 from visionedge.escalation.scenes import Scenes
 from visionedge.escalation.tracks import Track, Tracks
@@ -40,6 +42,8 @@ class CameraAttention:
     tracks: Tracks = field(default_factory=Tracks)
     scenes: Scenes = field(default_factory=Scenes)
     control: ControlSample = field(default_factory=ControlSample)
+    novelty: NoveltyWatch = field(default_factory=NoveltyWatch)
+    drift: DriftWatch = field(default_factory=DriftWatch)
     picture: PictureWatch = field(default_factory=PictureWatch)
     last_ns: int | None = None
     """When it last opened a question, by the time of capture."""

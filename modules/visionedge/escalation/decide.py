@@ -11,7 +11,7 @@ is open, this frame may be a better view), `asked` (it was asked about), `repeat
 same scene with the same prediction was), `bad_picture` (a fault of the camera), and `too_soon`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,6 +31,7 @@ from visionedge.entities import (
 from visionedge.escalation import control
 from visionedge.escalation.attention import Attention, CameraAttention, view_of, worth
 from visionedge.escalation.budget import Budget, Spending
+from visionedge.escalation.drift import Baseline, DriftState
 from visionedge.escalation.judging import doubted, noise
 from visionedge.escalation.policy import Context, Doubt, EscalationPolicy
 from visionedge.escalation.quality import Fault
@@ -77,6 +78,7 @@ class _Judge:
     provisional: Provisional
     away: Provisional | None
     of_class: dict[str, Provisional]
+    wants_novelty: bool
 
     def find(self, prediction: Prediction, context: Context) -> _Finding | None:
         doubts = [d for rule in self.rules if (d := rule.judge(prediction, context)) is not None]
@@ -139,7 +141,10 @@ class Decider:
         with camera.lock:
             if camera.picture.look(frame) and self._on_fault is not None:
                 self._on_fault(frame.camera_id, camera.picture.fault)
+            camera.drift.look(prediction, judge.thresholds, frame.captured_ns)
             tracks, context = self._follow(camera, judge, frame, prediction)
+            if judge.wants_novelty:
+                context = replace(context, novelty=camera.novelty.of(frame.image))
             finding = judge.find(prediction, context)
             for i, track in enumerate(tracks):
                 track.judge(
@@ -176,6 +181,29 @@ class Decider:
     def spend(self, camera_id: str, size_bytes: int, now_ns: int) -> None:
         """An escalation was made; its budget is drawn on."""
         self._budget.spend(camera_id, size_bytes, now_ns)
+
+    def watch_drift(
+        self, models: Mapping[str, tuple[str, Baseline | None, Baseline | None]]
+    ) -> None:
+        """Compare each camera with the baseline of its model from now on.
+
+        Args:
+            models: by camera the model's key, the baseline of its card, and the one that was
+                learned with it before.
+        """
+        for name, (key, card, kept) in models.items():
+            camera = self._attention.of(name)
+            with camera.lock:
+                camera.drift.use(key, self._settings.drift, card, kept)
+
+    def drift(self) -> dict[str, tuple[DriftState, Baseline | None]]:
+        """By camera how far it has drifted, and the baseline that was learned there."""
+        found = {}
+        for name in self._judges:
+            camera = self._attention.of(name)
+            with camera.lock:
+                found[name] = (camera.drift.state, camera.drift.learned)
+        return found
 
     def restore(self, made: Iterable[tuple[str, int, float]], now_ns: int) -> None:
         """Draw the budgets by what an earlier process made: camera, bytes and age in seconds."""
@@ -249,6 +277,8 @@ class Decider:
     ) -> Decision:
         wanted = self._settings.enabled and not camera.picture.fault
         per_hour = self._settings.control_per_hour if wanted else 0.0
+        if camera.drift.state.breached:
+            per_hour *= self._settings.drift.control_factor
         if not camera.control.draws(prediction, frame.captured_ns, per_hour):
             second = self._settings.second
             share = second.confident_share if wanted and second.enabled else 0.0
@@ -363,6 +393,7 @@ def _judge(decision: DecisionSettings, context: Context) -> _Judge:
             for name, rule in decision.classes.items()
             if rule.provisional is not None
         },
+        wants_novelty=decision.novelty < 1,
     )
 
 

@@ -40,11 +40,14 @@ class Context:
         floor: confidence below which the model's boxes are noise, 0..1.
         flicker: (n,) float32, how unstable the track of each box is, 0..1; None where
             nothing is tracked.
+        novelty: how unlike the picture is to those before it, 0..1; None where that is not
+            measured.
     """
 
     expect_objects: bool = False
     floor: float = 0.0
     flicker: NDArray[np.float32] | None = None
+    novelty: float | None = None
 
 
 class EscalationPolicy(Protocol):

@@ -16,6 +16,7 @@ from visionedge.escalation.policies import (
     entropy,
     margin,
     nothing_seen,
+    novelty,
     rivals,
     unstable,
     weak_share,
@@ -35,5 +36,6 @@ RULES: Final[dict[str, Callable[[DecisionSettings], EscalationPolicy]]] = {
     box_minimum.REASON: lambda s: box_minimum.BoxMinimum(Thresholds(s), s.box_minimum),
     entropy.REASON: lambda s: entropy.Entropy(s.entropy),
     weak_share.REASON: lambda s: weak_share.WeakShare(s.weak_box, s.weak_share),
+    novelty.REASON: lambda s: novelty.Novelty(s.novelty),
     unstable.REASON: lambda s: unstable.Unstable(s.unstable),
 }

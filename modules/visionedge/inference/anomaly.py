@@ -4,17 +4,24 @@ Outputs are `pred_score` `[1]` or `[1, 1]` and `anomaly_map` `[1, 1, H, W]`, bot
 graph to 0..1 with their threshold at one half; `pred_label` and `pred_mask` are passed over,
 because they follow from these. A model with the map alone is judged by its hottest cell.
 
+anomalib 1 and `enable_normalization=False` give raw distances. What those mean only training
+knows, and no guess is made: such a model is refused until its card says `output.levels`, the
+least score, the threshold and the most (`min`, `image_threshold`, `max` of the `metadata.json`
+that anomalib 1 writes). Then `(v - threshold) / (most - least) + 1/2` is what is read, as
+anomalib 2 does it in the graph.
+
 The prediction is a classification, because the question is whether the part is good: normal is
 one less the score. Where the map reaches one half, its parts are given as `hot` boxes, so that
 a person, and the picture of an escalation, can see what was judged. They are no detections:
 they have no class and no confidence that anybody calibrated.
 Source: open-edge-platform/anomalib 2, `models/components/base/export_mixin.py` and
-`data/dataclasses/torch` (InferenceBatch).
+`post_processing/post_processor.py` (PostProcessor._normalize).
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visionedge.entities import Classification
 from visionedge.errors import ModelCardError, ModelRunError
@@ -32,6 +39,11 @@ _LABELS: Final = ("normal", "anomalous")
 _THRESHOLD: Final = 0.5
 _SLACK: Final = 2e-3
 _MOST_REGIONS: Final = 10
+_HINT: Final = (
+    'write a card with {"head": "anomaly", "output": {"levels": [LEAST, THRESHOLD, MOST]}}, the '
+    "scores of training (`min`, `image_threshold`, `max` of anomalib 1's metadata.json); or export "
+    "it by anomalib 2, which normalises in the graph"
+)
 
 
 class Anomaly(Head):
@@ -48,11 +60,12 @@ class Anomaly(Head):
                 f"the model has neither {_SCORE} nor {_MAP}: {signature}",
                 hint="export it by anomalib 2, or name another `head`",
             )
+        self._levels = card.output.levels
         self._check_labels(len(_LABELS))
 
     def decode(self, outputs: Outputs, geometry: Geometry) -> Classification:
         """See `ModelAdapter`."""
-        heat = None if self._map is None else finite(self._array(outputs, self._map, 2))
+        heat = None if self._map is None else self._normal(self._array(outputs, self._map, 2))
         if heat is not None and not heat.size:
             raise self._wrong_shape(heat)
         score = self._probability(outputs, heat)
@@ -65,15 +78,21 @@ class Anomaly(Head):
 
     def _probability(self, outputs: Outputs, heat: Floats | None) -> float:
         if self._score is not None:
-            score = float(finite(self._array(outputs, self._score, 0)))
+            score = float(self._normal(self._array(outputs, self._score, 0)))
         else:
             score = float(heat.max()) if heat is not None else 0.0
         if not -_SLACK <= score <= 1 + _SLACK:
-            raise ModelRunError(
-                f"an anomaly score of {score:g} is no probability",
-                hint="export the model with its normalisation: anomalib 2 does so by default",
-            )
+            raise ModelRunError(f"an anomaly score of {score:g} is no probability", hint=_HINT)
         return min(max(score, 0.0), 1.0)
+
+    def _normal(self, values: Floats) -> Floats:
+        """Scores of 0 to 1 with the threshold at one half."""
+        values = finite(values)
+        if not self._levels:
+            return values
+        least, threshold, most = self._levels
+        scaled: Floats = (values - np.float32(threshold)) / np.float32(most - least)
+        return np.asarray(np.clip(scaled + np.float32(_THRESHOLD), 0, 1), np.float32)
 
     def _hot(self, heat: Floats | None, geometry: Geometry) -> Floats:
         if heat is None:
@@ -86,16 +105,25 @@ class Anomaly(Head):
 
 
 def tell(answer: Answer) -> Told | None:
-    """Outputs of these names; or one plane of fractions, more than a classifier's numbers."""
+    """Outputs of these names; or one plane, more than a classifier's numbers.
+
+    Raises:
+        ModelCardError: it is one, and its scores have a range that only training knows.
+    """
+    planes = [array for array in answer.arrays().values() if _is_plane(array)]
     if answer.has(_SCORE, _MAP):
-        return Told(f"outputs {_SCORE} and {_MAP}")
-    arrays = list(answer.arrays().values())
-    if len(answer.outputs) != 1 or len(arrays) != 1 or arrays[0].ndim != 4:
+        why = f"outputs {_SCORE} and {_MAP}"
+    elif len(answer.outputs) == 1 == len(planes):
+        why = "one plane of values between 0 and 1"
+    else:
         return None
-    one, channels, height, width = arrays[0].shape
-    if (one, channels) != (1, 1) or min(height, width) == 1 or not is_unit(arrays[0]):
-        return None
-    return Told("one plane of values between 0 and 1")
+    if any(np.isfinite(plane).all() and not is_unit(plane) for plane in planes):
+        raise ModelCardError("its heat map is not normalised to 0..1", hint=_HINT)
+    return Told(why)
+
+
+def _is_plane(array: NDArray[Any]) -> bool:
+    return array.ndim == 4 and array.shape[:2] == (1, 1) and min(array.shape[2:]) > 1
 
 
 FORMAT: Final = Format(

@@ -13,11 +13,13 @@ What this does not promise: that the model inside is good. That is the loader's.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import stat
 import struct
 import tempfile
+import time
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -40,6 +42,7 @@ _DAMAGED: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotIm
                    ValueError)  # fmt: skip
 """What zipfile raises on bytes that are no zip; it has no base of its own."""
 _KEPT: Final = 16
+_ABANDONED_S: Final = 3600.0
 _CHUNK: Final = 1024**2
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -154,6 +157,9 @@ def _write(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo], root: Path) 
                 if left < 0:
                     raise zipfile.BadZipFile("its sizes are not what it says")
                 file.write(chunk)
+            file.flush()
+            # Its folder is believed by its name from now on, also after a power cut.
+            os.fsync(file.fileno())
 
 
 def _folder_of_model(place: Path, archive: Path) -> Path:
@@ -171,8 +177,12 @@ def _folder_of_model(place: Path, archive: Path) -> Path:
 
 
 def _forget_the_oldest(place: Path) -> None:
-    kept = [path for path in place.parent.iterdir() if not path.name.startswith(".")]
-    for path in sorted(kept, key=lambda path: -path.stat().st_mtime)[_KEPT:]:
+    there = list(place.parent.iterdir())
+    kept = [path for path in there if not path.name.startswith(".")]
+    # Left by a power cut: nobody takes so long to unpack.
+    since = time.time() - _ABANDONED_S
+    left = [path for path in there if path.name.startswith(".") and path.stat().st_mtime < since]
+    for path in [*left, *sorted(kept, key=lambda path: -path.stat().st_mtime)[_KEPT:]]:
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -26,6 +26,8 @@ LABELS_NAME: Final = "labels.txt"
 _MAX_BYTES: Final = 4 * 1024**2
 """Of a card or a list of labels; 20,000 labels of 200 letters fit."""
 
+_LEVELS: Final = ("least", "threshold", "most")
+
 Document = dict[str, Any]
 Task = Literal["detection", "classification"]
 Length = Annotated[float, Field(gt=0, le=8192)]
@@ -129,6 +131,38 @@ class OutputCard(_Part):
         description="Width and height of each, grid by grid: pixels for YOLOv5, cells for YOLOv2; "
         "empty is the exporter's own.",
     )
+    levels: tuple[float, ...] = Field(
+        (),
+        max_length=3,
+        title="Levels",
+        description="Anomaly models that do not give 0 to 1: the least score of training, the "
+        "threshold, and the most; empty where the graph normalises.",
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_rise(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        rising = len(levels) == len(_LEVELS) and levels[0] <= levels[1] <= levels[2] > levels[0]
+        if levels and not rising:
+            raise ValueError(f"{_LEVELS} are three numbers that rise")
+        return levels
+
+
+class BaselineCard(_Part):
+    """How a model's predictions lie where all is well, to tell drift by."""
+
+    frames: int = Field(ge=1, title="Frames", description="That it was taken from.")
+    classes: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        max_length=256,
+        title="Classes",
+        description="In how many frames each class is taken; `(empty)` is none.",
+    )
+    confidence: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=10,
+        max_length=10,
+        title="Confidence",
+        description="How many confidences lie in each tenth from 0 to 1.",
+    )
 
 
 class ModelCard(_Part):
@@ -155,6 +189,11 @@ class ModelCard(_Part):
         le=100,
         title="Temperature",
         description="Calibration: logits are divided by it, so above 1 makes the model humbler.",
+    )
+    baseline: BaselineCard | None = Field(
+        None,
+        title="Baseline",
+        description="Where all is well, to tell drift by; absent is learned on the device.",
     )
     sha256: str = Field(
         "",

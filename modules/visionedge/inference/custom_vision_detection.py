@@ -3,7 +3,8 @@
 Boxes `[N, 4]` (or `[1, N, 4]`) are corners as fractions of the input, x first; classes are
 numbers from 0 in the order of `labels.txt`; suppression is in the graph. Pixels are 0 to 255 in
 BGR unless `metadata_properties.json` or the file itself says otherwise.
-Source: Azure-Samples/customvision-export-samples, `samples/python/onnx/object_detection_s1`.
+Source: Azure-Samples/customvision-export-samples,
+`samples/python/onnx/object_detection_s1/predict.py`.
 """
 
 from typing import Final

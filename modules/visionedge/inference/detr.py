@@ -3,9 +3,11 @@
 Two inputs: the picture, and `orig_target_sizes`, to which the boxes are scaled; it is told
 the size of the input (see `size_inputs`), so boxes come in its pixels, xyxy. Classes count
 from 0. Queries need no suppression, and those below the floor are filling.
-The picture is letterboxed on black, as the exporters' own scripts do it.
+The picture is letterboxed on black, as the scripts of D-FINE and DEIMv2 do it. That of RT-DETR
+stretches it, as all of them do in training: `inspect` names `input.fit` as the field to try.
 Source: Peterande/D-FINE and Intellindust-AI-Lab/DEIMv2, `tools/deployment/export_onnx.py` and
-`tools/inference/onnx_inf.py`; lyuwenyu/RT-DETR, `rtdetrv2_pytorch`.
+`tools/inference/onnx_inf.py` (resize_with_aspect_ratio); lyuwenyu/RT-DETR,
+`rtdetrv2_pytorch/references/deploy/rtdetrv2_onnxruntime.py`.
 """
 
 from typing import Final

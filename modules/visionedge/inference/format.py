@@ -116,6 +116,7 @@ class Told:
 
 
 Tell = Callable[[Answer], Told | None]
+"""Takes a model or leaves it; raises ModelCardError for one of its own that needs a card."""
 
 
 @dataclass(frozen=True, slots=True)

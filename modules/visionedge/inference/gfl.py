@@ -9,9 +9,12 @@ counted from the cell's centre to left, top, right and bottom. There are two lay
 
 Outputs are told apart by their shapes, because names are numbers that change with every
 export; of two alike, scores come first. A cell's centre lies at `(cell + 0.5) * stride - 0.5`,
-that of NanoDet-Plus at `cell * stride`.
-Source: RangiLyu/nanodet, `nanodet/model/head/gfl_head.py` and `nanodet_plus_head.py`;
-hpc203/picodet-onnxruntime, `main.py`. Li et al., "Generalized Focal Loss", 2020.
+that of NanoDet-Plus at `cell * stride`. The half pixel that is taken off is not in the training
+code of NanoDet (`(cell + 0.5) * stride`), but in the ONNX decoders that people compare with; it
+moves a box by half a pixel of the input.
+Source: RangiLyu/nanodet, `nanodet/model/head/gfl_head.py` (get_bboxes_single) and
+`nanodet_plus_head.py` (get_single_level_center_priors); hpc203/picodet-onnxruntime, `main.py`
+(_make_grid). Li et al., "Generalized Focal Loss", 2020.
 """
 
 from dataclasses import dataclass

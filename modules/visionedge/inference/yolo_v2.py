@@ -6,8 +6,10 @@ by softmax; the confidence is their product. There are five anchors, given in ce
 cell is 32 pixels. They are Custom Vision's unless `output.anchors` says others: those of Tiny
 YOLOv2 for Pascal VOC are (1.08, 1.19), (3.42, 4.41), (6.63, 11.38), (9.42, 5.11), (16.62, 10.52).
 Pixels are 0 to 255; Custom Vision wants them in BGR.
-Source: Azure-Samples/customvision-export-samples, `samples/python/onnx/object_detection`
-(`object_detection.py`); Redmon and Farhadi, "YOLO9000", 2016.
+Source: `python/object_detection.py` (_extract_bb) of the zip that Custom Vision exports; Redmon
+and Farhadi, "YOLO9000", 2016. The later sample of Azure-Samples/customvision-export-samples,
+`samples/python/onnx/object_detection/predict.py`, has the same anchors and leaves the sigmoid of
+the centre out, which is right only behind OpenVINO's RegionYolo, as in its sample beside that.
 """
 
 from typing import Final

@@ -26,8 +26,10 @@ from visionedge.settings.decision import ClassRule, DecisionSettings
 from visionedge.settings.delivery import DeliverySettings
 from visionedge.settings.escalation import (
     BudgetSettings,
+    DriftSettings,
     EscalationSettings,
     RedactionSettings,
+    SecondLookSettings,
     SnapshotSettings,
 )
 from visionedge.settings.last_good import NAME as LAST_GOOD_NAME
@@ -66,6 +68,7 @@ __all__ = [
     "DecisionSettings",
     "DeliverySettings",
     "Document",
+    "DriftSettings",
     "EgressSettings",
     "EscalationSettings",
     "FileCamera",
@@ -79,6 +82,7 @@ __all__ = [
     "PatternCamera",
     "RedactionSettings",
     "Settings",
+    "SecondLookSettings",
     "SnapshotSettings",
     "SpoolSettings",
     "StreamCamera",

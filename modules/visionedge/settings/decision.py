@@ -61,6 +61,13 @@ class DecisionSettings(Section):
         description="An object that is taken in some frames and not in others, or changes its "
         "class, is doubted beyond this: 0 is steady, 1 is half and half and switches it off.",
     )
+    novelty: Unit = Field(
+        1.0,
+        title="Most novelty",
+        description="A picture that is less like all before it, by light, colour and edges, is "
+        "doubted: 0 is as always; 1 switches it off. It finds other products and failed lamps, "
+        "not small defects.",
+    )
     provisional: Provisional = Field(
         Provisional.BEST_GUESS,
         title="Provisional verdict",

@@ -88,6 +88,40 @@ class SecondLookSettings(Section):
     )
 
 
+class DriftSettings(Section):
+    """Whether what a camera shows is still what it used to be."""
+
+    enabled: bool = Field(True, title="Enabled", description="Compare, report, and sample more.")
+    window_frames: int = Field(
+        600,
+        ge=50,
+        le=10**6,
+        title="Window",
+        description="Frames that are compared at a time; one a second counts.",
+    )
+    learn_frames: int = Field(
+        1800,
+        ge=50,
+        le=10**6,
+        title="Learn from",
+        description="First frames of a model whose card has no baseline; one a second counts.",
+    )
+    psi: float = Field(
+        0.25,
+        gt=0,
+        le=10,
+        title="Limit",
+        description="Population stability index above which two windows in a row are a drift.",
+    )
+    control_factor: float = Field(
+        5,
+        ge=1,
+        le=100,
+        title="Control sample while drifted",
+        description="So many times `control_per_hour`.",
+    )
+
+
 class BudgetSettings(Section):
     """What may be asked in a minute, an hour and a day: the most valuable doubt goes first."""
 
@@ -188,6 +222,9 @@ class EscalationSettings(Section):
         0.3,
         title="Matching overlap",
         description="A box of a verdict and one of ours are the same object from this IoU on.",
+    )
+    drift: DriftSettings = Field(
+        DriftSettings(), title="Drift", description="Against the baseline of each camera."
     )
     second: SecondLookSettings = Field(
         SecondLookSettings(), title="Second look", description="By a larger model, or mirrored."

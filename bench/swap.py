@@ -1,0 +1,280 @@
+"""What a change of the model costs a line that runs: frames lost, and how late the others are.
+
+Two copies of one bundle take turns on a running line, by the module's own steps: prepare the
+new one beside the old, give it to the pipeline by one assignment, let go of the old. A frame
+is `steady` while nothing changes, `preparing` while the new model is loaded and proven on the
+cores that the line uses as well, and `switch` if it is one of the first that the new model
+answers.
+
+    late    the worst of a few frames in a row, how much later than the median of the steady
+            ones, in inferences: 1.0 is as long as looking at one frame more. On a machine that
+            others use the steady ones are late as well: compare with those
+    lost    frames that a newer one replaced; the camera's pace is a third of what the cores can do
+
+The time of a frame is from its capture to its decision. Loading takes CPU from the line, so
+`preparing` shows what a busy device gives up for it; `switch` shows what the change itself does.
+"""
+
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree
+from typing import Final
+
+from bench.context import Context
+from bench.frames import write_clip
+from bench.load import Load, cores
+from bench.report import Column, Report, Table
+from bench.subjects import Subject
+from visionedge.entities import Decision, Frame, Prediction
+from visionedge.inference.model import load_model
+from visionedge.lineup import Lineup
+from visionedge.metrics import Metrics
+from visionedge.pipeline import Pipeline
+from visionedge.runtime.clock import SystemClock
+from visionedge.runtime.slot import LatestSlots
+from visionedge.settings import ModelSettings, Settings, resolve
+from visionedge.telemetry import Telemetry
+from visionedge.uplink.spool import Spool
+
+_ROLE: Final = "pcb-defects"
+_STEADY_S: Final = 1.0
+_FIRST_FRAMES: Final = 4
+"""Of the new model: each worker's first, and one more."""
+_PACE: Final = 0.3
+_MOST_FPS: Final = 60.0
+_INFERENCES: Final = 40
+_STOP_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One frame that was decided on."""
+
+    seq: int
+    revision: int
+    done_ns: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """When one change began, when the new model was ready, and the revision it made."""
+
+    began_ns: int
+    ready_ns: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The frames of one phase, over all changes.
+
+    Attributes:
+        name: steady, preparing or switch.
+        frames: how many were decided on.
+        lost: how many were not.
+        median_ms: from capture to decision.
+        worst_ms: of them.
+        late: of the worst, in inferences beyond the steady median.
+        typically_late: the same of the worst of each group, their median.
+    """
+
+    name: str
+    frames: int
+    lost: int
+    median_ms: float
+    worst_ms: float
+    late: float
+    typically_late: float
+
+
+class _Stamps(Telemetry):
+    """Telemetry that remembers every frame."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock().utc())
+        self.stamps: list[Stamp] = []
+
+    def record(
+        self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
+    ) -> None:
+        """Count one decision, and stamp it."""
+        super().record(frame, prediction, decision, latency_s)
+        self.stamps.append(
+            Stamp(frame.seq, decision.settings_revision, time.monotonic_ns(), latency_s)
+        )
+
+
+def run(context: Context) -> Report:
+    """Measure `context.blocks` changes."""
+    return Report("swap", [_table(context, context.subject(_ROLE))])
+
+
+def _table(context: Context, subject: Subject) -> Table:
+    inference_s = _inference_s(subject)
+    clip = write_clip(context.folder / "swap.mp4", subject.frames)
+    fps = min(_MOST_FPS, _PACE * cores() / inference_s)
+    load = Load()
+    stamps, swaps = _measured(context, _copies(subject, context.folder), clip, fps)
+    others = load.others()
+    note = "unknown" if others is None else f"{others:.0%}"
+    return Table(
+        title=f"{subject.title}: {len(swaps)} changes at {fps:.0f} frames/s",
+        rows=phases(stamps, swaps, inference_s),
+        columns=COLUMNS,
+        notes=(
+            f"a worker's first frame on a new model takes {_first_frame(context, subject)}",
+            f"an inference takes {inference_s * 1e3:.1f} ms with all around it; "
+            f"others used of the machine: {note}",
+        ),
+    )
+
+
+def _measured(
+    context: Context, copies: Sequence[Path], clip: Path, fps: float
+) -> tuple[list[Stamp], list[Swap]]:
+    """Let the line run, and change its model again and again."""
+    telemetry, metrics, slots = _Stamps(), Metrics(), LatestSlots[Frame]()
+    settings = [_settings(path, clip, context.folder, fps) for path in copies]
+    spool = Spool(Path(settings[0].spool.path), max_bytes=10**8, max_age_s=86_400, metrics=metrics)
+    lineup = Lineup(slots, metrics, lambda *_: None)
+    first = lineup.prepare(settings[0], 1)
+    pipeline = Pipeline(first.wiring, slots, spool, telemetry, metrics, workers=cores(), queue=16)
+    pipeline.start()
+    lineup.swap(first)
+    try:
+        time.sleep(2 * _STEADY_S)
+        del telemetry.stamps[:]
+        with context.progress("swap", context.blocks) as tick:
+            swaps = []
+            for number in range(context.blocks):
+                swaps.append(_swap(lineup, pipeline, settings[(number + 1) % 2], number + 2))
+                time.sleep(_STEADY_S)
+                tick()
+    finally:
+        lineup.stop(_STOP_S)
+        pipeline.stop(_STOP_S)
+        spool.close()
+    return list(telemetry.stamps), swaps
+
+
+def _swap(lineup: Lineup, pipeline: Pipeline, settings: Settings, revision: int) -> Swap:
+    time.sleep(_STEADY_S)
+    began_ns = time.monotonic_ns()
+    prepared = lineup.prepare(settings, revision)
+    ready_ns = time.monotonic_ns()
+    pipeline.rewire(prepared.wiring)
+    lineup.swap(prepared)
+    return Swap(began_ns, ready_ns, revision)
+
+
+def phases(stamps: Sequence[Stamp], swaps: Sequence[Swap], inference_s: float) -> list[Phase]:
+    """The frames by phase.
+
+    Args:
+        stamps: in the order in which they were decided on.
+        swaps: in their order.
+        inference_s: what one frame takes.
+    """
+    preparing = [[s for s in stamps if w.began_ns <= s.done_ns < w.ready_ns] for w in swaps]
+    switch = [[s for s in stamps if s.revision == w.revision][:_FIRST_FRAMES] for w in swaps]
+    changed = {stamp.seq for group in (*preparing, *switch) for stamp in group}
+    steady = [stamp for stamp in stamps if stamp.seq not in changed]
+    normal_s = statistics.median(stamp.latency_s for stamp in steady)
+    lost_before = _lost_before(stamps)
+    # In as many as the first frames of a new model, so that the worst of them compares.
+    groups = [steady[at : at + _FIRST_FRAMES] for at in range(0, len(steady), _FIRST_FRAMES)]
+    return [
+        _phase(name, groups, lost_before, normal_s, inference_s)
+        for name, groups in (("steady", groups), ("preparing", preparing), ("switch", switch))
+    ]
+
+
+def _phase(
+    name: str,
+    groups: Sequence[Sequence[Stamp]],
+    lost_before: dict[int, int],
+    normal_s: float,
+    inference_s: float,
+) -> Phase:
+    groups = [group for group in groups if group]
+    all_ = [stamp for group in groups for stamp in group]
+    worst = [max(stamp.latency_s for stamp in group) for group in groups]
+    late = [(worst_s - normal_s) / inference_s for worst_s in worst]
+    return Phase(
+        name=name,
+        frames=len(all_),
+        lost=sum(lost_before[stamp.seq] for stamp in all_),
+        median_ms=_median(stamp.latency_s for stamp in all_) * 1e3,
+        worst_ms=max(worst, default=0.0) * 1e3,
+        late=max(late, default=0.0),
+        typically_late=_median(late),
+    )
+
+
+def _lost_before(stamps: Sequence[Stamp]) -> dict[int, int]:
+    """For each frame, how many right before it were never decided on."""
+    seqs = sorted(stamp.seq for stamp in stamps)
+    return {seqs[0]: 0} | {b: b - a - 1 for a, b in zip(seqs, seqs[1:], strict=False)}
+
+
+def _median(values: Iterable[float]) -> float:
+    listed = list(values)
+    return statistics.median(listed) if listed else 0.0
+
+
+def _settings(bundle: Path, clip: Path, folder: Path, fps: float) -> Settings:
+    return resolve(
+        [
+            {
+                "cameras": {"line": {"kind": "file", "path": str(clip), "fps": fps}},
+                "models": {"default": {"path": str(bundle)}},
+                "spool": {"path": str(folder / "swap-spool.sqlite")},
+            }
+        ]
+    )
+
+
+def _inference_s(subject: Subject) -> float:
+    runner, times = subject.model.runner(), []
+    for number in range(_INFERENCES):
+        began = time.perf_counter()
+        runner.infer(subject.frames[number % len(subject.frames)])
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def _first_frame(context: Context, subject: Subject) -> str:
+    """By CPU time of the one thread, which others on the machine do not change."""
+    ratios = []
+    for _ in range(context.blocks):
+        model = load_model(subject.model.bundle.model.parent, ModelSettings(path="-"))
+        began = time.thread_time()
+        runner = model.runner()
+        times = []
+        for frame in (subject.frames * 6)[:6]:
+            runner.infer(frame)
+            times.append(time.thread_time() - began)
+            began = time.thread_time()
+        ratios.append(times[0] / statistics.median(times[1:]))
+    typical, worst = statistics.median(ratios), max(ratios)
+    return f"{typical:.1f} times the CPU of the next ones, {worst:.1f} at worst"
+
+
+def _copies(subject: Subject, folder: Path) -> list[Path]:
+    source = subject.model.bundle.model.parent
+    return [copytree(source, folder / f"bundle-{name}", dirs_exist_ok=True) for name in "ab"]
+
+
+COLUMNS: Final = (
+    Column("", lambda row: row.name),
+    Column("frames", lambda row: f"{row.frames}"),
+    Column("lost", lambda row: f"{row.lost}"),
+    Column("median ms", lambda row: f"{row.median_ms:.1f}"),
+    Column("worst ms", lambda row: f"{row.worst_ms:.1f}"),
+    Column("late, typically", lambda row: f"{row.typically_late:.2f}"),
+    Column("late, at worst", lambda row: f"{row.late:.2f}"),
+)

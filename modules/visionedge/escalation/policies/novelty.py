@@ -1,0 +1,28 @@
+"""A picture unlike all before it: a model that never saw such a thing may be sure and wrong.
+
+How new a picture is comes with the context (`escalation.novelty`). Its score is at most even
+odds: new is not wrong.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from visionedge.entities import Prediction
+from visionedge.escalation.judging import unit
+from visionedge.escalation.policy import Context, Doubt
+
+REASON: Final = "novelty"
+_EVEN_ODDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """Doubts a picture that is newer than `most`; 1 is off."""
+
+    most: float
+
+    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+        """Half of how new it is; none where that is not measured."""
+        if self.most >= 1 or context.novelty is None or not context.novelty > self.most:
+            return None
+        return Doubt(REASON, _EVEN_ODDS * unit(context.novelty))
