@@ -202,6 +202,26 @@ def test_faces_are_asked_for_as_the_client_of_the_same_version_asks() -> None:
     assert (left * 864, top * 576) == pytest.approx((rectangle.left, rectangle.top))
 
 
+def test_people_are_identified_as_the_client_identifies_them() -> None:
+    from azure.ai.vision.face import FaceClient
+
+    kind = KINDS["face identify"]
+
+    def client(endpoint: str) -> Any:  # noqa: ANN401 - the SDK's
+        with FaceClient(endpoint, AzureKeyCredential(KEY)) as face:
+            ids = ["c5c24a82-6845-4031-9d5d-978df9175426"]
+            return face.identify_from_large_person_group(face_ids=ids, large_person_group_id="crew")
+
+    theirs, requests = asked_by(client, kind.replies()[-1])
+    ours, stub = look(kind)
+    mine, sdks = told(stub.requests[1]), told(requests[0])
+    assert mine | {"path": ""} == sdks | {"path": ""}
+    assert mine["path"].rpartition("/")[2] == sdks["path"].rpartition("/")[2] == "identify"
+    assert [(c.person_id, c.confidence) for each in theirs for c in each.candidates] == [
+        (label.name, label.confidence) for label in ours.labels
+    ]
+
+
 def test_a_client_reads_an_empty_answer_as_none_everywhere_and_we_do_not() -> None:
     theirs, _ = asked_by(image_analysis, Reply(200, {}))
     assert theirs.tags is None
