@@ -115,46 +115,14 @@ class _Model(LoadedModel):
 
 
 def _beside(context: Context, subject: Subject) -> Table:
-    own = subject.model
-    model = _Model(own.session, own.card, origins=own.origins, bundle=own.bundle, limits=own.limits)
-    settings = settings_of(model, context.folder / "none", context.folder, 30.0)
-    metrics, clock = Metrics(), SystemClock()
-    spool = Spool(
-        Path(settings.spool.path),
-        max_bytes=settings.spool.max_bytes,
-        max_age_s=settings.spool.max_age_s,
-        metrics=metrics,
-    )
-    wiring = Wiring(1, {_CAMERA: model}, Decider(settings, 1), Snapshots(settings))
-    pipeline = Pipeline(
-        wiring,
-        LatestSlots[Frame](),
-        spool,
-        Telemetry(clock.utc()),
-        metrics,
-        workers=1,
-        queue=settings.escalation.queue,
-    )
-    bare, tensor = Bare(own.bundle.model), ready_tensor(subject)
-    runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
-    pairs = []
-    with context.progress(f"bookkeeping {subject.role}", context.pairs) as tick:
-        for number in range(context.pairs + _WARM_UP):
-            image = subject.frames[number % len(subject.frames)]
-            frame = Frame(image, _CAMERA, number, clock.utc(), clock.ns())
-            pipeline.answer_for(frame, runners)
-            beside_s = (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
-            began = time.perf_counter()
-            bare.run(tensor)
-            pairs.append((beside_s, time.perf_counter() - began))
-            tick()
-    spool.close()
-    kept = pairs[_WARM_UP:]
-    share, low, high = median_interval(beside / run_s for beside, run_s in kept)
+    folder = context.folder / f"beside-{subject.role}"
+    folder.mkdir()
+    pairs = _pairs(context, subject, folder)
+    share, low, high = median_interval(beside / run_s for beside, run_s in pairs)
     row = Cost(
         "from the end of infer to the next frame",
-        1000 * median(beside for beside, _ in kept),
-        1000 * median(run_s for _, run_s in kept),
+        1000 * median(beside for beside, _ in pairs),
+        1000 * median(run_s for _, run_s in pairs),
         share,
         low,
         high,
@@ -171,6 +139,49 @@ def _beside(context: Context, subject: Subject) -> Table:
         ),
         notes=(f"1080p frames ({subject.pictures})",),
     )
+
+
+def _pairs(context: Context, subject: Subject, folder: Path) -> list[tuple[float, float]]:
+    """Seconds beside the model, and of its bare run, frame by frame."""
+    pipeline, spool = _pipeline(subject.model, folder)
+    bare, tensor, clock = Bare(subject.model.bundle.model), ready_tensor(subject), SystemClock()
+    runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
+    pairs = []
+    with context.progress(f"bookkeeping {subject.role}", context.pairs) as tick:
+        for number in range(context.pairs + _WARM_UP):
+            image = subject.frames[number % len(subject.frames)]
+            frame = Frame(image, _CAMERA, number, clock.utc(), clock.ns())
+            pipeline.answer_for(frame, runners)
+            beside_s = (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
+            began = time.perf_counter()
+            bare.run(tensor)
+            pairs.append((beside_s, time.perf_counter() - began))
+            tick()
+    spool.close()
+    return pairs[_WARM_UP:]
+
+
+def _pipeline(own: LoadedModel, folder: Path) -> tuple[Pipeline, Spool]:
+    """The frame loop as the module has it, not started."""
+    model = _Model(own.session, own.card, origins=own.origins, bundle=own.bundle, limits=own.limits)
+    settings = settings_of(model, folder / "none", folder, 30.0)
+    metrics = Metrics()
+    spool = Spool(
+        Path(settings.spool.path),
+        max_bytes=settings.spool.max_bytes,
+        max_age_s=settings.spool.max_age_s,
+        metrics=metrics,
+    )
+    pipeline = Pipeline(
+        Wiring(1, {_CAMERA: model}, Decider(settings, 1), Snapshots(settings)),
+        LatestSlots[Frame](),
+        spool,
+        Telemetry(SystemClock().utc()),
+        metrics,
+        workers=1,
+        queue=settings.escalation.queue,
+    )
+    return pipeline, spool
 
 
 def _aged(context: Context, subject: Subject) -> Table:

@@ -27,11 +27,9 @@ from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.direct import check_direct
 from visionedge.entities import Frame
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolCorrupt, SpoolUnavailable
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
 from visionedge.escalation.baselines import NAME as BASELINES_NAME
 from visionedge.escalation.baselines import Baselines
-from visionedge.escalation.quality import FAULTS
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
 from visionedge.lineup import Lineup, Prepared
 from visionedge.linkup import Linkup
 from visionedge.load import LoadWatch

@@ -41,7 +41,7 @@ from visionedge.inference.model import LoadedModel
 from visionedge.inference.rivals import Rivals, RunnerOf
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
-from visionedge.metrics import Metrics
+from visionedge.metrics import Metrics, Tally
 from visionedge.runtime.clock import process_age_s
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
@@ -128,6 +128,7 @@ class Pipeline:
         self._spool = spool
         self._telemetry = telemetry
         self._metrics = metrics
+        self._tally = Tally(metrics)
         self._doubts: Views[Doubt] = Views(queue)
         self._requested: set[str] = set()
         # Taken by the worker that decides first, and never given back.
@@ -282,21 +283,18 @@ class Pipeline:
     def _record(
         self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
     ) -> None:
-        camera = frame.camera_id
         if self._first.acquire(blocking=False):
             log.info("first decision, %.2f s after the start of the process", process_age_s())
-        self._metrics.frames_processed.labels(camera).inc()
-        self._metrics.capture_to_decision.labels(camera).observe(latency_s)
-        self._metrics.decisions.labels(camera, decision.action, decision.reason).inc()
+        self._tally.decided(frame.camera_id, decision, latency_s)
         self._telemetry.record(frame, prediction, decision, latency_s)
 
     def _time(self, camera_id: str, runner: Runner) -> None:
-        timings, stage = runner.timings, self._metrics.stage
-        stage.labels("preprocess").observe(timings.preprocess_s)
-        stage.labels("run").observe(timings.run_s)
-        stage.labels("decode").observe(timings.decode_s)
+        timings, took = runner.timings, self._tally.took
+        took("preprocess", timings.preprocess_s)
+        took("run", timings.run_s)
+        took("decode", timings.decode_s)
         if timings.cascade_s:
-            stage.labels("cascade").observe(timings.cascade_s)
+            took("cascade", timings.cascade_s)
         if runner.skipped:
             self._metrics.boxes_skipped.labels(camera_id).inc(runner.skipped)
 
