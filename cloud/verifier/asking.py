@@ -24,7 +24,7 @@ from typing import Final
 from verifier.breaker import Breaker
 from verifier.clock import Clock
 from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused
-from verifier.opinion import Backend, Opinion, Picture, Want, calls_of
+from verifier.opinion import Backend, Metered, Opinion, Picture, Want, calls_of
 
 _TRIES: Final = 3
 _FIRST_S: Final = 0.5
@@ -141,6 +141,8 @@ class Asking:
             opinion = backend.look(picture, want, timeout_s)
             breaker.succeeded()
             ended = "ok"
+            if isinstance(backend, Metered) and opinion.units < units:
+                purse.give_back(units - opinion.units)
         except BackendBusy as error:
             breaker.failed()
             ended = "busy"

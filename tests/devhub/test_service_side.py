@@ -39,7 +39,7 @@ def call(connection_string: str, module: str = "visionedge") -> Any:  # noqa: AN
     method = CloudToDeviceMethod(
         method_name="applyVerdict",
         payload={"verdicts": [1]},
-        response_timeout_in_seconds=5,
+        response_timeout_in_seconds=1,
         connect_timeout_in_seconds=1,
     )
     return registry(connection_string).invoke_device_module_method("line-1", module, method)

@@ -58,6 +58,7 @@ def test_where_all_held_there_is_no_fault() -> None:
         (replace(GOOD, dead={"not_json": 1, "bug": 1}), "'bug': 1"),
         (replace(GOOD, still_open=2), "2 cases as open"),
         (replace(GOOD, module_lost=1), "the module lost 1"),
+        (replace(GOOD, unseen=3), "3 escalations came to the hub"),
         (replace(GOOD, exits={"verifier-1": 7}), "'verifier-1': 7"),
     ],
 )

@@ -70,6 +70,17 @@ def test_days_that_are_too_old_go_whole(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("index.jsonl"))) == 1
 
 
+def test_an_escalation_of_another_release_costs_the_sample_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ArchiveSettings(enabled=True, path=str(tmp_path / "archive"))
+    archive = Archive(lambda: settings, FakeClock())
+    for body in (b"{}", b"no json", json.dumps(escalation("a") | {"frame": 3}).encode()):
+        archive.keep(body, verdict("a"), "confirmed")
+    assert caplog.text.count("a is not in the archive") == 3
+    assert not (tmp_path / "archive").exists()
+
+
 def test_a_disk_that_refuses_costs_the_sample_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

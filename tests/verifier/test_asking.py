@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -220,12 +221,18 @@ class Dear(PlayedBackend):
 
 def test_a_look_of_several_calls_is_asked_about_only_if_all_of_them_can_be_paid() -> None:
     purse = CountingPurse(5)
-    backend = Dear([BackendBusy("429", billed=False), LAPTOP])
+    backend = Dear([BackendBusy("429", billed=False), replace(LAPTOP, units=3)])
     ask(asking(backend)[0], purse=purse)
     assert purse.units == 2
     with pytest.raises(OutOfBudget):
         ask(asking(backend)[0], purse=purse)
     assert backend.calls == 2
+
+
+def test_calls_that_a_look_did_not_need_are_given_back() -> None:
+    purse = CountingPurse(5)
+    ask(asking(Dear([replace(LAPTOP, units=1)]))[0], purse=purse)
+    assert purse.units == 4
 
 
 def test_a_stop_ends_the_pauses() -> None:

@@ -79,14 +79,14 @@ def test_many_workers_never_overspend(store: Store) -> None:
     start = threading.Barrier(6)
 
     def spend(worker: int) -> int:
-        mine = Budget(store, clock, per_hub=15, per_device=6)
+        mine = Budget(store, clock, per_hub=8, per_device=3)
         start.wait(10)
-        return sum(mine.take(f"device-{worker % 3}") for _ in range(8))
+        return sum(mine.take(f"device-{worker % 3}") for _ in range(4))
 
     with ThreadPoolExecutor(6) as pool:
         taken = list(pool.map(spend, range(6)))
-    assert sum(taken) == 15
-    assert all(sum(taken[device::3]) <= 6 for device in range(3))
+    assert sum(taken) == 8
+    assert all(sum(taken[device::3]) <= 3 for device in range(3))
 
 
 def test_many_workers_that_give_back_lose_and_gain_nothing(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_many_workers_that_give_back_lose_and_gain_nothing(store: Store) -> None
     def borrow(worker: int) -> None:
         mine = Budget(store, clock, per_hub=3, per_device=2)
         start.wait(10)
-        for _ in range(6):
+        for _ in range(3):
             if mine.take(f"device-{worker % 2}"):
                 mine.give_back(f"device-{worker % 2}")
 

@@ -1,4 +1,7 @@
-"""Two workers, one killed with -9 in mid-batch: the other takes over, and the bill stays right."""
+"""Two workers, one killed with -9 in mid-batch: the other takes over, and the bill stays right.
+
+The quick one, on a file ledger; `test_two_workers.py` has the workers as they are deployed.
+"""
 
 import hashlib
 import json
@@ -9,7 +12,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-import pytest
 from tests.support.cloud import body, escalation, jpeg
 from tests.support.vision_stub import Reply, Stub, example, serving
 
@@ -58,7 +60,6 @@ def states(ledger: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
 def test_a_worker_killed_in_mid_batch_costs_at_most_the_calls_it_had_in_flight(
     tmp_path: Path,
 ) -> None:

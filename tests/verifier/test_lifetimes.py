@@ -166,7 +166,7 @@ lives = st.tuples(
     each=st.lists(lives, max_size=4),
     comes_again=st.booleans(),
 )
-@settings(max_examples=250)
+@settings(max_examples=120)
 def test_whatever_happens_every_case_ends_and_is_paid_for_once(
     ttls_s: list[int],
     answers: list[str],

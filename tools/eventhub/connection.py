@@ -103,6 +103,8 @@ class Connection(asyncio.Protocol):
             data = data[room:]
             self._dispatch()
         self.flush()
+        if data:
+            self.drop()  # The engine takes no more: the client broke the protocol.
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, with whatever it read."""

@@ -41,7 +41,7 @@ class EventHub:
         *,
         partitions: int = 4,
         authority: Authority | None = None,
-        keep: int = 2000,
+        keep: int = 1000,
     ) -> None:
         self.authority = authority or Authority()
         self._broker = Broker(name, partitions, keep)

@@ -25,6 +25,7 @@ class Run:
         calls: Of the Vision API, by how they ended.
         module_lost: Escalations that the module gave up.
         passed_by: Messages that the route left out.
+        unseen: Escalations that came to the hub and went no further.
         exits: Exit codes of the workers that were not killed, by name.
     """
 
@@ -36,6 +37,7 @@ class Run:
     in_flight: int = 0
     module_lost: int = 0
     passed_by: int = 0
+    unseen: int = 0
     exits: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -71,6 +73,7 @@ class Run:
                 sum(self.dead.values()) != self.spoiled
             ),
             f"the ledger lists {self.still_open} cases as open": self.still_open > 0,
+            f"{self.unseen} escalations came to the hub and went no further": self.unseen > 0,
             f"the module lost {self.module_lost} escalations": self.module_lost > 0,
             f"workers ended with {self.exits}": any(self.exits.values()),
         }

@@ -169,17 +169,20 @@ class Loop:
         self.module.stop(_MODULE_STOP_S)
         exits = {worker.name: worker.stop() for worker in self.workers[self.killed :]}
         self.storage.read_into(self.journal)
+        stories = self.journal.stories()
+        unseen = self.hub.ids("escalation").keys() - {story.id for story in stories}
         lost = self.module.summary().get("escalations", {}).get("lost", {})
         run = Run(
-            self.journal.stories(),
+            stories,
             self.bridge.spoiled,
             self.storage.dead_letters(),
             self.storage.open_cases(),
             self.vision.calls,
-            self.killed * THREADS,
-            sum(lost.values()),
-            self.bridge.passed_by,
-            exits,
+            in_flight=self.killed * THREADS,
+            module_lost=sum(lost.values()),
+            passed_by=self.bridge.passed_by,
+            unseen=len(unseen),
+            exits=exits,
         )
         self._print("")
         print(timeline(run.stories), totals(run), sep="\n\n")

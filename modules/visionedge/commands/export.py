@@ -65,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         written = export(collection, collection.samples(_wanted(args)), args.format, args.out)
     except OSError as error:
-        raise SettingsError(f"--out: {error}", hint="name a new or empty folder") from None
+        raise SettingsError(
+            str(error),
+            hint="name a new or empty folder with --out, and an archive that can be read",
+        ) from None
     print(told(written))
     return EXIT_OK
 

@@ -45,8 +45,11 @@ class Collection:
         for key in list(self._shelf.keys()):
             if key.endswith(f"/{_INDEX}"):
                 for sample in read_lines(self._shelf.read(key) or b""):
-                    found[sample.device, sample.module, sample.id] = sample
-        yield from filter(wanted, found.values())
+                    case = (sample.device, sample.module, sample.id)
+                    found.pop(case, None)
+                    if wanted(sample):
+                        found[case] = sample
+        yield from found.values()
 
     def jpeg(self, sample: Sample) -> bytes | None:
         """The picture, or None where it was forgotten."""

@@ -59,7 +59,12 @@ class Archive:
         """
         settings = self._settings()
         now = self._clock.utc()
-        escalation = Escalation.read(json.loads(body))
+        try:
+            escalation = Escalation.read(json.loads(body))
+        except ValueError as error:
+            # Written by another release, perhaps; its verdict counts all the same.
+            log.error("escalation %s is not in the archive: %s", verdict.escalation_id, error)
+            return
         picture = picture_key(escalation.id, now)
         sample = sample_of(escalation, verdict, kept_at=now, picture=picture, outcome=outcome)
         jpeg = base64.b64decode(escalation.image.data)
