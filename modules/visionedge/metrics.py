@@ -17,14 +17,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from visionedge.entities import Action, Decision
-
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX: Final = "visionedge"
 _LATENCY_S: Final = (
     0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.5, 10.0,
 )  # fmt: skip
-_STAGES: Final = ("preprocess", "run", "decode", "cascade")
 _VERDICT_S: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86_400, 604_800)
 
 
@@ -226,51 +223,6 @@ class Metrics:
                     key = sample.labels[by]
                     counts[key] = counts.get(key, 0) + int(sample.value)
         return counts
-
-
-class Tally:
-    """The series that each frame touches, each looked up once. Safe for all threads.
-
-    A look-up by labels takes a lock and builds a key, and right after a run of a model, whose
-    weights have pushed everything else out of the caches, it takes ten times as long as in a
-    loop of its own: half of what a frame cost beside the model.
-    """
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._cameras: dict[str, tuple[Counter, Histogram]] = {}
-        self._decisions: dict[tuple[str, Action, str], Counter] = {}
-        self._stages = {stage: metrics.stage.labels(stage) for stage in _STAGES}
-
-    def decided(self, camera_id: str, decision: Decision, latency_s: float) -> None:
-        """Count a frame and its decision."""
-        # Two threads may look the same one up at once, and find the same one.
-        processed, latency = self._cameras.get(camera_id) or self._camera(camera_id)
-        processed.inc()
-        latency.observe(latency_s)
-        key = (camera_id, decision.action, decision.reason)
-        counter = self._decisions.get(key)
-        if counter is None:
-            counter = self._decisions[key] = self._metrics.decisions.labels(*key)
-        counter.inc()
-
-    def took(self, stage: str, seconds: float) -> None:
-        """Time one stage of a frame.
-
-        Args:
-            stage: preprocess, run, decode or cascade.
-            seconds: how long it took.
-        """
-        self._stages[stage].observe(seconds)
-
-    def _camera(self, camera_id: str) -> tuple[Counter, Histogram]:
-        metrics = self._metrics
-        found = (
-            metrics.frames_processed.labels(camera_id),
-            metrics.capture_to_decision.labels(camera_id),
-        )
-        self._cameras[camera_id] = found
-        return found
 
 
 class _Identified(Collector):

@@ -41,11 +41,12 @@ from visionedge.inference.model import LoadedModel
 from visionedge.inference.rivals import Rivals, RunnerOf
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
-from visionedge.metrics import Metrics, Tally
+from visionedge.metrics import Metrics
 from visionedge.runtime.clock import process_age_s
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
 from visionedge.second_look import Second, SecondLooks
+from visionedge.tally import Tally
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
 from visionedge.wire import ClassifierBody, ModelBody
