@@ -10,16 +10,18 @@ by a test pattern.
 """
 
 import hashlib
+import logging
 from datetime import timedelta
 from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from verifier.clock import Clock
-from verifier.errors import StoreConflict
+from verifier.errors import StoreConflict, StoreUnavailable
 from verifier.opinion import Backend, Opinion, Picture, Want
 from verifier.stores.store import Store
 
+log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "cache/"
 
 
@@ -57,19 +59,20 @@ class Cache:
     def keep(
         self, backend: Backend, picture: Picture, want: frozenset[Want], opinion: Opinion
     ) -> None:
-        """Keep an answer, in the place of an older one."""
+        """Keep an answer, in the place of an older one; no cache is worth losing the answer for."""
         if not self._good_for:
             return
         key = _key(backend, picture, want)
         value = _KEPT.dump_json(_Kept(at=self._clock.utc(), opinion=opinion))
-        older = self._store.read(key)
         try:
-            if older:
+            if older := self._store.read(key):
                 self._store.replace(key, value, older.version)
             else:
                 self._store.create(key, value)
         except StoreConflict:
             return  # Another worker kept an answer to the same question just now.
+        except StoreUnavailable as error:
+            log.warning("an answer was not cached: %s", error)
 
 
 def _key(backend: Backend, picture: Picture, want: frozenset[Want]) -> str:

@@ -3,7 +3,8 @@
     admit ─► claim ─► cache, else budget ─► ask ─► compose ─► verified ─► the courier delivers
 
 Whatever happens between two steps, what is written is enough to go on from: nothing is paid for
-twice but what a worker that died had asked and not yet written down. `ledger.py` says why.
+twice but what a worker that died had asked and not yet written down. `ledger.py` says why. An
+answer that finds the store away is kept in memory until it can be written.
 
 `handle` raises only what a host must stop for or come back to: a Vision API that refuses our
 key, and a store that is away. Everything else is an outcome, but a bug of ours: its case is ended
@@ -33,7 +34,7 @@ from verifier.errors import (
     StoreConflict,
     StoreUnavailable,
 )
-from verifier.ledger import MAX_CLAIMS, Held, Ledger, State
+from verifier.ledger import MAX_CLAIMS, Case, Held, Ledger, State
 from verifier.observer import Observer
 from verifier.opinion import Backend, Limits, Opinion, Picture, Want
 from verifier.query import answer, query_of
@@ -43,6 +44,7 @@ log: Final = logging.getLogger(__name__)
 ANY_MODEL: Final = "*"
 BUG: Final = "bug"
 """Why a message was set aside that met a fault of ours."""
+_MAX_UNWRITTEN: Final = 1000
 _CLAIMED_S: Final = 1.0
 """When to look again at what another thread or worker asks about: about as long as a call."""
 
@@ -128,6 +130,7 @@ class Core:
     on_spent: Callable[[str, str], None] = lambda device_id, module_id: None
     keep: Callable[[Admitted, Verdict], None] = lambda admitted, verdict: None
     ask_s: float = 80.0
+    _unwritten: dict[Case, Verdict] = field(default_factory=dict, init=False, repr=False)
 
     def handle(self, body: bytes, meta: Meta) -> Outcome:
         """Take one message to its outcome.
@@ -150,7 +153,7 @@ class Core:
         except PoisonMessage as error:
             return self._set_aside(body, meta, error.reason, str(error))
         mine, held = self.ledger.claim(admitted.case)
-        if not mine:
+        if not mine and not self._is_unwritten(held):
             return self._known(held)
         try:
             return self._settle(admitted, held, body, meta)
@@ -180,17 +183,36 @@ class Core:
             self.ledger.settle(claim, State.POISON, "kills_workers")
             return outcome
         try:
-            verdict = self._verdict(admitted)
+            verdict = self._unwritten.get(admitted.case) or self._verdict(admitted)
         except BackendBusy as error:
             self.ledger.release(claim)
             return Outcome(Kind.DEFERRED, id_, "busy", error.retry_after_s or 1.0)
         except BackendMisconfigured:
             self.ledger.release(claim)
             raise
-        self.on_verified(self.ledger.verified(claim, verdict))
+        self.on_verified(self._write(claim, verdict))
         self.observer.agreed(verdict.agreement or "none")
         self.keep(admitted, verdict)
         return Outcome(Kind.VERIFIED, id_, verdict.reason or "")
+
+    def _write(self, claim: Held, verdict: Verdict) -> Held:
+        """Write a verdict down; while the store is away it is kept here, for it is paid for."""
+        try:
+            held = self.ledger.verified(claim, verdict)
+        except StoreUnavailable:
+            self._unwritten[claim.case] = verdict
+            while len(self._unwritten) > _MAX_UNWRITTEN:
+                self._unwritten.pop(next(iter(self._unwritten)), None)
+            raise
+        self._unwritten.pop(claim.case, None)
+        return held
+
+    def _is_unwritten(self, held: Held) -> bool:
+        """True if we hold this claim and its verdict; it waits for nothing but the store."""
+        if held.entry.state is State.CLAIMED and self.ledger.is_mine(held.entry):
+            return held.case in self._unwritten
+        self._unwritten.pop(held.case, None)
+        return False
 
     def _verdict(self, admitted: Admitted) -> Verdict:
         escalation, picture = admitted.escalation, admitted.picture

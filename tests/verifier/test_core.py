@@ -1,5 +1,7 @@
 """From a message to a verdict: what is paid for, what is answered, what is put off."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,9 +17,11 @@ from verifier.errors import (
     BackendRefused,
     ReplyDeferred,
     SettingsRefused,
+    StoreUnavailable,
 )
 from verifier.ledger import MAX_CLAIMS, Case, Ledger, State
 from verifier.opinion import Limits, Opinion, Picture, Want
+from verifier.stores.memory import MemoryStore
 
 
 def test_an_escalation_is_verified_and_delivered() -> None:
@@ -213,6 +217,46 @@ def test_a_case_that_met_a_bug_is_at_its_end_and_not_asked_about_again() -> None
     assert cloud.core.handle(body("a"), META).kind is Kind.DUPLICATE
     assert cloud.backends[0].calls == 1
     assert list(cloud.store.keys("open/")) == []
+
+
+class Away(MemoryStore):
+    """A store that is away for some writes, and may have done them all the same."""
+
+    def __init__(self, *, does: bool) -> None:
+        super().__init__()
+        self.left = 0
+        self._does = does
+
+    def create(self, key: str, value: bytes) -> str:
+        return self._write_or_not(lambda: super(Away, self).create(key, value))
+
+    def replace(self, key: str, value: bytes, version: str) -> str:
+        return self._write_or_not(lambda: super(Away, self).replace(key, value, version))
+
+    def _write_or_not(self, write: Callable[[], str]) -> str:
+        if self.left:
+            self.left -= 1
+            if self._does:
+                write()
+            raise StoreUnavailable("away")
+        return write()
+
+
+@pytest.mark.parametrize("does", [False, True])
+def test_an_answer_that_finds_the_store_away_is_not_paid_for_again(does: bool) -> None:
+    store = Away(does=does)
+
+    def answers(_: Picture) -> Opinion:
+        store.left = 3
+        return LAPTOP
+
+    cloud = Cloud(store=store, backends=[PlayedBackend([answers])])
+    while cloud.states() != {"a": "delivered"}:
+        with suppress(StoreUnavailable):
+            cloud.core.handle(body("a"), META)
+            cloud.courier.turn()
+        cloud.clock.advance(5)
+    assert cloud.backends[0].calls == 1
 
 
 def test_the_ledger_says_when_a_case_came_to_each_state() -> None:
