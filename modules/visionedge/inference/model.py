@@ -125,7 +125,7 @@ def load_model(
     bundle = find_bundle(path, cache)
     given = merge(bundle.document(), hints or {})
     sha256 = checked_sha256(bundle.model, given.get("sha256"))
-    session = (sessions or Sessions()).open(bundle.model, sha256, settings)
+    session = (sessions or Sessions()).open(bundle.model, sha256, settings, cache)
     with _named(bundle.model):
         described = describe(session, given, str(bundle.card or bundle.model))
         model = LoadedModel(

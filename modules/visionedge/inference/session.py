@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from visionedge.errors import ModelLoadError, ModelRunError
 from visionedge.inference.onnx_file import OnnxFile, read_onnx
+from visionedge.inference.optimised import Optimised
 from visionedge.inference.tensors import Outputs, Signature, TensorSpec
 from visionedge.settings.vendors import silence_onnxruntime
 
@@ -58,6 +59,7 @@ _ANY_ERROR: Final[tuple[type[Exception], ...]] = (
     TypeError,
     RuntimeError,
 )
+_NO_COPY: Final[tuple[type[Exception], ...]] = (OSError, *_ANY_ERROR)
 _LOAD_HINTS: Final[Mapping[type[Exception], str]] = {
     _native.InvalidProtobuf: "the file is damaged: download or export it again",
     _native.InvalidGraph: "the graph breaks the rules of its operator set: export it again, with "
@@ -69,6 +71,7 @@ _LOAD_HINTS: Final[Mapping[type[Exception], str]] = {
 _DEFAULT_LOAD_HINT: Final = (
     f"export it for onnxruntime {ort.__version__} or older, and load it once where it was made"
 )
+_CPU: Final = "CPUExecutionProvider"
 _OLDEST_OPSET: Final = 7
 """The oldest that ONNX Runtime promises to run (its compatibility page); some older ones do."""
 _ERROR_ONLY: Final = 3
@@ -83,6 +86,7 @@ class Session:
         providers: execution providers, best first; those not installed are passed over.
         intra_op_threads: threads of one run.
         spin: whether they wait busily for each other.
+        optimised: where the model as rewritten for this processor is kept; None keeps none.
 
     Attributes:
         path: the ONNX file.
@@ -104,6 +108,7 @@ class Session:
         intra_op_threads: int = 1,
         *,
         spin: bool = False,
+        optimised: Optimised | None = None,
     ) -> None:
         self.path: Final = path
         self.intra_op_threads: Final = intra_op_threads
@@ -111,7 +116,7 @@ class Session:
         self.header: Final[OnnxFile] = read_onnx(path)
         wanted = _installed(providers)
         try:
-            self._session = ort.InferenceSession(path, _options(intra_op_threads, spin), wanted)
+            self._session = self._opened(wanted, optimised)
         except _ANY_ERROR as error:
             raise ModelLoadError(
                 f"cannot load {path}: {_reason(error)}",
@@ -128,6 +133,33 @@ class Session:
         self.metadata: Final[Mapping[str, str]] = dict(
             self._session.get_modelmeta().custom_metadata_map
         )
+
+    def _opened(self, providers: list[str], optimised: Optimised | None) -> ort.InferenceSession:
+        """The session of the copy that was kept, or of the original, which leaves one behind."""
+        if optimised is None or self.header.external or providers != [_CPU]:
+            return self._from(self.path, providers)
+        if optimised.sound():
+            try:
+                return self._from(optimised.path, providers, rewrite=False)
+            except _ANY_ERROR as error:
+                log.warning("%s is not used: %s", optimised.path, _reason(error))
+                optimised.drop()
+        try:
+            return optimised.written(lambda copy: self._from(self.path, providers, copy=copy))
+        except _NO_COPY as error:
+            # Whatever is wrong with the model itself, the original tells again below.
+            log.debug("no optimised copy of %s is kept: %s", self.path, error)
+        return self._from(self.path, providers)
+
+    def _from(
+        self, path: Path, providers: list[str], *, rewrite: bool = True, copy: Path | None = None
+    ) -> ort.InferenceSession:
+        options = _options(self.intra_op_threads, self.spin)
+        if not rewrite:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if copy is not None:
+            options.optimized_model_filepath = str(copy)
+        return ort.InferenceSession(path, options, providers)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Outputs:
         """Run the model once.

@@ -17,6 +17,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from visionedge.inference.onnx_file import read_onnx
+from visionedge.inference.optimised import Optimised
 from visionedge.inference.session import Session
 from visionedge.settings import ModelSettings
 
@@ -30,13 +31,16 @@ class Sessions:
         self._lock: Final = threading.Lock()
         self._open: Final[WeakValueDictionary[_Key, Session]] = WeakValueDictionary()
 
-    def open(self, path: Path, sha256: str, settings: ModelSettings) -> Session:
+    def open(
+        self, path: Path, sha256: str, settings: ModelSettings, cache: Path | None = None
+    ) -> Session:
         """The session of a file: one that is open already, or a new one.
 
         Args:
             path: the ONNX file.
             sha256: of it.
             settings: its providers, threads and whether they spin are looked at; 0 threads are one.
+            cache: where the model as rewritten for this processor is kept; None keeps none.
 
         Raises:
             ModelLoadError: the file is not a model that runs here.
@@ -47,7 +51,13 @@ class Sessions:
         if session is None:
             # Not under the lock: a large model takes seconds, and is loaded twice at worst.
             threads = settings.intra_op_threads or 1
-            session = Session(path, settings.providers, threads, spin=settings.spin)
+            session = Session(
+                path,
+                settings.providers,
+                threads,
+                spin=settings.spin,
+                optimised=Optimised(cache, sha256, settings.providers) if cache else None,
+            )
             with self._lock:
                 session = self._open.setdefault(key, session)
         return session
