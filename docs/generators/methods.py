@@ -9,7 +9,8 @@ _INTRODUCTION = """
 Direct methods of the module, by their names in IoT Hub. All may be called twice. The answer is
 a status and a small JSON object: 200; 400 where the payload is refused, with each bad field in
 `fields`; 404 for a method, camera or model that does not exist; 503 where the same call may work
-later; 504 where the module did not answer in time. A payload may be left out where all of its
+later; 500 where the module failed on it, and its log says why; 504 where it did not answer in
+time. An answer is below 128 KB. A payload may be left out where all of its
 fields may be.
 """
 

@@ -20,6 +20,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
 COMMANDS: Final = {
+    "replay": "replay",
     "run": "run",
     "audit": "audit",
     "calibrate": "calibrate",

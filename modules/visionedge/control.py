@@ -138,8 +138,7 @@ class Control:
         match event:
             case MethodCall():
                 self._sender.receipt()
-                answer = self._methods.call(event.name, event.payload)
-                event.answer(answer.status, answer.payload)
+                self._answer_method(event)
             case DesiredDocument():
                 if (event.version or 0) < (self._desired.version or 0):
                     # The identity was made anew, and its reported properties with it.
@@ -153,6 +152,14 @@ class Control:
                 if event.connected:
                     self._sender.connected()
                     self._acknowledger.connected()
+
+    def _answer_method(self, call: MethodCall) -> None:
+        try:
+            answer = self._methods.call(call.name, call.payload)
+            call.answer(answer.status, answer.payload)
+        finally:
+            # Heard only where nothing was said: a crash must not leave the cloud waiting.
+            call.answer(500, {"error": "the module failed on it; its log has more"})
 
     def _fold(self, folded: Folded) -> None:
         if folded is Folded.REREAD:

@@ -15,13 +15,18 @@ from visionedge.metrics import Metrics
 from visionedge.settings import Document, resolve, reveal
 from visionedge.settings.direct import DirectSettings
 from visionedge.uplink.direct_hub import DirectHub, OwnVerifier
+from visionedge.uplink.egress import EgressLedger
 from visionedge.uplink.hub import HubClient
 
 log: Final = logging.getLogger(__name__)
 
 
 def with_verifier(
-    hub: HubClient, settings: DirectSettings, layers: list[Document], metrics: Metrics
+    hub: HubClient,
+    settings: DirectSettings,
+    layers: list[Document],
+    ledger: EgressLedger,
+    metrics: Metrics,
 ) -> HubClient:
     """The hub, with direct mode around it where the settings ask for it.
 
@@ -32,13 +37,13 @@ def with_verifier(
         SettingsError: those ask for it, and it cannot be had.
     """
     try:
-        return _around(hub, settings, metrics)
+        return _around(hub, settings, ledger, metrics)
     except SettingsError as error:
         without = resolve(layers).direct
         if without == settings:
             raise
         log.error("direct mode as the twin has it cannot be used: %s", error)
-        return _around(hub, without, metrics)
+        return _around(hub, without, ledger, metrics)
 
 
 def check_direct(settings: DirectSettings) -> None:
@@ -51,12 +56,14 @@ def check_direct(settings: DirectSettings) -> None:
         _open(settings, is_trial=True)
 
 
-def _around(hub: HubClient, settings: DirectSettings, metrics: Metrics) -> HubClient:
+def _around(
+    hub: HubClient, settings: DirectSettings, ledger: EgressLedger, metrics: Metrics
+) -> HubClient:
     if not settings.enabled:
         return hub
     verifier = _open(settings)
     log.info("direct mode: escalations go to %s", verifier.destination)
-    return DirectHub(hub, verifier, metrics)
+    return DirectHub(hub, verifier, ledger, metrics)
 
 
 def _open(settings: DirectSettings, *, is_trial: bool = False) -> OwnVerifier:

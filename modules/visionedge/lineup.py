@@ -22,6 +22,7 @@ from visionedge.escalation.baselines import Baselines
 from visionedge.escalation.decide import Decider, OnFault
 from visionedge.escalation.drift import Baseline, DriftState
 from visionedge.escalation.snapshot import Snapshots
+from visionedge.escalation.trace import Trace, TracedDecider
 from visionedge.inference.cascade import misfit, rules_of
 from visionedge.inference.model import LoadedModel, Second, limits_of
 from visionedge.inference.proven import load_proven
@@ -102,6 +103,7 @@ class Lineup:
         self._on_state = on_state
         self._paths = paths
         self._now: Prepared | None = None
+        self._trace: Trace | None = None
         self._held: dict[str, Held] = {}
         self._sessions = Sessions()
         self._pauses = pauses or Pauses()
@@ -184,7 +186,7 @@ class Lineup:
         wiring = Wiring(
             revision=revision,
             models={name: models[camera.model] for name, camera in settings.cameras.items()},
-            decider=Decider(settings, revision, before, self._on_fault, self._away),
+            decider=self._decider(settings, revision, before),
             snapshots=Snapshots(settings),
             views=views,
             seconds=seconds_of(settings, models, views),
@@ -195,6 +197,15 @@ class Lineup:
             },
         )
         return Prepared(settings, held, wiring)
+
+    def _decider(self, settings: Settings, revision: int, before: Decider | None) -> Decider:
+        if self._now is None and settings.log.trace:
+            self._trace = Trace(Path(settings.log.trace))
+        if self._trace is None:
+            return Decider(settings, revision, before, self._on_fault, self._away)
+        decider = TracedDecider(settings, revision, before, self._on_fault, self._away)
+        decider.trace = self._trace
+        return decider
 
     def swap(self, prepared: Prepared) -> None:
         """Let `prepared` take over the cameras; the pipeline is rewired by its owner first."""
@@ -252,6 +263,8 @@ class Lineup:
         """Let go of all cameras."""
         for feed in self.feeds.values():
             feed.stop(timeout_s)
+        if self._trace is not None:
+            self._trace.close()
 
     def _feed(self, name: str, prepared: Prepared) -> Feed:
         camera = prepared.settings.cameras[name]

@@ -22,7 +22,6 @@ from visionedge.settings import Document, LastGood, UplinkSettings
 from visionedge.telemetry import Telemetry
 from visionedge.twin import FORGET, DesiredState
 from visionedge.uplink.archive import Archive
-from visionedge.uplink.direct_hub import DirectHub
 from visionedge.uplink.egress import EgressLedger, RecordedHub
 from visionedge.uplink.hub import HubEvent, InputMessage
 from visionedge.uplink.inbox import Inbox
@@ -85,11 +84,9 @@ class Linkup:
     ) -> None:
         metrics, uplink = owner.metrics, owner.settings.uplink
         egress = owner.settings.egress
-        hub = choose(uplink, environment, metrics, owner.give_up)
-        hub = with_verifier(hub, owner.settings.direct, layers, metrics)
-        to = hub.destination if isinstance(hub, DirectHub) else "hub"
-        ledger = EgressLedger(Path(egress.path), egress.max_bytes, to=to)
-        self._hub = RecordedHub(hub, ledger)
+        ledger = EgressLedger(Path(egress.path), egress.max_bytes)
+        hub = RecordedHub(choose(uplink, environment, metrics, owner.give_up), ledger)
+        self._hub = with_verifier(hub, owner.settings.direct, layers, ledger, metrics)
         spool.tell_settled(ledger.note)
         self._inbox = Inbox(self._hub.refresh_twin)
         self._inputs = Inputs(lambda: owner.feeds, self._hub.send, metrics)

@@ -29,6 +29,8 @@ MAX_MESSAGE_BYTES: Final = 240 * 1024
 
 
 _MAX_LISTED: Final = 20
+_MAX_PATH: Final = 200
+"""Characters of the path of a bad field; names of fields may come from outside."""
 
 
 class InvalidMessage(ValueError):
@@ -64,7 +66,7 @@ class Message(BaseModel):
             listed = error.errors(include_url=False, include_input=False, include_context=False)
             raise InvalidMessage(
                 {
-                    ".".join(str(p) for p in item["loc"]): item["msg"]
+                    ".".join(str(p) for p in item["loc"])[:_MAX_PATH]: item["msg"]
                     for item in listed[:_MAX_LISTED]
                 }
             ) from None

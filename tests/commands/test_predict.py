@@ -182,3 +182,22 @@ def test_a_video_that_is_none_is_named(
     assert "clip.mp4 is nothing that can be read" in captured.err
     with pytest.raises(SettingsError, match="no step"):
         run("--model", detector, "--every", "0", pictures / "b.png")
+
+
+def test_a_second_model_names_what_the_first_one_found(
+    detector: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = color_classifier(np.eye(3, dtype=np.float32) * 8)
+    second = saved(model, tmp_path / "sorter" / "model.onnx")
+    second.with_name("labels.txt").write_text("red\ngreen\nblue")
+    assert run("--model", detector, "--then", second, "--json", pictures / "b.png") == 0
+    (found,) = lines(capsys)[0]["detections"]
+    assert found["label"] == "blue"
+    assert found["confidence"] == pytest.approx(0.9, abs=0.01)
+
+
+def test_two_models_that_make_no_cascade_are_refused(detector: Path, pictures: Path) -> None:
+    with pytest.raises(SettingsError, match="--then .* is a detector"):
+        run("--model", detector, "--then", detector, pictures)
+    with pytest.raises(SettingsError, match="--margin -1"):
+        run("--model", detector, "--then", detector, "--margin", "-1", pictures)

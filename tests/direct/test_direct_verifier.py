@@ -53,6 +53,10 @@ class Module:
         return 200
 
 
+def nothing() -> None:
+    """Nobody is told what leaves."""
+
+
 def picture(id_: str, shade: int = 1) -> bytes:
     return body(id_, picture=jpeg(shade=shade))
 
@@ -62,7 +66,7 @@ def test_an_escalation_is_asked_about_and_its_verdict_handed_over(tmp_path: Path
     with serving(Reply(200, SEEN)) as stub:
         direct = opened(stub, str(tmp_path / "direct.db"), PlayedClock())
         assert direct.destination == "customvision 127.0.0.1"
-        assert direct.handle(picture("a")) == 0
+        assert direct.handle(picture("a"), nothing) == 0
         direct.deliver(module)
         direct.deliver(module)
     assert [verdict["escalation_id"] for verdict in module.taken] == ["a"]
@@ -73,9 +77,9 @@ def test_an_escalation_is_asked_about_and_its_verdict_handed_over(tmp_path: Path
 def test_after_a_restart_nothing_is_paid_for_twice_and_the_verdict_comes(tmp_path: Path) -> None:
     path, clock, module = str(tmp_path / "direct.db"), PlayedClock(), Module()
     with serving(Reply(200, SEEN)) as stub:
-        opened(stub, path, clock).handle(picture("a"))
+        opened(stub, path, clock).handle(picture("a"), nothing)
         again = opened(stub, path, clock)
-        assert again.handle(picture("a")) == 0
+        assert again.handle(picture("a"), nothing) == 0
         again.deliver(module)
     assert len(stub.requests) == 1
     assert [verdict["escalation_id"] for verdict in module.taken] == ["a"]
@@ -86,10 +90,10 @@ def test_the_budget_of_a_day_outlives_a_restart(tmp_path: Path) -> None:
     with serving(Reply(200, SEEN)) as stub:
         for number in range(4):
             direct = opened(stub, path, clock, calls_per_day=2)
-            direct.handle(picture(f"e{number}", shade=number))
+            direct.handle(picture(f"e{number}", shade=number), nothing)
             direct.deliver(module)
         clock.advance(86_400)
-        direct.handle(body("next", picture=jpeg(shade=9), now=clock.utc()))
+        direct.handle(body("next", picture=jpeg(shade=9), now=clock.utc()), nothing)
         direct.deliver(module)
     assert len(stub.requests) == 3
     said = [(verdict["status"], verdict.get("reason")) for verdict in module.taken]
@@ -106,8 +110,8 @@ def test_a_key_that_is_refused_loses_nothing(tmp_path: Path) -> None:
     module = Module()
     with serving(Reply(401), Reply(200, SEEN)) as stub:
         direct = opened(stub, str(tmp_path / "direct.db"), PlayedClock())
-        assert direct.handle(picture("a")) == 60
-        assert direct.handle(picture("a")) == 0
+        assert direct.handle(picture("a"), nothing) == 60
+        assert direct.handle(picture("a"), nothing) == 0
         direct.deliver(module)
     assert len(module.taken) == 1
 
@@ -116,7 +120,7 @@ def test_a_module_that_is_busy_gets_its_verdict_later(tmp_path: Path) -> None:
     module, clock = Module(503), PlayedClock()
     with serving(Reply(200, SEEN)) as stub:
         direct = opened(stub, str(tmp_path / "direct.db"), clock)
-        direct.handle(picture("a"))
+        direct.handle(picture("a"), nothing)
         direct.deliver(module)
         assert module.taken == []
         clock.advance(30)
@@ -124,13 +128,42 @@ def test_a_module_that_is_busy_gets_its_verdict_later(tmp_path: Path) -> None:
     assert len(module.taken) == 1
 
 
+def test_a_picture_is_written_down_before_it_leaves_and_only_then(tmp_path: Path) -> None:
+    left: list[int] = []
+    with serving(Reply(503, {}, {"Retry-After": "0"}), Reply(200, SEEN)) as stub:
+
+        def leaves() -> None:
+            left.append(len(stub.requests))
+
+        direct = opened(stub, str(tmp_path / "direct.db"), PlayedClock(), calls_per_day=2)
+        direct.handle(picture("a"), leaves)
+        direct.handle(picture("a"), leaves)
+        direct.handle(picture("over", shade=2), leaves)
+    assert left == [0, 1]
+    assert len(stub.requests) == 2
+
+
+def test_a_picture_that_cannot_be_written_down_stays_and_costs_nothing(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError("disk full")
+
+    module = Module()
+    with serving(Reply(200, SEEN)) as stub:
+        direct = opened(stub, str(tmp_path / "direct.db"), PlayedClock(), calls_per_day=1)
+        assert direct.handle(picture("a"), full) > 0
+        assert stub.requests == []
+        assert direct.handle(picture("a"), nothing) == 0
+        direct.deliver(module)
+    assert [verdict["status"] for verdict in module.taken] == ["verified"]
+
+
 def test_what_is_long_over_is_forgotten(tmp_path: Path) -> None:
     clock, module = PlayedClock(), Module()
     path = tmp_path / "direct.db"
     with serving(Reply(200, SEEN)) as stub:
         direct = opened(stub, str(path), clock)
-        direct.handle(picture("a"))
-        direct.handle(b"no message")
+        direct.handle(picture("a"), nothing)
+        direct.handle(b"no message", nothing)
         direct.deliver(module)
         store = direct._store
         assert {key.partition("/")[0] for key in store.keys("")} == {"ledger", "budget", "dead"}

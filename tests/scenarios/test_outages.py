@@ -15,6 +15,7 @@ from devhub import DevHub
 from devhub.verifier import Verifier
 from visionedge.app import App
 from visionedge.entities import Kind
+from visionedge.errors import EXIT_STUCK
 from visionedge.metrics import Metrics
 from visionedge.settings import PatternCamera
 from visionedge.uplink.spool import Spool
@@ -79,6 +80,20 @@ def start_module(folder: Path) -> "subprocess.Popen[bytes]":
     config.write_text(json.dumps(busy_line(folder)))
     command = [sys.executable, "-m", "visionedge", "run", "--config", str(config)]
     return subprocess.Popen(command, env=os.environ.copy(), stderr=subprocess.DEVNULL)
+
+
+def test_a_process_whose_rebuilds_all_fail_ends_to_be_restarted(
+    devhub: DevHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISIONEDGE__UPLINK__MAX_FAILED_REBUILDS", "2")
+    devhub.set_faults(connack_code=5)
+    module = start_module(tmp_path)
+    try:
+        assert module.wait(60) == EXIT_STUCK
+    finally:
+        module.kill()
+    assert devhub.connect_count == 0
+    assert devhub.refused_count >= 2
 
 
 def waiting_in(path: Path) -> list[str]:

@@ -47,7 +47,7 @@ def silent(hub: DevHub, folder: Path, silent_s: float) -> None:
             wait_until(
                 lambda: app.metrics.value("visionedge_resolutions_total") >= made,
                 "all that was kept is settled",
-                60,
+                150,
             )
             assert app.link.state in ("draining", "online", "degraded")
             assert verifier.counts.statuses["unknown"] == 0
@@ -55,7 +55,7 @@ def silent(hub: DevHub, folder: Path, silent_s: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_a_cloud_that_is_silent_for_ten_seconds_costs_nothing(
     devhub: DevHub, tmp_path: Path
 ) -> None:
@@ -63,6 +63,6 @@ def test_a_cloud_that_is_silent_for_ten_seconds_costs_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(450)
 def test_a_cloud_that_is_silent_for_a_minute_costs_nothing(devhub: DevHub, tmp_path: Path) -> None:
     silent(devhub, tmp_path, 60)

@@ -156,7 +156,12 @@ class AzureSide:
     def __init__(self, devhub: DevHub) -> None:
         self._devhub = devhub
         patience = Patience(first_pause_s=0.05, most_pause_s=0.2)
-        self._client = azure_hub.build(Metrics(), patience=patience, retry_interval_s=1)
+        self._client = azure_hub.build(
+            Metrics(),
+            deadlines=azure_hub.Deadlines(send_s=2),
+            patience=patience,
+            retry_interval_s=1,
+        )
 
     @property
     def client(self) -> HubClient:

@@ -139,6 +139,46 @@ def test_the_development_environment_is_taken_where_there_is_no_edge(
     devhub.wait(lambda: devhub.ids("escalation") == {"dev": 1}, WAIT_S)
 
 
+def plain_environment(devhub: DevHub) -> dict[str, str]:
+    """A connection string alone, as for a module that runs without IoT Edge."""
+    given = devhub.development_environment()
+    return {
+        "IOTHUB_MODULE_CONNECTION_STRING": given["EdgeHubConnectionString"],
+        "EdgeModuleCACertificateFile": given["EdgeModuleCACertificateFile"],
+    }
+
+
+def test_a_plain_connection_string_is_enough(
+    devhub: DevHub, monkeypatch: pytest.MonkeyPatch, events: Events
+) -> None:
+    environment = plain_environment(devhub)
+    for name in devhub.environment():
+        monkeypatch.delenv(name)
+    hub = choose(UplinkSettings(), environment, Metrics(), lambda _: None)
+    hub.start(events)
+    events.wait(lambda event: isinstance(event, DesiredDocument))
+    hub.send(envelope(id="plain"))
+    devhub.wait(lambda: devhub.ids("escalation") == {"plain": 1}, WAIT_S)
+    # A new client, with what the file says then.
+    devhub.rotate_authority()
+    devhub.wait(lambda: devhub.connections == ("visionedge",), WAIT_S)
+    hub.close(10)
+
+
+@pytest.mark.parametrize("part", ["HostName", "DeviceId", "ModuleId", "SharedAccessKey"])
+def test_a_connection_string_that_lacks_a_part_names_it_and_repeats_nothing(
+    devhub: DevHub, part: str
+) -> None:
+    environment = plain_environment(devhub)
+    whole = environment["IOTHUB_MODULE_CONNECTION_STRING"]
+    parts = [each for each in whole.split(";") if not each.startswith(f"{part}=")]
+    environment["IOTHUB_MODULE_CONNECTION_STRING"] = ";".join(parts)
+    with pytest.raises(SettingsError, match=rf"lacks {part} \(") as caught:
+        choice("auto", environment)
+    key = whole.partition("SharedAccessKey=")[2]
+    assert key not in f"{caught.value!r} {caught.value.hint} {caught.value.fields}"
+
+
 # Methods
 
 
@@ -272,7 +312,9 @@ def test_auto_is_azure_under_iot_edge_and_a_folder_elsewhere(devhub: DevHub) -> 
     assert isinstance(choice("auto", devhub.environment()), SupervisedHub)
     assert isinstance(choice("auto", devhub.development_environment()), SupervisedHub)
     assert isinstance(choice("auto", {"PATH": "/bin"}), LocalHub)
+    assert isinstance(choice("auto", plain_environment(devhub)), SupervisedHub)
     assert isinstance(choice("local", devhub.environment()), LocalHub)
+    assert isinstance(choice("local", plain_environment(devhub)), LocalHub)
 
 
 @pytest.mark.parametrize("kind", ["auto", "azure"])

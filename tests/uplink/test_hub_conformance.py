@@ -131,8 +131,8 @@ def test_while_the_hub_is_away_sends_fail_soon_and_afterwards_they_pass(
     began = time.monotonic()
     with pytest.raises(UplinkUnavailable):
         started.client.send(envelope(id="during"))
-    # At worst its own deadline of 30 s: the SDK may not know yet that the link is down.
-    assert time.monotonic() - began < 45
+    # At worst its own deadline: the SDK may not know yet that the link is down.
+    assert time.monotonic() - began < 15
     started.restore()
     send_until_taken(started, envelope(id="after"))
     assert started.wait(lambda: "after" in {message.id for message in started.received()})

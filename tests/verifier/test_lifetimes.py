@@ -1,4 +1,4 @@
-"""Everything at once: duplicates, faults on both sides, time that passes, and deaths anywhere.
+"""Everything at once: duplicates, faults on all sides, time that passes, and deaths anywhere.
 
 Whatever hypothesis makes of it, in the end each escalation is delivered, expired or poison; each
 answer was paid for once, but where a worker died between its answer and the ledger; no verdict
@@ -6,10 +6,11 @@ left before it was written down; and a module never hears two different verdicts
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from hypothesis import given, settings
@@ -26,7 +27,13 @@ from tests.support.cloud import (
 )
 from tests.support.mortal import Fate, Killed, MortalStore, TakingTurns, Turns
 
-from verifier.errors import BackendBusy, BackendRefused, ReplyDeferred, ReplyRefused
+from verifier.errors import (
+    BackendBusy,
+    BackendRefused,
+    ReplyDeferred,
+    ReplyRefused,
+    StoreUnavailable,
+)
 from verifier.hosts.intake import take
 from verifier.opinion import Opinion, Picture
 from verifier.stores.memory import MemoryStore
@@ -40,6 +47,32 @@ TTLS_S: Final = (-60, 90, 600, 86_400)
 """Expired when it comes, before its lease, after a few lives, never within the test."""
 ANSWERS: Final = ("ok", "ok", "busy", "refused", "bug")
 REPLIES: Final = ("taken", "taken", "away", "refused", "taken but not said")
+STORES: Final = ("there", "there", "there", "away", "written but not said")
+
+
+@dataclass(eq=False)
+class MoodyStore(MemoryStore):
+    """A store that is away now and then, or writes and cannot say so."""
+
+    moods: list[str]
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def create(self, key: str, value: bytes) -> str:
+        return self._moody(lambda: super(MoodyStore, self).create(key, value))
+
+    def replace(self, key: str, value: bytes, version: str) -> str:
+        return self._moody(lambda: super(MoodyStore, self).replace(key, value, version))
+
+    def _moody(self, write: Callable[[], str]) -> str:
+        mood = self.moods.pop() if self.moods else "there"
+        if mood == "away":
+            raise StoreUnavailable("away")
+        version = write()
+        if mood == "written but not said":
+            raise StoreUnavailable("no answer")
+        return version
 
 
 @dataclass(eq=False)
@@ -143,15 +176,24 @@ class Module(PlayedReply):
 def live(world: World, order: Sequence[int], lifetime: int) -> None:
     """One worker's life: it takes the messages in this order, and delivers between them."""
     worker = world.worker(Fate(lifetime))
+    messages = [world.messages[index % len(world.messages)] for index in order]
+    steps: list[Callable[[], object]] = [worker.courier.adopt, worker.courier.turn]
+    for message in messages:
+        steps += [partial(take, worker.core, message, META), worker.courier.turn]
     try:
-        worker.courier.adopt()
-        worker.courier.turn()
-        for index in order:
-            take(worker.core, world.messages[index % len(world.messages)], META)
-            worker.courier.turn()
+        for step in steps:
+            until_there(step)
     except Killed:
         world.died()
     world.check()
+
+
+def until_there(step: Callable[[], object]) -> None:
+    """Do it again while the store is away, as a worker does."""
+    while True:
+        with suppress(StoreUnavailable):
+            step()
+            return
 
 
 lives = st.tuples(
@@ -163,6 +205,7 @@ lives = st.tuples(
     ttls_s=st.lists(st.sampled_from(TTLS_S), min_size=1, max_size=4),
     answers=st.lists(st.sampled_from(ANSWERS), max_size=12),
     replies=st.lists(st.sampled_from(REPLIES), max_size=8),
+    stores=st.lists(st.sampled_from(STORES), max_size=40),
     each=st.lists(lives, max_size=4),
     comes_again=st.booleans(),
 )
@@ -171,10 +214,11 @@ def test_whatever_happens_every_case_ends_and_is_paid_for_once(
     ttls_s: list[int],
     answers: list[str],
     replies: list[str],
+    stores: list[str],
     each: list[tuple[list[int], int, int]],
     comes_again: bool,
 ) -> None:
-    world = World(ttls_s, list(answers), list(replies))
+    world = World(ttls_s, list(answers), list(replies), MoodyStore(list(stores)))
     for order, lifetime, pause_s in each:
         live(world, order, lifetime)
         world.clock.advance(pause_s)

@@ -15,6 +15,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from verifier.admit import Meta
+from verifier.asking import Asking
 from verifier.budget import Budget
 from verifier.build import file_store, route_of
 from verifier.cache import Cache
@@ -31,6 +33,7 @@ from verifier.core import ANY_MODEL, Core
 from verifier.courier import Courier
 from verifier.dead_letters import DeadLetters
 from verifier.errors import (
+    BackendBusy,
     BackendMisconfigured,
     ReplyDeferred,
     ReplyError,
@@ -41,6 +44,7 @@ from verifier.errors import (
 from verifier.hosts.intake import take
 from verifier.ledger import Entry, Ledger
 from verifier.observer import Observer
+from verifier.opinion import Backend, Limits, Opinion, Picture, Want, calls_of
 from verifier.settings import RouteSettings, parse_route
 from verifier.stores.memory import MemoryStore
 from verifier.stores.store import Store
@@ -76,6 +80,55 @@ class _Method:
             raise ReplyRefused(f"the module answers {status}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A backend that says so before a picture leaves."""
+
+    backend: Backend
+    leaves: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """As `Backend.name`; so are those below."""
+        return self.backend.name
+
+    @property
+    def region(self) -> str:
+        """Which deployment."""
+        return self.backend.region
+
+    @property
+    def limits(self) -> Limits:
+        """What it takes."""
+        return self.backend.limits
+
+    @property
+    def offers(self) -> frozenset[Want]:
+        """What it can be asked."""
+        return self.backend.offers
+
+    @property
+    def recipe(self) -> str:
+        """What else decides its answer."""
+        return self.backend.recipe
+
+    def paid_calls(self, want: frozenset[Want]) -> int:
+        """As `Metered.paid_calls`."""
+        return calls_of(self.backend, want)
+
+    def look(self, picture: Picture, want: frozenset[Want], timeout_s: float) -> Opinion:
+        """Ask once, when it is written down that the picture leaves."""
+        try:
+            self.leaves()
+        except OSError as error:
+            raise BackendBusy(f"it cannot be written down: {error}", billed=False) from None
+        return self.backend.look(picture, want, timeout_s)
+
+
+def _nothing() -> None:
+    """Nobody is told."""
+
+
 class Direct:
     """The verifier of one device."""
 
@@ -95,7 +148,10 @@ class Direct:
         # One name over all restarts: what an earlier process verified is ours to deliver.
         ledger = Ledger(store, clock, owner=_HERE.device_id)
         self._courier = Courier(ledger, self._reply, clock, observer)
+        self._leaves: Callable[[], None] = _nothing
         route = route_of(settings, environment, clock, self._stop, observer, None)
+        told = [_Told(backend, self._about_to_leave) for backend in route.asking.regions]
+        route = replace(route, asking=Asking(told, clock, self._stop, observer.called))
         self._core = Core(
             routes={ANY_MODEL: route},
             ledger=ledger,
@@ -112,8 +168,14 @@ class Direct:
         self._swept_on = ""
         self._adopt_at_s = clock.monotonic_s()
 
-    def handle(self, body: bytes) -> float:
-        """Take a message as far as it goes; seconds until it is worth handing in again, or 0."""
+    def handle(self, body: bytes, leaves: Callable[[], None]) -> float:
+        """Take a message as far as it goes; seconds until it is worth handing in again, or 0.
+
+        Args:
+            body: An escalation, or a query about some.
+            leaves: Called before each time that the picture is sent. An OSError keeps it here.
+        """
+        self._leaves = leaves
         try:
             outcome = take(self._core, body, _HERE)
         except BackendMisconfigured as error:
@@ -123,6 +185,9 @@ class Direct:
             log.error("%s", error)
             return _STORE_S
         return 0.0 if outcome.kind.is_done else max(1.0, outcome.retry_after_s)
+
+    def _about_to_leave(self) -> None:
+        self._leaves()
 
     def deliver(self, apply: Apply) -> None:
         """Hand over what is verified, what an earlier process left included."""

@@ -66,7 +66,7 @@ def _of_boxes(
         i: DetectedObject(
             class_id=int(prediction.class_id[i]),
             label=prediction.label(i)[:_LABEL_CHARS],
-            confidence=_unit(prediction.confidence[i]),
+            confidence=_exact(prediction.confidence[i]),
             box=(_unit(boxes[i, 0]), _unit(boxes[i, 1]), _unit(boxes[i, 2]), _unit(boxes[i, 3])),
         )
         for i in np.flatnonzero(inside & ~noise).tolist()
@@ -82,7 +82,7 @@ def _of_classes(
     # Classes that compete always claim something: the runners-up say between what it wavers.
     independent = is_independent(prediction)
     classes = {
-        i: NamedClass(class_id=i, label=prediction.label(i)[:_LABEL_CHARS], confidence=_unit(p))
+        i: NamedClass(class_id=i, label=prediction.label(i)[:_LABEL_CHARS], confidence=_exact(p))
         for i, p in prediction.top(_TOP_CLASSES)
         if not (independent and noise[i])
     }
@@ -112,6 +112,11 @@ def _fitting(objects: dict[int, DetectedObject], unsure: NDArray[np.bool_]) -> l
             break
         kept.append(i)
     return sorted(kept)
+
+
+def _exact(value: float | np.floating) -> float:
+    """`value` in the fewest digits that read back as the same float32, for a replay."""
+    return min(max(float(str(np.float32(value))), 0.0), 1.0) if value == value else 0.0
 
 
 def _unit(value: float | np.floating) -> float:

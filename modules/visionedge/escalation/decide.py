@@ -328,15 +328,17 @@ class Decider:
             return Action.SUPPRESS, ASKED, None
         action, reason = Action.SUPPRESS, SAME_OBJECT
         fresh = [track for track in open_.values() if not track.question]
-        ids = {track.question for track in open_.values() if track.question}
+        # Of several questions that of the oldest object: ids are random, and a replay is not.
+        oldest = sorted(open_.values(), key=lambda track: track.id)
+        ids = [track.question for track in oldest if track.question]
         if fresh and camera.question and frame.captured_ns < camera.due_ns:
-            ids = {camera.question}
+            ids = [camera.question]
         elif fresh:
             if not camera.admit(frame.captured_ns, self._min_interval_ns):
                 return Action.SUPPRESS, TOO_SOON, None
             action, reason = Action.ESCALATE, finding.doubt.reason
-            ids = {camera.open_question(frame.captured_ns + self._view_wait_ns)}
-        (id_,) = sorted(ids)[:1]
+            ids = [camera.open_question(frame.captured_ns + self._view_wait_ns)]
+        id_ = ids[0]
         for track in fresh:
             track.question = id_
         mine = {i: track for i, track in open_.items() if track.question == id_}

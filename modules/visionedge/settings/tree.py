@@ -252,6 +252,14 @@ class LogSettings(Section):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", title="Level", description="The least severe line that is written."
     )
+    trace: str = Field(
+        "",
+        max_length=4096,
+        title="Trace",
+        description="File that gets a JSON line for each decision, without pictures, for "
+        "`visionedge replay`; 256 MiB at most. Empty writes none. Set it at the start.",
+        json_schema_extra=NEXT_START,
+    )
 
 
 class Settings(Section):

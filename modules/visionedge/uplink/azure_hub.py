@@ -27,6 +27,7 @@ from visionedge.metrics import Metrics
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Caller
 from visionedge.uplink.azure_hub_errors import is_refusal, mapped_error
+from visionedge.uplink.connection_string import ConnectionString
 from visionedge.uplink.hub import (
     DesiredDocument,
     DesiredPatch,
@@ -83,6 +84,7 @@ class AzureSession:
         watch: told of patches, methods, the link and whatever makes the client useless.
         deadlines: of every call.
         options: for the SDK: keep_alive, sastoken_ttl, connection_retry_interval.
+        connection: who the module is; None to let the SDK ask its environment.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class AzureSession:
         deadlines: Deadlines,
         options: Mapping[str, Any],
         clock: Clock | None = None,
+        connection: ConnectionString | None = None,
     ) -> None:
+        self._connection = connection
         self._watch = watch
         self._calls = Calls()
         self._deadlines = deadlines
@@ -169,12 +173,20 @@ class AzureSession:
     def _create(self) -> None:
         from azure.iot.device import IoTHubModuleClient
 
-        client = IoTHubModuleClient.create_from_edge_environment(
-            product_info=_PRODUCT_INFO,
-            # Its own freshness check stops for ever when one answer is lost; ours does not.
-            ensure_desired_properties=False,
+        options = {
             **self._options,
-        )
+            "product_info": _PRODUCT_INFO,
+            # Its own freshness check stops for ever when one answer is lost; ours does not.
+            "ensure_desired_properties": False,
+        }
+        if self._connection is None:
+            client = IoTHubModuleClient.create_from_edge_environment(**options)
+        else:
+            client = IoTHubModuleClient.create_from_connection_string(
+                self._connection.text,
+                server_verification_cert=self._connection.authority(),
+                **options,
+            )
         with self._lock:
             closed = self._closed
             if not closed:
@@ -285,8 +297,9 @@ def build(
     patience: Patience | None = None,
     on_stuck: Callable[[str], None] | None = None,
     keep_alive_s: int = 60,
-    retry_interval_s: int = 10,
+    retry_interval_s: int = 5,
     token_ttl_s: int = 3600,
+    connection: ConnectionString | None = None,
 ) -> SupervisedHub:
     """A hub client from the IoT Edge environment of the process, which the SDK reads itself.
 
@@ -298,6 +311,7 @@ def build(
         keep_alive_s: MQTT keep-alive; a dead peer is noticed after one and a half of it.
         retry_interval_s: the SDK's own pause between two reconnects of one session.
         token_ttl_s: life of a SAS token; it is renewed two minutes before its end.
+        connection: used in place of that environment.
     """
     # It writes a trace for each exception that `on_background_exception` hears of anyway.
     logging.getLogger("azure.iot.device.common.handle_exceptions").setLevel(logging.CRITICAL)
@@ -308,7 +322,7 @@ def build(
     }
 
     def new_session(watch: Watch) -> AzureSession:
-        return AzureSession(watch, deadlines or Deadlines(), options)
+        return AzureSession(watch, deadlines or Deadlines(), options, connection=connection)
 
     return SupervisedHub(new_session, metrics, patience=patience, on_stuck=on_stuck)
 

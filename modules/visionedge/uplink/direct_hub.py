@@ -1,10 +1,11 @@
 """Direct mode's seam: a hub whose escalations go to a Vision API, and all else to the hub below.
 
 It is a `HubClient`, so nothing else of the module knows of it: escalations come through the same
-spool and window, leave their line in the egress ledger first, and wait for their verdict. The
-verdict comes in as the method `applyVerdict` does, and is settled by the control thread like any
-other. What is asked lives in memory here; after a restart the sender sends it again when its
-answer's time is over, and the verifier's own ledger sees that nothing is paid for twice.
+spool and window, and wait for their verdict. A line of the egress ledger is on the disk before a
+picture is sent; one that is never sent, because the budget is spent, has no line. The verdict
+comes in as the method `applyVerdict` does, and is settled by the control thread like any other.
+What is asked lives in memory here; after a restart the sender sends it again when its answer's
+time is over, and the verifier's own ledger sees that nothing is paid for twice.
 
 While no answer can be had, or the key is refused, escalations wait here as they would wait in the
 cloud: the window fills, the rest stays in the spool, and frames go on.
@@ -24,6 +25,7 @@ from visionedge.entities import Envelope, Kind
 from visionedge.errors import UplinkUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.worker import Worker
+from visionedge.uplink.egress import EgressLedger
 from visionedge.uplink.hub import HubClient, MethodCall, OnEvent
 
 log: Final = logging.getLogger(__name__)
@@ -41,8 +43,13 @@ class OwnVerifier(Protocol):
     def destination(self) -> str:
         """Where pictures go, for the egress ledger."""
 
-    def handle(self, body: bytes) -> float:
+    def handle(self, body: bytes, leaves: Callable[[], None]) -> float:
         """Take a message as far as it goes now.
+
+        Args:
+            body: an escalation, or a query about some.
+            leaves: called each time before the picture is sent; where it raises OSError the
+                picture must not be sent now.
 
         Returns:
             0 when it is done; else the seconds after which it is worth handing in again.
@@ -57,7 +64,7 @@ class OwnVerifier(Protocol):
 
 @dataclass(slots=True)
 class _Waiting:
-    body: bytes
+    envelope: Envelope
     not_before_s: float = 0.0
 
 
@@ -67,11 +74,15 @@ class DirectHub:
     Args:
         hub: for everything but escalations.
         verifier: for those.
+        ledger: told of each picture that leaves.
         metrics: counts crashes of the worker.
     """
 
-    def __init__(self, hub: HubClient, verifier: OwnVerifier, metrics: Metrics) -> None:
+    def __init__(
+        self, hub: HubClient, verifier: OwnVerifier, ledger: EgressLedger, metrics: Metrics
+    ) -> None:
         self._hub = hub
+        self._ledger = ledger
         self._verifier = verifier
         self._on_event: OnEvent | None = None
         self._waiting: dict[str, _Waiting] = {}
@@ -82,11 +93,6 @@ class DirectHub:
             stuck_after_s=_STUCK_AFTER_S,
             on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
         )
-
-    @property
-    def destination(self) -> str:
-        """Where pictures go."""
-        return self._verifier.destination
 
     @property
     def workers(self) -> list[Worker]:
@@ -107,7 +113,7 @@ class DirectHub:
         if self._on_event is None:
             raise UplinkUnavailable("direct mode is not running")
         with self._arrived:
-            self._waiting.setdefault(envelope.id, _Waiting(envelope.body))
+            self._waiting.setdefault(envelope.id, _Waiting(envelope))
             self._arrived.notify_all()
 
     def report(self, patch: Mapping[str, Any]) -> None:
@@ -138,7 +144,10 @@ class DirectHub:
             self._verifier.deliver(self._apply)
 
     def _ask(self, id_: str, waiting: _Waiting) -> None:
-        again_s = self._verifier.handle(waiting.body)
+        def leaves() -> None:
+            self._ledger.leaves(waiting.envelope, self._verifier.destination)
+
+        again_s = self._verifier.handle(waiting.envelope.body, leaves)
         with self._arrived:
             if again_s > 0:
                 waiting.not_before_s = time.monotonic() + again_s

@@ -35,6 +35,7 @@ from visionedge.uplink.hub import HubClient, OnEvent
 log: Final = logging.getLogger(__name__)
 _FILES: Final = 4
 """The bound is split over so many, so that rotation gives up a quarter."""
+HUB: Final = "hub"
 _REMEMBERED: Final = 4096
 """Ids whose line was written; a resend long after is listed again, and counted once."""
 
@@ -46,21 +47,21 @@ class EgressLedger:
         path: of the newest file.
         max_bytes: of all its files.
         clock: stamps the lines.
-        to: where pictures go: the hub, or a Vision API that is asked directly.
     """
 
-    def __init__(
-        self, path: Path, max_bytes: int, clock: Clock | None = None, *, to: str = "hub"
-    ) -> None:
-        self._to = to
+    def __init__(self, path: Path, max_bytes: int, clock: Clock | None = None) -> None:
         self._path = path
         self._file_bytes = max(1, max_bytes // _FILES)
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._written: OrderedDict[str, None] = OrderedDict()
 
-    def leaves(self, envelope: Envelope) -> None:
+    def leaves(self, envelope: Envelope, to: str = HUB) -> None:
         """An escalation is about to be handed over; once an id.
+
+        Args:
+            envelope: the escalation.
+            to: who gets it: the hub, or a Vision API that is asked directly.
 
         Raises:
             OSError: the line is not on the disk, so it must not be sent.
@@ -73,7 +74,7 @@ class EgressLedger:
             {
                 "event": "left",
                 "id": envelope.id,
-                "to": self._to,
+                "to": to,
                 "camera": message.get("camera", ""),
                 "reason": message.get("reason", ""),
                 "model": message.get("model", {}).get("name", ""),

@@ -8,7 +8,8 @@ from typing import Final
 from visionedge.errors import SettingsError
 from visionedge.metrics import Metrics
 from visionedge.settings import UplinkSettings
-from visionedge.uplink import azure_hub, local_hub
+from visionedge.uplink import azure_hub, connection_string, local_hub
+from visionedge.uplink.connection_string import ConnectionString
 from visionedge.uplink.hub import HubClient
 from visionedge.uplink.supervisor import Patience
 
@@ -33,6 +34,7 @@ class Needs:
     settings: UplinkSettings
     metrics: Metrics
     on_stuck: Callable[[str], None]
+    connection: ConnectionString | None = None
 
 
 def _azure(needs: Needs) -> HubClient:
@@ -41,6 +43,7 @@ def _azure(needs: Needs) -> HubClient:
         deadlines=azure_hub.Deadlines(send_s=needs.settings.send_timeout_s),
         patience=Patience(max_failed_rebuilds=needs.settings.max_failed_rebuilds),
         on_stuck=needs.on_stuck,
+        connection=needs.connection,
     )
 
 
@@ -61,27 +64,29 @@ def choose(
 
     Args:
         settings: `auto` is `azure` where any of its environment is there, else `local`.
-        environment: of the process; only looked at, the SDK reads it again by itself.
+        environment: of the process. A connection string in it wins, because somebody wrote it
+            by hand; the rest is only looked at, the SDK reads it again by itself.
         metrics: of the link.
         on_stuck: told, with the reason, when only a restart of the process can help.
 
     Raises:
         SettingsError: `azure` is asked for and its environment is incomplete.
     """
-    missing = _missing(environment)
     kind = settings.kind
+    connection = None if kind == "local" else connection_string.from_environment(environment)
+    missing = [] if connection else _missing(environment)
     if kind == "auto":
         # A module that lacks one variable is a broken deployment, not a local run.
         anything = any(name in environment for name in EDGE_VARIABLES + DEVELOPMENT_VARIABLES)
-        kind = "azure" if anything else "local"
+        kind = "azure" if anything or connection else "local"
     if kind == "azure" and missing:
         raise SettingsError(
             f"uplink.kind is azure, and the environment lacks {', '.join(missing)}",
             fields={"uplink.kind": f"the environment lacks {', '.join(missing)}"},
-            hint="run it under IoT Edge, set EdgeHubConnectionString and "
-            "EdgeModuleCACertificateFile, or set uplink.kind to local",
+            hint=f"run it under IoT Edge, set {connection_string.VARIABLE}, or "
+            "EdgeHubConnectionString and EdgeModuleCACertificateFile, or set uplink.kind to local",
         )
-    return HUBS[kind](Needs(settings, metrics, on_stuck))
+    return HUBS[kind](Needs(settings, metrics, on_stuck, connection))
 
 
 def _missing(environment: Mapping[str, str]) -> list[str]:

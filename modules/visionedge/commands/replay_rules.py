@@ -1,0 +1,26 @@
+"""Every rule's word on one prediction, for a replay to show beside the decision."""
+
+from typing import Any
+
+from visionedge.entities import Prediction
+from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.rules import RULES
+from visionedge.settings import DecisionSettings
+
+
+def doubts(prediction: Prediction, decision: DecisionSettings, context: Context) -> list[Doubt]:
+    """The doubts of all rules, the strongest first; of equal ones in the order of the rules."""
+    found = [make(decision).judge(prediction, context) for make in RULES.values()]
+    return sorted((doubt for doubt in found if doubt), key=lambda doubt: -doubt.score)
+
+
+def explained(doubts: list[Doubt]) -> list[dict[str, Any]]:
+    """As JSON: the rule, its score, and the numbers of the boxes that it is about."""
+    return [
+        {
+            "rule": doubt.reason,
+            "score": doubt.score,
+            **({} if doubt.where is None else {"boxes": doubt.where.nonzero()[0].tolist()}),
+        }
+        for doubt in doubts
+    ]
