@@ -3,7 +3,7 @@
 # make bench   side-by-side figures   make train  train models/pcb-defects anew
 # make soak    faults, patches, models and cameras at random for SOAK_SECONDS (180), then the sum
 # make loop    the whole loop for LOOP_SECONDS (20): line, module, hub, event hub, two verifier
-#              workers, a failing Vision API, blob storage, and back; needs make proton azurite
+#              workers, a failing Vision API, blob storage, and back; KILL_AT=5 kills a worker
 # make audit   known vulnerabilities and licences of all that is locked
 # make images  build all images without Docker or a registry, and test them (Debian, root)
 # The first of them makes .venv and installs the pinned requirements.
@@ -12,6 +12,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROTON := $(VENV)/.proton
+AZURITE := .azurite/node_modules/.bin/azurite-blob
 
 # RUN_SECONDS, SOURCE, MODEL, CUT_AT, CUT_FOR: see README.md.
 RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
@@ -34,7 +36,7 @@ soak: $(READY)
 	@$(BIN)/python -m demo.soak $(if $(SOAK_SECONDS),--seconds $(SOAK_SECONDS)) \
 	  $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
-loop: $(READY)
+loop: $(READY) $(PROTON) $(AZURITE)
 	@$(BIN)/python -m loop $(if $(LOOP_SECONDS),--seconds $(LOOP_SECONDS)) \
 	  $(if $(KILL_AT),--kill-at $(KILL_AT))
 
@@ -88,14 +90,20 @@ lock:
 	  --no-header --no-annotate --extra loop -c requirements/dev.txt pyproject.toml \
 	  -o requirements/loop.txt
 
-# Microsoft's blob storage emulator for the verifier's tests, which skip without it; needs node.
-azurite:
+# Microsoft's blob storage emulator, without which its tests skip; needs node and npm.
+azurite: $(AZURITE)
+
+$(AZURITE):
+	@command -v npm >/dev/null || { echo 'Azurite needs node and npm: install them first'; exit 1; }
 	npm install --silent --no-audit --no-fund --prefix .azurite azurite@3.35.0
 
 # AMQP 1.0 for the event hub on loopback, without which its tests skip. It is built from C in a
 # minute; Debian needs gcc, libc6-dev and python3-dev for that, and nothing else.
-proton: $(READY)
+proton: $(PROTON)
+
+$(PROTON): $(READY) requirements/loop.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/loop.txt
+	touch $@
 
 clean:
 	rm -rf $(VENV) .venv-train .venv-audit run out .mypy_cache .ruff_cache .pytest_cache .hypothesis

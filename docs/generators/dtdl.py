@@ -10,19 +10,18 @@ Source: DTDL v3, https://azure.github.io/opendigitaltwins-dtdl/DTDL/v3/DTDL.v3.h
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from docs.generators.dtdl_rules import CONTEXT, MAX_TEXT
 from docs.generators.fields import Schema, entries, resolve, schema_of
 
 from visionedge.methods import METHODS
 from visionedge.settings import Settings
 from visionedge.wire import OutageBody
 
-CONTEXT: Final = "dtmi:dtdl:context;3"
 ROOT: Final = "dtmi:visionedge:VisionModule;1"
 Element = dict[str, Any]
-_TEXT: Final = 512
 _PRIMITIVES: Final = {
     "string": "string",
     "number": "double",
@@ -59,7 +58,7 @@ _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
         "escalations_paused_until": "string",
         "outage": "OutageBody",
     },
-    "camera": {"states": _map("string"), "left_out": "long"},
+    "camera": {"states": _map("string"), "drift": _map("string"), "left_out": "long"},
     "model": {"bundles": _map(_BUNDLE), "runs": _map("string"), "left_out": "long"},
     "privacy": {"masked_cameras": "long"},
 }
@@ -121,14 +120,14 @@ def _property(name: str, field: Schema, root: Schema) -> Element:
         "@type": "Property",
         "name": name,
         "displayName": field["title"],
-        "description": str(field.get("description", ""))[:_TEXT],
+        "description": str(field.get("description", ""))[:MAX_TEXT],
         "writable": True,
         "schema": _schema(field, root, 1),
     }
 
 
 def _command(name: str, meaning: str) -> Element:
-    return {"@type": "Command", "name": name, "description": meaning[:_TEXT]}
+    return {"@type": "Command", "name": name, "description": meaning[:MAX_TEXT]}
 
 
 def _schema(raw: Schema, root: Schema, depth: int) -> str | Element:
@@ -168,56 +167,3 @@ def _enum(values: list[str]) -> Element:
 
 def _name(value: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", value)
-
-
-def faults(model: list[Element]) -> Iterator[str]:
-    """What breaks a rule of DTDL v3 that can be told without Microsoft's parser."""
-    ids = {interface["@id"] for interface in model}
-    for interface in model:
-        if not re.fullmatch(r"dtmi:[A-Za-z][A-Za-z0-9_]*(:[A-Za-z][A-Za-z0-9_]*)*;[1-9]\d{0,8}",
-                            interface["@id"]) or len(interface["@id"]) > 128:  # fmt: skip
-            yield f"{interface['@id']} is no DTMI"
-        names = [content["name"] for content in interface["contents"]]
-        yield from (f"{name} is there twice" for name in set(names) if names.count(name) > 1)
-        for content in interface["contents"]:
-            yield from _content_faults(content, ids)
-
-
-def _content_faults(content: Element, ids: set[str]) -> Iterator[str]:
-    name, kind = content["name"], content["@type"]
-    if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_]{0,510}[A-Za-z0-9])?", name):
-        yield f"{name} is no name"
-    if len(content.get("description", "")) > _TEXT or len(content.get("displayName", "")) > _TEXT:
-        yield f"{name}: a text over {_TEXT} characters"
-    if kind == "Component":
-        if content["schema"] not in ids:
-            yield f"{name}: {content['schema']} is not defined"
-    elif kind != "Command":
-        yield from (f"{name}: {fault}" for fault in _schema_faults(content["schema"], 0))
-
-
-def _schema_faults(schema: str | Element, depth: int) -> Iterator[str]:
-    if isinstance(schema, str):
-        if schema not in (*_PRIMITIVES.values(), "dateTime", "float"):
-            yield f"{schema} is no schema"
-        return
-    if depth > 8:
-        yield "schemas are nested deeper than 8"
-    kind = schema["@type"]
-    parts: dict[str, list[Any]] = {
-        "Object": [field["schema"] for field in schema.get("fields", ())],
-        "Map": [schema.get("mapValue", {}).get("schema", "string")],
-        "Array": [schema.get("elementSchema", "string")],
-        "Enum": [],
-    }
-    if kind not in parts:
-        yield f"{kind} is no kind of schema"
-        return
-    named = [part["name"] for part in schema.get("fields") or schema.get("enumValues") or []]
-    if len(set(named)) < len(named):
-        yield "two parts have one name"
-    for part in named:
-        if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_]{0,510}[A-Za-z0-9])?", part):
-            yield f"{part} is no name"
-    for part in parts[kind]:
-        yield from _schema_faults(part, depth + 1)

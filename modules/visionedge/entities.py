@@ -315,6 +315,7 @@ class Resolution:
         confirmed, corrected, rejected, missed: number of boxes (or classes) of each kind.
         agreement: each of them as its label and what became of it; of missed ones the
             verifier's label, of all others ours.
+        judged: each claim as its label, how sure we were of it, and whether it was right.
     """
 
     escalation_id: str
@@ -326,3 +327,4 @@ class Resolution:
     rejected: int = 0
     missed: int = 0
     agreement: tuple[tuple[str, Outcome], ...] = ()
+    judged: tuple[tuple[str, float, bool], ...] = ()

@@ -9,8 +9,8 @@ import pytest
 from tests.architecture.sources import ROOT, Fault
 
 _SKIPPED_FOLDERS: Final = {
-    ".git", ".venv", ".venv-audit", ".venv-train", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
-    "__pycache__", "run", "out", "build", "dist", "golden", ".azurite",
+    ".git", ".venv", ".venv-audit", ".venv-train", ".mypy_cache", ".ruff_cache", ".pytest_cache",
+    ".hypothesis", "__pycache__", "run", "out", "build", "dist", "golden", ".azurite",
 }  # fmt: skip
 _MAX_BYTES: Final = 1_000_000
 # A folder at the root of the file system, so not the middle of an address or longer path.

@@ -1,14 +1,19 @@
-"""`visionedge calibrate` on pictures of the virtual line."""
+"""`visionedge calibrate` on pictures of the virtual line, and on verdicts that came back."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+from tests.support.envelopes import envelope, resolution
 
 from visionedge.__main__ import main
 from visionedge.cameras.scene import LineSpec, VirtualLine
+from visionedge.entities import Outcome
 from visionedge.settings import resolve
+from visionedge.uplink.egress import EgressLedger
 
 BUNDLE = "models/pcb-defects"
 
@@ -56,3 +61,76 @@ def test_a_risk_that_is_out_of_reach_is_told_with_the_mend(
     assert main(["calibrate", "--model", BUNDLE, str(labelled), "--risk", "7"]) == 2
     assert "--risk is a share" in capsys.readouterr().err
     assert main(["calibrate", "--model", BUNDLE, str(tmp_path)]) != 0
+
+
+def test_it_draws_the_reliability_and_tells_the_baseline(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, drawn = tmp_path / "figures.json", tmp_path / "plots"
+    arguments = ["calibrate", "--model", BUNDLE, str(labelled), "--out", str(out), "--baseline"]
+    assert main([*arguments, "--plots", str(drawn), "--share", "0.9"]) == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    assert card["baseline"]["frames"] == 12
+    assert len(card["baseline"]["confidence"]) == 10
+    assert sum(card["baseline"]["classes"].values()) >= 12
+    figures = json.loads(out.read_text())
+    assert sum(tenth["count"] for tenth in figures["reliability"]) == figures["words"]
+    picture = cv2.imread(str(drawn / "reliability.png"))
+    assert picture is not None
+    assert picture.shape[1] > picture.shape[0]
+
+
+def ledger(path: Path, model: str = "pcb") -> Path:
+    """Two hundred settled escalations of a model that is surer than it is right."""
+    chance = np.random.default_rng(3)
+    egress = EgressLedger(path, 10**7)
+    for number in range(200):
+        said = float(chance.uniform(0.5, 0.999))
+        right = bool(chance.random() < said**3)
+        body = json.dumps({"model": {"name": model}, "camera": "line-1"}).encode()
+        egress.leaves(envelope(id=f"{model}{number}", body=body))
+        outcome = Outcome.CONFIRMED if right else Outcome.REJECTED
+        claims = (("open", said, right),)
+        egress.note(replace(resolution(f"{model}{number}", outcome), judged=claims))
+    return path
+
+
+def test_verdicts_that_came_back_calibrate_as_pictures_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ledger(tmp_path / "egress.jsonl")
+    assert main(["calibrate", "--verdicts", str(path), "--risk", "0.2", "--share", "0.9"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pictures"], told["words"]) == (200, 200)
+    assert told["temperature"] > 1.3
+    assert told["calibration_error_after"] < told["calibration_error_before"]
+    assert told["risk"] <= 0.2
+    assert resolve([told["patch"]]).decision.accept > 0.5
+
+
+def test_verdicts_on_several_models_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = ledger(tmp_path / "egress.jsonl")
+    ledger(path, "other")
+    command = ["calibrate", "--verdicts", str(path), "--risk", "0.3"]
+    assert main(command) == 2
+    assert "--of" in capsys.readouterr().err
+    assert main([*command, "--of", "other"]) == 0
+    assert main([*command, "--of", "third"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ([], "--verdicts"),
+        (["folder"], "--model"),
+        (["--verdicts", "nothing.jsonl"], "no ledger"),
+        (["folder", "--verdicts", "nothing.jsonl"], "pictures or from verdicts"),
+    ],
+)
+def test_what_is_missing_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], word: str
+) -> None:
+    assert main(["calibrate", *arguments]) == 2
+    assert word in capsys.readouterr().err

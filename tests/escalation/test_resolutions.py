@@ -69,7 +69,13 @@ def test_the_same_object_with_the_same_name_is_confirmed() -> None:
     settled = resolve(note(ONE), verdict(seen("open", HERE)))
     agreed = (("open", Outcome.CONFIRMED),)
     assert settled == Resolution(
-        "e1", Outcome.CONFIRMED, AT, "second-eye", confirmed=1, agreement=agreed
+        "e1",
+        Outcome.CONFIRMED,
+        AT,
+        "second-eye",
+        confirmed=1,
+        agreement=agreed,
+        judged=(("open", 0.4, True),),
     )
 
 

@@ -113,3 +113,38 @@ def test_a_closed_caller_ends_its_thread_and_can_be_used_again() -> None:
     assert caller.call(lambda: 1, DEADLINE_S) == 1
     caller.close()
     caller.close()
+
+
+def parked_thread(name: str) -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == name]
+
+
+def test_an_abandoned_call_that_waits_for_an_event_for_ever_can_be_released() -> None:
+    caller = Caller("parked-for-ever")
+    never = threading.Event()
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            caller.call(never.wait, NOW_S)
+    threads = parked_thread("parked-for-ever")
+    assert len(threads) == 3
+    caller.close()
+    caller.release()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert parked_thread("parked-for-ever") == []
+
+
+def test_a_release_leaves_calls_in_use_and_other_waits_alone(parked: threading.Event) -> None:
+    caller = Caller("released")
+    gate = threading.Lock()
+    gate.acquire()
+    with pytest.raises(TimeoutError):
+        caller.call(gate.acquire, NOW_S)
+    caller.release()
+    assert len(parked_thread("released")) == 1
+    gate.release()
+    assert caller.call(lambda: "well", DEADLINE_S) == "well"
+    caller.release()
+    assert caller.call(lambda: "still", DEADLINE_S) == "still"
+    assert not parked.is_set()
+    caller.close()

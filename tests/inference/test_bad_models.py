@@ -96,6 +96,18 @@ def old_operators() -> onnx.ModelProto:
     return model
 
 
+def foreign_operators() -> onnx.ModelProto:
+    model = graph([helper.make_node("Weld", ["images"], ["out"], domain="com.example")])
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    return model
+
+
+def operators_to_come() -> onnx.ModelProto:
+    model = graph([helper.make_node("ReduceMean", ["images"], ["out"], axes=[2, 3], keepdims=0)])
+    model.ir_version = 99
+    return model
+
+
 def external(location: str) -> bytes:
     model = onnx.ModelProto()
     model.CopyFrom(GOOD)
@@ -115,7 +127,10 @@ BAD: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     "weights outside": (lambda: external("../../etc/passwd"), "outside its folder"),
     "old operators": (old_operators, "export it again with opset 12"),
     "not a number": (not_a_number, "card"),
-    "huge inside": (huge_inside, "model.onnx"),
+    "huge inside": (huge_inside, "too large for this device"),
+    "tensorflow lite": (lambda: b"\x1c\0\0\0TFL3" + bytes(64), "a TensorFlow Lite model"),
+    "operators of their own": (foreign_operators, "operators that are not ONNX's own"),
+    "operators to come": (operators_to_come, "Unsupported model IR version: 99"),
     "huge input": (huge_input, "wants more than 4 GiB"),
 }
 

@@ -174,3 +174,26 @@ def test_the_last_good_settings_are_used_while_the_hub_is_away(
     wait_until(lambda: again.metrics.value("visionedge_twin_patches_total") >= 1, "the refusal")
     assert again.settings.decision.accept == 0.33
     again.stop(3)
+
+
+def test_a_person_settles_a_doubt_once_and_the_cloud_comes_too_late(module: Module) -> None:
+    module.ask("captureNow", {"camera": "line-1"})
+    wait_until(lambda: bool(module.app.recent()), "an escalation")
+    id_ = module.app.recent()[0].escalation_id
+    word = {"escalation_id": id_, "word": "rejected", "by": "shift 2"}
+    assert module.ask("operatorVerdict", word)["status"] == "merged"
+    assert module.ask("operatorVerdict", word)["status"] == "duplicate"
+    assert module.ask("verdictQuery", {"escalation_id": id_})["state"] == "settled"
+    late = {
+        "verdict_id": "v",
+        "escalation_id": id_,
+        "verified_at": "2026-05-04T12:00:00Z",
+        "verifier": {"name": "cloud"},
+    }
+    answered = module.ask("applyVerdict", {"verdicts": [late]})["results"]
+    assert [each["status"] for each in answered] == ["duplicate"]
+    assert module.app.metrics.counts("visionedge_resolutions_total", "outcome") == {"rejected": 1}
+    unknown = {"escalation_id": "nobody", "word": "confirmed"}
+    assert module.ask("operatorVerdict", unknown)["status"] == "unknown"
+    refused = module.ask("operatorVerdict", {**word, "word": "perhaps"}, status=400)
+    assert list(refused["fields"]) == ["word"]

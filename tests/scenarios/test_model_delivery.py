@@ -125,19 +125,20 @@ def test_a_slow_bundle_is_refused(devhub: DevHub, tmp_path: Path, line: App) -> 
     assert "times as long" in refused(devhub, line)
 
 
-def test_a_bundle_that_fails_on_live_frames_is_rolled_back_and_costs_no_frame(
+def test_a_bundle_that_fails_from_frame_50_on_is_rolled_back_and_costs_no_frame(
     devhub: DevHub, tmp_path: Path, line: App
 ) -> None:
     bundle = tmp_path / "bundle.zip"
     devhub.patch_desired({"delivery": {"guard_frames": 100_000}})
     deliver(devhub, bundle, zipped(bundle, change=failing_on_white))
     wait_until(lambda: line.lineup.models["default"].card.version == "2", "guard", PATIENCE_S)
-    white = tmp_path / "white"
-    white.mkdir()
-    for number in range(3):
-        picture = np.full((360, 640, 3), 252 + number, np.uint8)
-        cv2.imwrite(str(white / f"{number}.png"), picture)
-    devhub.patch_desired({"cameras": {"line-1": {"kind": "file", "path": str(white), "fps": 20}}})
+    folder = tmp_path / "fifty good ones, then white"
+    folder.mkdir()
+    for number in range(56):
+        shade = 90 if number < 50 else 252
+        cv2.imwrite(str(folder / f"{number:02}.png"), np.full((360, 640, 3), shade, np.uint8))
+    camera = {"kind": "file", "path": str(folder), "fps": 20}
+    devhub.patch_desired({"cameras": {"line-1": camera}})
     assert "failed on" in refused(devhub, line)
     assert line.metrics.counts("visionedge_model_deliveries_total", "result") == {"rolled_back": 1}
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.running import BUNDLE, busy_line, running, wait_until
 
 from visionedge.app import App
@@ -69,9 +70,7 @@ def test_mirror_images_settle_some_doubts_and_the_line_does_not_wait(tmp_path: P
 
 def test_a_second_model_that_is_not_there_is_refused_by_its_field(tmp_path: Path) -> None:
     line = busy_line(tmp_path, escalation={"second": {"model": "larger"}})
-    try:
+    with pytest.raises(SettingsError) as refused:
         App([line], environment={})
-    except SettingsError as error:
-        assert error.fields == {"escalation.second.model": "there is no model `larger` in `models`"}
-    else:
-        raise AssertionError("it was taken")
+    reason = "there is no model `larger` in `models`"
+    assert refused.value.fields == {"escalation.second.model": reason}

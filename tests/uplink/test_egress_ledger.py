@@ -1,6 +1,7 @@
 """One line for each picture that left, before it leaves; and what `audit` makes of them."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def test_a_picture_is_listed_with_hash_bytes_reason_mask_and_verdict(tmp_path: P
     ledger = EgressLedger(tmp_path / "e.jsonl", 2**20, FakeClock(MAY))
     hub = connected()
     RecordedHub(hub, ledger).send(picture("a"))
-    ledger.note(resolution("a", Outcome.CORRECTED))
+    judged = (("open", 0.4, False),)
+    ledger.note(replace(resolution("a", Outcome.CORRECTED), judged=judged))
     (entry,) = read_ledger(tmp_path / "e.jsonl")
     assert [sent.id for sent in hub.received] == ["a"]
     assert entry == {
@@ -55,6 +57,7 @@ def test_a_picture_is_listed_with_hash_bytes_reason_mask_and_verdict(tmp_path: P
         "masked": 2,
         "verifier": "test",
         "outcome": "corrected",
+        "claims": [["open", 0.4, False]],
     }
 
 

@@ -91,10 +91,10 @@ class Mischief:
             self._hub.drop_links()
 
     def good_patch(self) -> None:
-        """A few settings of a section."""
-        patch = self._patches.good()
-        self._good = merge(self._good, patch)
-        self._hub.patch_desired(patch)
+        """A few settings of a section; those of the last such patch go back."""
+        models = {"models": self._good["models"]} if "models" in self._good else {}
+        self._good = merge({**BASE, **models}, self._patches.good())
+        self._hub.replace_desired(self._good)
 
     def hostile_patch(self) -> None:
         """What no operator would write; then the last good document again."""

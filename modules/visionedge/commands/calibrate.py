@@ -1,30 +1,39 @@
-"""`visionedge calibrate`: temperature and thresholds of a model, from labelled pictures.
+"""`visionedge calibrate`: temperature and thresholds of a model, from pictures or from verdicts.
 
-Prints the temperature for the card, how far confidences were from the truth before and after,
-and a patch for the twin with the thresholds for a wanted risk and a wanted share of pictures
-that may be asked about. `--out` keeps the whole risk-coverage curve.
+From labelled pictures, or from the verdicts that came back to a device (`--verdicts`, its egress
+ledger). Prints the temperature for the card, how far confidences were from the truth before and
+after, and a patch for the twin with the thresholds for a wanted risk and a wanted share of
+pictures that may be asked about. `--out` keeps the whole risk-coverage curve and the reliability
+in tenths, `--plots` draws it, and `--baseline` adds what drift is told by.
 """
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.commands import options
+from visionedge.commands import options, plots
+from visionedge.commands.calibrate_verdicts import words_of_verdicts
 from visionedge.entities import Classification, Detections, Prediction
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.escalation import fitting
+from visionedge.escalation.drift import BaselineCount
+from visionedge.escalation.thresholds import Thresholds
 from visionedge.evaluation.average_precision import overlaps
 from visionedge.evaluation.dataset import Picture
 from visionedge.evaluation.formats import FORMATS, read_dataset
+from visionedge.evaluation.report import Bin
 from visionedge.inference.boxes import Limits
 from visionedge.inference.image import read_image
 from visionedge.inference.model import load_model
+from visionedge.settings import DecisionSettings
 
+_LONG: Final = {"curve", "reliability"}
 _MATCH_IOU: Final = 0.5
 _MOST_BOXES: Final = 100
 Words = tuple[fitting.Floats, NDArray[np.bool_]]
@@ -35,12 +44,20 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Declare the command and its arguments."""
     parser = commands.add_parser(
         "calibrate",
-        help="fit temperature and thresholds to labelled pictures",
+        help="fit temperature and thresholds to labelled pictures or verdicts",
         description="Fit a model's temperature, and the thresholds for a wanted risk and a wanted "
         "share of pictures, as a patch for the twin.",
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="bundle or ONNX")
-    parser.add_argument("dataset", type=Path, help="folder of the data set, or COCO's JSON")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="bundle or ONNX, for pictures")
+    parser.add_argument(
+        "dataset", type=Path, nargs="?", help="folder of the data set, or COCO's JSON"
+    )
+    parser.add_argument(
+        "--verdicts", type=Path, metavar="LEDGER", help="the egress ledger, instead of pictures"
+    )
+    parser.add_argument(
+        "--of", metavar="NAME", help="with --verdicts: the model, by the name in its card"
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), help="of the data set (default: told)")
     parser.add_argument(
         "--risk",
@@ -57,6 +74,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="share of pictures that may be asked about (default: 0.2)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument(
+        "--plots", type=Path, metavar="DIR", help="write reliability.png, before and after"
+    )
+    parser.add_argument(
+        "--baseline",
+        action="store_true",
+        help="add to the card what these pictures show, for drift; they should be as on the line",
+    )
     options.add_hints(parser)
 
 
@@ -70,7 +95,13 @@ def run(args: argparse.Namespace) -> int:
     for name in ("risk", "share"):
         if not 0 <= getattr(args, name) <= 1:
             raise SettingsError(f"--{name} is a share", hint="choose from 0 to 1")
-    document = _fitted(args, _words(args))
+    if (args.verdicts is None) == (args.dataset is None):
+        raise SettingsError(
+            "calibrate from pictures or from verdicts", hint="name a data set, or --verdicts LEDGER"
+        )
+    if args.verdicts is None and args.model is None:
+        raise SettingsError("pictures need a model to look at them", hint="name it with --model")
+    document = _fitted(args, _of_verdicts(args) if args.verdicts else _words(args))
     if args.out:
         try:
             args.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -78,12 +109,22 @@ def run(args: argparse.Namespace) -> int:
             raise SettingsError(
                 f"--out: cannot write {args.out}: {error.strerror}", hint="name a file of yours"
             ) from None
-    print(json.dumps({key: value for key, value in document.items() if key != "curve"}, indent=1))
+    told = {key: value for key, value in document.items() if key not in _LONG}
+    print(json.dumps(told, indent=1))
     return EXIT_OK
 
 
-def _fitted(args: argparse.Namespace, judged: tuple[list[Words], float]) -> dict[str, object]:
-    words, before = judged
+@dataclass(slots=True)
+class _Judged:
+    """What was said, and how it was read."""
+
+    words: list[Words]
+    temperature: float = 1.0
+    baseline: dict[str, object] | None = None
+
+
+def _fitted(args: argparse.Namespace, judged: _Judged) -> dict[str, object]:
+    words, before = judged.words, judged.temperature
     confidence = np.concatenate([each for each, _ in words]) if words else np.zeros(0)
     right = np.concatenate([each for _, each in words]) if words else np.zeros(0, np.bool_)
     temperature = fitting.fit_temperature(confidence, right)
@@ -97,6 +138,11 @@ def _fitted(args: argparse.Namespace, judged: tuple[list[Words], float]) -> dict
         )
     # Down, so that the word which set it is taken; what is below the floor is never seen.
     accept = max(options.DEFAULTS.floor, float(np.floor(point.accept * 1e4) / 1e4))
+    if args.plots:
+        _plot(args.plots, confidence, calibrated, right)
+    card: dict[str, object] = {"temperature": round(before * temperature, 4)}
+    if judged.baseline is not None:
+        card["baseline"] = judged.baseline
     pictures = [fitting.scaled(each, temperature) for each, _ in words]
     close = fitting.close_for(pictures, accept, options.DEFAULTS.floor, args.share)
     return {
@@ -107,13 +153,52 @@ def _fitted(args: argparse.Namespace, judged: tuple[list[Words], float]) -> dict
         "calibration_error_after": round(fitting.calibration_error(calibrated, right), 4),
         "coverage": round(point.coverage, 4),
         "risk": round(point.risk, 4),
-        "card": {"temperature": round(before * temperature, 4)},
+        "card": card,
         "patch": {"decision": {"accept": accept, "close": close}},
         "curve": [asdict(each) for each in curve],
+        "reliability": [asdict(each) for each in tenths(calibrated, right)],
     }
 
 
-def _words(args: argparse.Namespace) -> tuple[list[Words], float]:
+def _plot(
+    folder: Path, before: fitting.Floats, after: fitting.Floats, right: NDArray[np.bool_]
+) -> None:
+    """Both diagrams side by side."""
+    drawn = [
+        plots.reliability(tenths(each, right), fitting.calibration_error(each, right))
+        for each in (before, after)
+    ]
+    path = folder / "reliability.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"--plots: cannot write {folder}: {error.strerror}", hint="name a folder of yours"
+        ) from None
+    if not cv2.imwrite(str(path), np.concatenate(drawn, axis=1)):
+        raise SettingsError(f"--plots: cannot write {path}", hint="name a folder of yours")
+
+
+def tenths(confidence: fitting.Floats, right: NDArray[np.bool_]) -> list[Bin]:
+    """For each tenth of confidence with words in it: how sure they were, and how often right."""
+    number = np.minimum((confidence * 10).astype(int), 9)
+    inside = [number == tenth for tenth in range(10)]
+    return [
+        Bin(float(confidence[each].mean()), float(right[each].mean()), int(each.sum()))
+        for each in inside
+        if each.any()
+    ]
+
+
+def _of_verdicts(args: argparse.Namespace) -> _Judged:
+    """What verdicts said, and the temperature that the model had then."""
+    words = words_of_verdicts(args.verdicts, args.of)
+    if args.model is None:
+        return _Judged(words)
+    return _Judged(words, load_model(args.model, options.DEFAULTS).card.temperature)
+
+
+def _words(args: argparse.Namespace) -> _Judged:
     """What the model says of each picture, and the temperature that it has now."""
     dataset = read_dataset(args.dataset, args.format)
     model = load_model(args.model, options.DEFAULTS, options.hints(args))
@@ -123,13 +208,17 @@ def _words(args: argparse.Namespace) -> tuple[list[Words], float]:
             f"the data set is not for {model.card.task}", hint="choose one of the same kind"
         )
     runner = model.runner(Limits(options.DEFAULTS.floor, options.DEFAULTS.nms_iou, _MOST_BOXES))
+    thresholds, usual = Thresholds(DecisionSettings()), BaselineCount()
     words = []
     for picture in options.with_progress(ours.pictures, "picture", quiet=False):
         image = read_image(picture.path)
         if image is None:
             raise SettingsError(f"{picture.path} is no picture", hint="copy it again")
-        words.append(judged(runner.infer(image), picture))
-    return words, model.card.temperature
+        prediction = runner.infer(image)
+        usual.add(prediction, thresholds)
+        words.append(judged(prediction, picture))
+    baseline = asdict(usual.baseline()) if args.baseline else None
+    return _Judged(words, model.card.temperature, baseline)
 
 
 def judged(prediction: Prediction, picture: Picture) -> Words:

@@ -82,12 +82,16 @@ class DriftState:
 
 
 @dataclass(slots=True)
-class _Window:
+class BaselineCount:
+    """Counts frames into a baseline."""
+
     frames: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     confidence: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
-    def add(self, prediction: Prediction, taken: NDArray[np.bool_]) -> None:
+    def add(self, prediction: Prediction, thresholds: Thresholds) -> None:
+        """Count one frame."""
+        taken = ~doubted(prediction, thresholds.accept(prediction))
         self.frames += 1
         labels, confidence = seen(prediction, taken)
         for label in labels:
@@ -96,6 +100,7 @@ class _Window:
         self.confidence += histogram(confidence)
 
     def baseline(self) -> Baseline:
+        """What was counted."""
         return Baseline(self.frames, dict(self.classes), tuple(self.confidence.tolist()))
 
 
@@ -106,7 +111,7 @@ class DriftWatch:
         self._key = ""
         self._settings = DriftSettings()
         self._baseline: Baseline | None = None
-        self._window = _Window()
+        self._window = BaselineCount()
         self._next_ns: int | None = None
         self._above = 0
         self.state = DriftState()
@@ -130,7 +135,7 @@ class DriftWatch:
             return
         if key == self._key:
             return
-        self._key, self._window, self._above = key, _Window(), 0
+        self._key, self._window, self._above = key, BaselineCount(), 0
         self._baseline, self.learned = card or kept, None if card else kept
         source: Source = "card" if card else "learned" if kept else "learning"
         self.state = DriftState(source)
@@ -146,14 +151,14 @@ class DriftWatch:
         if not self._key or (self._next_ns is not None and captured_ns < self._next_ns):
             return
         self._next_ns = captured_ns + _EVERY_NS
-        self._window.add(prediction, ~doubted(prediction, thresholds.accept(prediction)))
+        self._window.add(prediction, thresholds)
         if self._baseline is None:
             if self._window.frames >= self._settings.learn_frames:
                 self._baseline = self.learned = self._window.baseline()
-                self._window, self.state = _Window(), DriftState("learned")
+                self._window, self.state = BaselineCount(), DriftState("learned")
         elif self._window.frames >= self._settings.window_frames:
             self._judge(self._baseline, self._window.baseline())
-            self._window = _Window()
+            self._window = BaselineCount()
 
     def _judge(self, baseline: Baseline, window: Baseline) -> None:
         classes = psi(*_aligned(baseline.classes, window.classes))

@@ -22,7 +22,7 @@ the answer. What it says about thresholds is told apart by `doubted` in the note
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -38,13 +38,13 @@ _AGREEMENT: Final = 0.2
 _PRECEDENCE: Final = (Outcome.MISSED, Outcome.CORRECTED, Outcome.REJECTED, Outcome.CONFIRMED)
 
 
-_Fate = tuple[str, Outcome]
-"""The label of one claim or object, and what became of it."""
+_Fate = tuple[str, Outcome, float | None]
+"""The label of one claim or object, what became of it, and how sure we were of a claim."""
 
 
 def _worst(fates: list[_Fate]) -> Outcome:
     """The outcome of the frame; an empty scene that is called empty is confirmed."""
-    found = {outcome for _, outcome in fates}
+    found = {outcome for _, outcome, _ in fates}
     return next((outcome for outcome in _PRECEDENCE if outcome in found), Outcome.CONFIRMED)
 
 
@@ -71,18 +71,53 @@ def resolve(note: Mapping[str, Any], verdict: Verdict) -> Resolution:
             was asked (classes where boxes were claimed, or the other way round), settles
             nothing: the local word stands, as when nobody had answered.
     """
-    fates = _fates(note, verdict)
-    counts = Counter(outcome for _, outcome in fates or ())
+    at, verifier = verdict.verified_at.astimezone(UTC), verdict.verifier.name
+    return _ended(verdict.escalation_id, _fates(note, verdict), at, verifier)
+
+
+def by_operator(
+    escalation_id: str, note: Mapping[str, Any], word: Outcome, label: str, by: str, now: datetime
+) -> Resolution:
+    """The end of an escalation by the word of a person who has seen the part.
+
+    Args:
+        escalation_id: of the envelope.
+        note: of `make_note`, as it was kept.
+        word: of all claims; `missed` says that they were right and something more was there.
+        label: of what was missed, or what it is instead; may be empty.
+        by: who said so; empty for somebody.
+        now: UTC.
+    """
+    claims, of_claims = note["claims"], Outcome.CONFIRMED if word is Outcome.MISSED else word
+    fates: list[_Fate] = [(c["label"], of_claims, float(c["confidence"])) for c in claims]
+    if word is Outcome.MISSED:
+        fates.append((label, Outcome.MISSED, None))
+    return _ended(escalation_id, fates, now, f"operator:{by}" if by else "operator", word)
+
+
+def _ended(
+    escalation_id: str,
+    fates: list[_Fate] | None,
+    at: datetime,
+    verifier: str,
+    outcome: Outcome | None = None,
+) -> Resolution:
+    counts = Counter(became for _, became, _ in fates or ())
     return Resolution(
-        escalation_id=verdict.escalation_id,
-        outcome=Outcome.EXPIRED if fates is None else _worst(fates),
-        resolved_at=verdict.verified_at.astimezone(UTC),
-        verifier=verdict.verifier.name,
+        escalation_id=escalation_id,
+        outcome=outcome or (Outcome.EXPIRED if fates is None else _worst(fates)),
+        resolved_at=at,
+        verifier=verifier,
         confirmed=counts[Outcome.CONFIRMED],
         corrected=counts[Outcome.CORRECTED],
         rejected=counts[Outcome.REJECTED],
         missed=counts[Outcome.MISSED],
-        agreement=tuple(sorted(fates or ())),
+        agreement=tuple(sorted((name, became) for name, became, _ in fates or ())),
+        judged=tuple(
+            (name, confidence, became is Outcome.CONFIRMED)
+            for name, became, confidence in fates or ()
+            if confidence is not None
+        ),
     )
 
 
@@ -104,24 +139,29 @@ def _of_best(note: Mapping[str, Any], classes: list[NamedClass]) -> list[_Fate]:
     theirs = min(classes, key=lambda c: (-c.confidence, label_key(c.label), c.label), default=None)
     ours = max(note["claims"], key=lambda claim: float(claim["confidence"]), default=None)
     if ours is None:
-        return [] if theirs is None else [(theirs.label, Outcome.MISSED)]
+        return [] if theirs is None else [(theirs.label, Outcome.MISSED, None)]
+    confidence = float(ours["confidence"])
     if theirs is None:
-        return [(ours["label"], Outcome.REJECTED)]
+        return [(ours["label"], Outcome.REJECTED, confidence)]
     agreed = label_key(ours["label"]) == label_key(theirs.label)
-    return [(ours["label"], Outcome.CONFIRMED if agreed else Outcome.CORRECTED)]
+    return [(ours["label"], Outcome.CONFIRMED if agreed else Outcome.CORRECTED, confidence)]
 
 
 def _of_each(note: Mapping[str, Any], classes: list[NamedClass]) -> list[_Fate]:
     """Classes stand by themselves: ours against theirs, as sets."""
-    ours = {label_key(claim["label"]): claim["label"] for claim in note["claims"]}
+    ours = {label_key(claim["label"]): claim for claim in note["claims"]}
     # Of two spellings of one label the first in the alphabet.
     theirs = {label_key(c.label): c.label for c in sorted(classes, key=lambda c: c.label)[::-1]}
     return [
         *(
-            (label, Outcome.CONFIRMED if key in theirs else Outcome.REJECTED)
-            for key, label in ours.items()
+            (
+                claim["label"],
+                Outcome.CONFIRMED if key in theirs else Outcome.REJECTED,
+                float(claim["confidence"]),
+            )
+            for key, claim in ours.items()
         ),
-        *((label, Outcome.MISSED) for key, label in theirs.items() if key not in ours),
+        *((label, Outcome.MISSED, None) for key, label in theirs.items() if key not in ours),
     ]
 
 
@@ -138,8 +178,11 @@ def _of_boxes(note: Mapping[str, Any], detections: list[DetectedObject]) -> list
     pairs = dict(_matched(_iou(ours, theirs), agree, float(note["match_iou"])))
     found = set(pairs.values())
     return [
-        *((claim["label"], _fate(i, pairs, agree)) for i, claim in enumerate(claims)),
-        *((d.label, Outcome.MISSED) for j, d in enumerate(listed) if j not in found),
+        *(
+            (claim["label"], _fate(i, pairs, agree), float(claim["confidence"]))
+            for i, claim in enumerate(claims)
+        ),
+        *((d.label, Outcome.MISSED, None) for j, d in enumerate(listed) if j not in found),
     ]
 
 

@@ -100,6 +100,11 @@ def _check_kind(path: Path, head: bytes) -> None:
         b"pk\x03\x04": ("a zip archive", "unpack it and name the .onnx file or its folder"),
         b"{": ("a JSON text", "name the .onnx file"),
     }
+    if head[4:8] == b"TFL3":
+        raise ModelLoadError(
+            f"{path} is a TensorFlow Lite model, not an ONNX model",
+            hint="convert it with tf2onnx, or export it as ONNX",
+        )
     for prefix, (what, mend) in kinds.items():
         if start.startswith(prefix):
             raise ModelLoadError(f"{path} is {what}, not an ONNX model", hint=mend)

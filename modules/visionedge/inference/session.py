@@ -14,6 +14,7 @@ thread, and the worker's watchdog says so.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -75,6 +76,10 @@ _CPU: Final = "CPUExecutionProvider"
 _OLDEST_OPSET: Final = 7
 """The oldest that ONNX Runtime promises to run (its compatibility page); some older ones do."""
 _ERROR_ONLY: Final = 3
+_SOURCE_LINE: Final = re.compile(r"/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])")
+"""File, line and function of the vendor's own code, which would leave no room for the reason."""
+_NO_OPERATOR: Final = ("No opset import for domain", "is not a registered function/op")
+_NO_MEMORY: Final = "Failed to allocate memory"
 _passed_over: Final[set[str]] = set()
 
 
@@ -178,8 +183,7 @@ class Session:
         except _ANY_ERROR as error:
             raise ModelRunError(
                 f"{self.path} failed: {_reason(error)}",
-                hint="check the card's input against the model's: `visionedge predict` on one "
-                "picture shows it",
+                hint=_run_hint(str(error)),
             ) from error
         return outputs
 
@@ -239,10 +243,24 @@ def _load_hint(error: Exception, header: OnnxFile) -> str:
             f"it uses operator set {header.opset}, and the oldest that surely runs is "
             f"{_OLDEST_OPSET}: export it again with opset 12 or later"
         )
+    if any(words in str(error) for words in _NO_OPERATOR):
+        return "it needs operators that are not ONNX's own: export it without them"
     return _LOAD_HINTS.get(type(error), _DEFAULT_LOAD_HINT)
+
+
+def _run_hint(reason: str) -> str:
+    if _NO_MEMORY in reason:
+        return (
+            "a tensor within it is too large for this device: its shapes are wrong, or it was "
+            "exported for larger pictures"
+        )
+    return (
+        "check the card's input against the model's: `visionedge predict` on one picture shows it"
+    )
 
 
 def _reason(error: Exception) -> str:
     """The vendor's message on one line, without its prefix and the path that we name ourselves."""
     text = " ".join(str(error).split())
-    return text.rpartition("failed:")[2][:300] or text[:300]
+    text = text.rpartition("failed:")[2] or text
+    return _SOURCE_LINE.sub("", text)[:300]

@@ -1,6 +1,6 @@
 """What each direct method takes, as models: read, refused by field, and documented from here."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -35,6 +35,18 @@ class OneEscalation(Payload):
     """One escalation."""
 
     escalation_id: str = Field(min_length=1, max_length=64, description="`id` of the message")
+
+
+class OperatorWord(Payload):
+    """What a person says who has seen the part."""
+
+    escalation_id: str = Field(min_length=1, max_length=64, description="`id` of the message")
+    word: Literal["confirmed", "corrected", "rejected", "missed"] = Field(
+        description="confirmed: all claims are right; corrected: they are something else; "
+        "rejected: nothing is there; missed: something more is there"
+    )
+    label: str = Field(default="", max_length=256, description="what was missed, or what it is")
+    by: str = Field(default="", max_length=64, description="who says so, for the record")
 
 
 class Limit(Payload):

@@ -10,20 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from visionedge.entities import Outcome
+from visionedge.entities import Outcome, Resolution
 from visionedge.errors import SpoolUnavailable
-from visionedge.escalation.resolution import resolve
+from visionedge.escalation.resolution import by_operator, resolve
 from visionedge.methods.payloads import (
     Limit,
     Nothing,
     OneCamera,
     OneEscalation,
     OneModel,
+    OperatorWord,
     Patch,
     SomeCameras,
     payload_of,
 )
 from visionedge.methods.seams import Operated
+from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.settings import Document
 from visionedge.telemetry import Telemetry
 from visionedge.twin import DesiredState, Refused, dry_run
@@ -52,6 +54,7 @@ class Methods:
         desired: the twin, to try a change of.
         flush: makes the sender try at once.
         archive: keeps what is settled, where that is wanted.
+        clock: stamps the word of a person.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class Methods:
         desired: DesiredState,
         flush: Callable[[], None],
         archive: Archive,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._archive = archive
         self._spool = spool
         self._telemetry = telemetry
@@ -96,6 +101,16 @@ class Methods:
     def apply_verdict(self, asked: Verdicts) -> MethodAnswer:
         """Settle escalations by verdicts."""
         return MethodAnswer(200, {"results": [self._settle(verdict) for verdict in asked.verdicts]})
+
+    def operator_verdict(self, asked: OperatorWord) -> MethodAnswer:
+        """Settle an escalation by the word of a person."""
+        id_ = asked.escalation_id
+        waiting = self._spool.find(id_)
+        if waiting is None:
+            return MethodAnswer(200, self._not_waiting(id_))
+        word = Outcome(asked.word)
+        resolution = by_operator(id_, waiting.note, word, asked.label, asked.by, self._clock.utc())
+        return MethodAnswer(200, self._end(resolution))
 
     def verdict_query(self, asked: OneEscalation) -> MethodAnswer:
         """What became of an escalation."""
@@ -187,13 +202,21 @@ class Methods:
         id_ = verdict.escalation_id
         waiting = self._spool.find(id_)
         if waiting is None:
-            settled = Settled.DUPLICATE if self._spool.was_settled(id_) else Settled.UNKNOWN
-            return {"escalation_id": id_, "status": _WORDS[settled]}
+            return self._not_waiting(id_)
         resolution = resolve(waiting.note, verdict)
         if self._archive.is_wanted and verdict.status == "verified":
             body = self._spool.body(id_)
             if body is not None:
                 self._archive.keep(body, verdict, resolution.outcome)
+        return self._end(resolution)
+
+    def _not_waiting(self, id_: str) -> dict[str, str]:
+        settled = Settled.DUPLICATE if self._spool.was_settled(id_) else Settled.UNKNOWN
+        return {"escalation_id": id_, "status": _WORDS[settled]}
+
+    def _end(self, resolution: Resolution) -> dict[str, str]:
+        """Settle, once, by whomever."""
+        id_ = resolution.escalation_id
         settled = self._spool.settle(resolution)
         if settled is Settled.FIRST:
             self._telemetry.resolved(resolution.outcome)
@@ -255,6 +278,13 @@ METHODS: Final[Mapping[str, Method]] = {
         Methods.flush,
         "Sends what waits at once, where a pause after failures would make it wait.",
         "`waiting`: messages by kind",
+    ),
+    "operatorVerdict": Method(
+        OperatorWord,
+        Methods.operator_verdict,
+        "Settles an escalation by the word of a person who has seen the part, once; whoever "
+        "comes later, person or cloud, is a duplicate.",
+        "`escalation_id`, `status` (merged, duplicate, unknown) and `outcome`",
     ),
     "pauseCamera": Method(
         OneCamera,

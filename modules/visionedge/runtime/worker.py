@@ -8,14 +8,17 @@ SDK's, a camera's open) under a deadline of ours and abandons the thread that mi
 
 What this does not promise: that a stuck call ends. It stays parked until the process
 ends; `Caller.abandoned` counts such threads, and the owner decides when there are enough
-of them for a restart of the process.
+of them for a restart of the process. One kind can be ended: a call that waits for an event
+that nobody will ever set (`Caller.release`).
 """
 
 import logging
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Final, Generic, TypeVar, cast
 
 from visionedge.runtime.backoff import Backoff
@@ -166,6 +169,8 @@ class Caller:
         self.abandoned = 0
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[_Call[object] | None] | None = None
+        self._thread: threading.Thread | None = None
+        self._parked: list[threading.Thread] = []
 
     def call(self, function: Callable[[], T], timeout_s: float) -> T:
         """Run `function` in the caller's thread and return what it returns.
@@ -189,6 +194,9 @@ class Caller:
                 calls.put(None)
                 self._calls = None
                 self.abandoned += 1
+                if self._thread is not None:
+                    self._parked = [each for each in self._parked if each.is_alive()]
+                    self._parked.append(self._thread)
                 raise late
         finally:
             self._lock.release()
@@ -203,11 +211,35 @@ class Caller:
                 self._calls.put(None)
                 self._calls = None
 
+    def release(self) -> None:
+        """End calls that were given up and wait for a `threading.Event`, by setting it.
+
+        Only once that for which they wait cannot happen any more, as after the shutdown of the
+        client that was called: they return as if it had, with a result that nobody reads.
+        """
+        with self._lock:
+            parked, self._parked = self._parked, []
+        frames = sys._current_frames()
+        for thread in parked:
+            if (event := _awaited(frames.get(thread.ident or 0))) is not None:
+                event.set()
+
     def _start(self) -> "queue.SimpleQueue[_Call[object] | None]":
         calls: queue.SimpleQueue[_Call[object] | None] = queue.SimpleQueue()
-        threading.Thread(target=_serve, args=(calls,), name=self.name, daemon=True).start()
+        self._thread = threading.Thread(target=_serve, args=(calls,), name=self.name, daemon=True)
+        self._thread.start()
         self._calls = calls
         return calls
+
+
+def _awaited(frame: FrameType | None) -> threading.Event | None:
+    """The event that a thread waits for, by its stack; None where it does something else."""
+    while frame is not None:
+        if frame.f_code is threading.Event.wait.__code__:
+            event = frame.f_locals["self"]
+            return event if isinstance(event, threading.Event) else None
+        frame = frame.f_back
+    return None
 
 
 def _serve(calls: "queue.SimpleQueue[_Call[object] | None]") -> None:

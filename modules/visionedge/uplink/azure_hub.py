@@ -72,9 +72,14 @@ class Calls:
         self.answer = Caller("azure-answer")
 
     def close(self) -> None:
-        """End them; waits for calls that are under way, so at most for their deadlines."""
+        """End them; waits for calls that are under way, so at most for their deadlines.
+
+        A twin operation whose answer was lost waits in the SDK for ever, also after the client's
+        shutdown, and holds the client, its sockets and a thread: such are let go.
+        """
         for caller in (self.control, self.send, self.predictions, self.report, self.answer):
             caller.close()
+            caller.release()
 
 
 class AzureSession:

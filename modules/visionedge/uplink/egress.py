@@ -36,6 +36,8 @@ log: Final = logging.getLogger(__name__)
 _FILES: Final = 4
 """The bound is split over so many, so that rotation gives up a quarter."""
 HUB: Final = "hub"
+_MOST_CLAIMS: Final = 50
+_OF_VERDICTS: Final = ("verifier", "outcome", "claims")
 _REMEMBERED: Final = 4096
 """Ids whose line was written; a resend long after is listed again, and counted once."""
 
@@ -96,6 +98,8 @@ class EgressLedger:
             "id": resolution.escalation_id,
             "verifier": resolution.verifier,
             "outcome": resolution.outcome.value,
+            # What confidences are calibrated from; most messages claim a few objects.
+            "claims": [list(claim) for claim in resolution.judged[:_MOST_CLAIMS]],
         }
         try:
             self._append(entry)
@@ -188,7 +192,7 @@ def read_ledger(
         if entry["event"] == "left" and known is None:
             left[entry["id"]] = {**entry, "verifier": "", "outcome": ""}
         elif entry["event"] == "settled" and known is not None:
-            known |= {"verifier": entry["verifier"], "outcome": entry["outcome"]}
+            known |= {key: entry[key] for key in _OF_VERDICTS if key in entry}
     for entry in left.values():
         if wanted(datetime.fromisoformat(entry["at"])):
             yield {key: value for key, value in entry.items() if key != "event"}

@@ -4,7 +4,8 @@
     images/<id>.jpg            the pictures of escalations, taken out of their lines
     desired.json               the desired twin; write it to change settings
     reported.json              what the module reports
-    verdicts/*.json            drop a `verdict/1` here to answer an escalation; it is moved
+    verdicts/*.json            drop a `verdict/1` here to answer an escalation, or the payload
+                               of `operatorVerdict`, as a person at the line does; it is moved
                                to verdicts/done or verdicts/refused
 
 A message is acknowledged when the disk has it. The folder is bounded: the oldest days and
@@ -160,8 +161,11 @@ class LocalHub:
                 log.error("verdict %s is refused with %d", path.name, status)
 
     def _apply(self, verdicts: dict[str, Any]) -> int:
-        payload = verdicts if "verdicts" in verdicts else {"verdicts": [verdicts]}
-        call = MethodCall("applyVerdict", payload)
+        if "word" in verdicts:
+            call = MethodCall("operatorVerdict", verdicts)
+        else:
+            payload = verdicts if "verdicts" in verdicts else {"verdicts": [verdicts]}
+            call = MethodCall("applyVerdict", payload)
         self._tell(call)
         return call.wait(_ANSWER_S).status
 
