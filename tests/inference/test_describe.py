@@ -70,7 +70,7 @@ def test_an_ultralytics_export_of_free_size_takes_its_imgsz(tmp_path: Path) -> N
 
 def test_one_side_that_is_fixed_wins_over_every_convention(tmp_path: Path) -> None:
     model = answers(
-        {"output0": np.zeros((1, 6, CELLS))},
+        {"output0": np.zeros((1, 6, 2 * CELLS))},
         input_shape=(1, 3, "h", SIDE * 2),
         output_shapes={"output0": (1, 6, "n")},
         metadata=ULTRALYTICS,
