@@ -69,9 +69,9 @@ def test_a_power_cut_at_any_step_leaves_a_bundle_that_was_proven(
     where, name = places[step]
     with monkeypatch.context() as patch:
         patch.setattr(where, name, cut_before(getattr(where, name)))
-        arguments = {"end": [], "refuse": [B, "bad"], "hold": [B, 9.0]}.get(action, [B])
+        given: dict[str, list[str | float]] = {"end": [], "refuse": [B, "bad"], "hold": [B, 9.0]}
         with contextlib.suppress(PowerCutError):
-            getattr(store, action)("m", *arguments)
+            getattr(store, action)("m", *given.get(action, [B]))
     after = SlotStore(tmp_path)
     assert after.slots("m").active in ({A, B} if action == "commit" else {A})
     assert after.has("m", after.slots("m").active)

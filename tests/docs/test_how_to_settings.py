@@ -24,7 +24,7 @@ def test_direct_mode_begins_with_the_settings_of_its_page() -> None:
     assert direct.enabled
     opened = open_direct(direct.route, "k", calls_per_day=direct.calls_per_day, path="")
     assert opened.destination == "customvision name.cognitiveservices.azure.com"
-    assert f"`{direct.path}`" in (HOW_TO / "ask-from-the-device.md").read_text()
+    assert "`direct.path`" in (HOW_TO / "ask-from-the-device.md").read_text()
 
 
 def test_what_keeps_samples_on_its_page_does() -> None:

@@ -68,6 +68,17 @@ def test_an_ultralytics_export_of_free_size_takes_its_imgsz(tmp_path: Path) -> N
     assert found.origins["input.width_px"] == "metadata imgsz"
 
 
+def test_one_side_that_is_fixed_wins_over_every_convention(tmp_path: Path) -> None:
+    model = answers(
+        {"output0": np.zeros((1, 6, 2 * CELLS))},
+        input_shape=(1, 3, "h", SIDE * 2),
+        output_shapes={"output0": (1, 6, "n")},
+        metadata=ULTRALYTICS,
+    )
+    found = described(model, tmp_path).card.input
+    assert (found.width_px, found.height_px) == (SIDE * 2, SIDE)
+
+
 def test_finished_boxes_are_read_end_to_end(tmp_path: Path) -> None:
     model = answers({"output0": np.zeros((1, 300, 6))}, metadata=ULTRALYTICS)
     assert described(model, tmp_path).card.head == "yolo_end2end"

@@ -164,17 +164,7 @@ def test_three_days_without_the_cloud(tmp_path: Path) -> None:
     assert ledger["evicted"] == len(outage.lost) > lying.messages
     assert lying.messages == len(outage.kept())
 
-    # So does that of the outage, over restarts: whatever came before it was told of, is in it.
-    told = outage.spool.outages.latest()
-    assert told is not None
-    assert told.ended_at is None
-    assert told.lasted_s > (HOURS - 1) * 3600
-    assert told.seen == told.kept + sum(told.not_kept.values())
-    assert told.seen + told.before == outage.doubted
-    assert told.before + told.kept == told.waiting + told.settled + sum(told.lost.values())
-    assert (told.waiting, told.settled) == (lying.messages, 0)
-    assert told.lost == {"evicted": len(outage.lost)}
-
+    the_outage_s_own_ledger_adds_up(outage, lying.messages)
     most_valuable_are_kept(outage)
 
     # edgeHub got about the window once an hour, and not three days of pictures.
@@ -182,6 +172,19 @@ def test_three_days_without_the_cloud(tmp_path: Path) -> None:
     assert outage.sends < WINDOW * (HOURS + 20)
 
     everything_is_settled_once(outage)
+
+
+def the_outage_s_own_ledger_adds_up(outage: Outage, waiting: int) -> None:
+    """Over restarts: whatever came before the ledger was told of the outage, is in it."""
+    told = outage.spool.outages.latest()
+    assert told is not None
+    assert told.ended_at is None
+    assert told.lasted_s > (HOURS - 1) * 3600
+    assert told.seen == told.kept + sum(told.not_kept.values())
+    assert told.seen + told.before == outage.doubted
+    assert told.before + told.kept == told.waiting + told.settled + sum(told.lost.values())
+    assert (told.waiting, told.settled) == (waiting, 0)
+    assert told.lost == {"evicted": len(outage.lost)}
 
 
 def most_valuable_are_kept(outage: Outage) -> None:

@@ -63,8 +63,13 @@ def main(folder: Path, bundle: Path, sha256: str, nth: int) -> None:
     """Run until the bundle is active, or until killed."""
     hub = FakeHub()
     hub.desired = {"models": {"default": {"uri": str(bundle), "sha256": sha256}}}
-    linkup.choose = lambda *_: hub  # type: ignore[assignment]
-    rules = {"shadow_frames": 2, "guard_frames": 2, "min_agreement": 0, "max_latency_ratio": 1000}
+    linkup.choose = lambda *_: hub  # type: ignore[attr-defined]
+    rules: dict[str, float] = {
+        "shadow_frames": 2,
+        "guard_frames": 2,
+        "min_agreement": 0,
+        "max_latency_ratio": 1000,
+    }
     rules |= {"canary_share": 1.0, "canary_s": 0.1}
     store = SlotStore(folder / "delivered")
     active = store.slots("default").active

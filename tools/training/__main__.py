@@ -1,10 +1,10 @@
 """`python -m training`: render, learn, calibrate, export, and write the whole bundle.
 
 One command makes everything in `models/pcb-defects` but its README, whose figures come from
-`python -m training.measure`. It learns in two stages: the virtual line first, then line and
-etched boards in turn, from those weights on. Weights of the first stage that lie in the scratch
-folder already are taken as they are. `--quick` goes the same way in two minutes, to see that it
-works; its model is worth nothing.
+`python -m training.measure`. It learns in two stages: the virtual line first, then, from those
+weights on, two etched boards to one frame of the line. Weights of the first stage that lie in
+the scratch folder already are taken as they are. `--quick` goes the same way in two minutes, to
+see that it works; its model is worth nothing.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.image import use_one_thread
 
 _FIRST = Plan()
-_SECOND = Plan(steps=2_000, rate=2e-3)
+_SECOND = Plan(steps=2_400, rate=2e-3)
 _QUICK = Plan(steps=60, batch=4, checkpoint_steps=60)
 
 
@@ -36,16 +36,15 @@ def main() -> None:
     arguments = _arguments()
     use_one_thread()
     lines, boards = (2, 40) if arguments.quick else (arguments.lines, arguments.boards)
-    pools = (
-        line_pool(arguments.scratch, arguments.seed, lines),
-        etched_pool(arguments.scratch, arguments.seed, boards),
-    )
+    of_line = line_pool(arguments.scratch, arguments.seed, lines)
+    etched = etched_pool(arguments.scratch, arguments.seed, boards)
     limits = {"minutes": arguments.minutes, "seed": arguments.seed}
     first, second = (_QUICK, _QUICK) if arguments.quick else (_FIRST, _SECOND)
-    of_lines = arguments.scratch / "lines.pt"
-    if not of_lines.exists():
-        fit(pools[:1], replace(first, **limits), of_lines)
-    net = fit(pools, replace(second, **limits), arguments.scratch / "best.pt", of_lines)
+    start = arguments.scratch / "lines.pt"
+    if not start.exists():
+        fit([of_line], replace(first, **limits), start)
+    best = arguments.scratch / "best.pt"
+    net = fit([of_line, etched, etched], replace(second, **limits), best, start)
     finish(net, arguments.out, frames=10 if arguments.quick else 300)
 
 

@@ -4,6 +4,8 @@ A cell's class score is asked to be as high as its box is good (varifocal loss, 
 not just 1: so the scores stay spread, the best placed box wins the suppression, and a defect
 that is hard to place comes out doubtful, which is what the product then asks about. Boxes learn
 by generalised IoU (arXiv:1902.09630), with a smooth L1 that pulls while they do not overlap.
+Between the classes a softmax decides beside that, for a defect is of one class: without it, what
+looks a little like three of them comes out as three boxes.
 
 Cells around a defect of which too little is in the crop are asked for nothing.
 """
@@ -87,8 +89,11 @@ def detection_loss(raw: Tensor, target: Targets) -> Tensor:
     at, row, column = owned.nonzero(as_tuple=True)
     marks[at, target.class_map[owned], row, column] = quality
     score = _varifocal(raw[:, 4:], marks) * target.weight[:, None]
+    rivals = functional.cross_entropy(
+        raw[at, 4:, row, column], target.class_map[owned], reduction="sum"
+    )
     per_cell = 1.0 / max(1, int(owned.sum()))
-    return (score.sum() + 2.0 * (1.0 - giou).sum() + distance.sum()) * per_cell
+    return (score.sum() + 2.0 * (1.0 - giou).sum() + distance.sum() + 0.5 * rivals) * per_cell
 
 
 def _varifocal(logits: Tensor, marks: Tensor) -> Tensor:

@@ -35,10 +35,9 @@ def predict(net: DefectNet, image: Image, at_least: float = 0.02) -> Boxes:
         raw = net(pixels)
         boxes = decode_boxes(raw).flatten(2)[0].T.numpy()
         scores = raw[:, 4:].sigmoid().flatten(2)[0].T.numpy()
-    sure = np.argsort(-scores, axis=None)[:_CANDIDATES]
-    sure = sure[scores.flat[sure] >= at_least]
-    row, class_id = np.unravel_index(sure, scores.shape)
-    confidence, classes = scores[row, class_id], class_id.astype(np.int32)
+    row = np.argsort(-scores.max(axis=1))[:_CANDIDATES]
+    row = row[scores[row].max(axis=1) >= at_least]
+    confidence, classes = scores[row].max(axis=1), scores[row].argmax(axis=1).astype(np.int32)
     centre, half = (boxes[row, :2] - (left, top)) / scale, boxes[row, 2:] / scale / 2
     xyxy = np.hstack((centre - half, centre + half)).astype(np.float32)
     kept = nms(xyxy, confidence, classes, _IOU, _CANDIDATES)

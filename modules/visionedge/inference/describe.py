@@ -126,10 +126,13 @@ class _Reader:
             ("origin", "description"),
         ):
             self._say(name, self._metadata.get(key, "")[:256], f"metadata {key}")
-        if None in (self._spec.shape[-2:] if self._is_planar else self._spec.shape[-3:-1]):
-            self._read_size()
+        height, width = self._spec.shape[-2:] if self._is_planar else self._spec.shape[-3:-1]
+        if width is None or height is None:
+            self._read_size((width, height))
 
-    def _read_size(self) -> None:
+    def _read_size(self, fixed: tuple[int | None, int | None]) -> None:
+        known = [(name, side) for name, side in zip(_SIZE, fixed, strict=True) if side]
+        self._say_all(known, "the model's input, whose other side is free")
         if size := image_size(self._metadata):
             self._say_all(zip(_SIZE, size, strict=True), "metadata imgsz")
         outputs = self._session.signature.outputs
