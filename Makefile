@@ -9,6 +9,7 @@
 # The first of them makes .venv and installs the pinned requirements.
 
 PYTHON ?= python3
+TEST_JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -40,8 +41,9 @@ loop: $(READY) $(PROTON) $(AZURITE)
 	@$(BIN)/python -m loop $(if $(LOOP_SECONDS),--seconds $(LOOP_SECONDS)) \
 	  $(if $(KILL_AT),--kill-at $(KILL_AT))
 
+# File by file in two processes: most of what a test does is wait for somebody.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
