@@ -1,7 +1,7 @@
 """The device as a host of the verifier: paid once over restarts, within its budget."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +33,23 @@ def route(endpoint: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JS
     return {"backend": backend | changes, "want": ["objects"]}
 
 
+_OPEN: Final[list[Direct]] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """What a test has opened is let go after it."""
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
+
+
 def opened(stub: Stub, path: str, clock: PlayedClock, calls_per_day: int = 100) -> Direct:
-    return open_direct(
+    direct = open_direct(
         route(stub.endpoint), "k-1", calls_per_day=calls_per_day, path=path, clock=clock
     )
+    _OPEN.append(direct)
+    return direct
 
 
 class Module:

@@ -8,7 +8,7 @@ The module knows nothing of this package but two functions and their plain value
 ours leaves this file either. What is wrong with the settings is a ValueError that names the field;
 what is wrong later is logged, and the message is worth handing in again.
 
-`handle`, `deliver` and `stop`: the first two are for one thread, the last for any.
+`stop` is for any thread, all else for one.
 """
 
 import json
@@ -20,8 +20,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
-
-from pydantic import ValidationError
 
 from verifier.admit import Meta
 from verifier.asking import Asking
@@ -47,6 +45,7 @@ from verifier.observer import Observer
 from verifier.opinion import Backend, Limits, Opinion, Picture, Want, calls_of
 from verifier.settings import RouteSettings, parse_route
 from verifier.stores.memory import MemoryStore
+from verifier.stores.sqlite import SqliteStore
 from verifier.stores.store import Store
 from visionedge.wire import Verdict, Verdicts
 
@@ -202,6 +201,11 @@ class Direct:
         """End every pause."""
         self._stop.set()
 
+    def close(self) -> None:
+        """Let the file go; nothing is called after."""
+        if isinstance(self._store, SqliteStore):
+            self._store.close()
+
     def _sweep(self) -> None:
         """Take over what is open, every minute; forget what is long over, every day."""
         if self._clock.monotonic_s() >= self._adopt_at_s:
@@ -255,7 +259,7 @@ def open_direct(
         return Direct(settings, environment, store, calls_per_day, clock or SystemClock())
     except StoreError as error:
         raise OSError(str(error)) from None
-    except (SettingsRefused, ValidationError, TypeError) as error:
+    except (SettingsRefused, TypeError) as error:
         raise ValueError(str(error)) from None
 
 

@@ -59,7 +59,10 @@ class OwnVerifier(Protocol):
         """Call `apply` with verdicts that are ready; it returns the status of the method."""
 
     def stop(self) -> None:
-        """End every pause; what is under way is given up."""
+        """End every pause; what is under way is given up. For any thread."""
+
+    def close(self) -> None:
+        """Let go of everything; nothing is called after."""
 
 
 @dataclass(slots=True)
@@ -132,7 +135,8 @@ class DirectHub:
         self._verifier.stop()
         with self._arrived:
             self._arrived.notify_all()
-        self._worker.stop(timeout_s / 2)
+        if self._worker.stop(timeout_s / 2):
+            self._verifier.close()
         self._hub.close(max(0.0, deadline_s - time.monotonic()))
 
     def _run(self, worker: Worker) -> None:
