@@ -10,12 +10,12 @@ from bench.report import Report
 BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
     "overhead": overhead.run,
     "overlap": overlap.run,
+    "peers": peers.run,
+    "endurance": endurance.run,
     "bookkeeping": bookkeeping.run,
     "cameras": cameras.run,
     "cold_start": cold_start.run,
     "doubt": doubt.run,
-    "endurance": endurance.run,
-    "peers": peers.run,
     "swap": swap.run,
 }
 """The first line of the module's docstring is what `--list` shows."""
