@@ -111,3 +111,14 @@ def test_without_azurite_or_proton_it_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert command.main([]) == 2
     assert "make proton" in capsys.readouterr().err
+
+
+def test_a_folder_with_anything_else_in_it_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "find_azurite", lambda _: "azurite")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    (tmp_path / "thesis.txt").write_text("all my work")
+    assert command.main(["--folder", str(tmp_path)]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()

@@ -22,7 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from loop.storage import StorageAbsent, find_azurite
+from devhub.errors import DevHubError
+from loop.storage import CA_FILE, StorageAbsent, find_azurite
 
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -38,13 +39,26 @@ def main(argv: list[str] | None = None) -> int:
     if importlib.util.find_spec("proton") is None:
         print("loop: python-qpid-proton is not installed: `make proton`", file=sys.stderr)
         return 2
+    if not _empty(args.folder):
+        print(f"loop: {args.folder} is not empty, and not of an earlier run", file=sys.stderr)
+        return 2
     from loop.run import Loop  # It needs what was looked for above.
 
-    shutil.rmtree(args.folder, ignore_errors=True)
-    args.folder.mkdir(parents=True)
     stop = _stop_on_signals()
-    with Loop(azurite, _ROOT, args.folder, workers=args.workers) as loop:
-        return loop.play(args.seconds, args.kill_at, stop)
+    try:
+        with Loop(azurite, _ROOT, args.folder, workers=args.workers) as loop:
+            return loop.play(args.seconds, args.kill_at, stop)
+    except (DevHubError, OSError) as error:
+        print(f"loop: {error}", file=sys.stderr)
+        return 1
+
+
+def _empty(folder: Path) -> bool:
+    """Make the folder, without what an earlier run left; False if it holds anything else."""
+    if (folder / CA_FILE).exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return not any(folder.iterdir())
 
 
 def _parser() -> argparse.ArgumentParser:

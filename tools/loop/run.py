@@ -20,7 +20,7 @@ from eventhub.server import EventHub
 from loop.bridge import Bridge, deployed_condition
 from loop.journal import Journal
 from loop.report import Run, timeline, totals
-from loop.storage import Storage
+from loop.storage import CA_FILE, Storage
 from loop.vision import VisionService
 from loop.workers import THREADS, Cloud, VerifierRun
 from visionedge.settings import PatternCamera
@@ -71,7 +71,7 @@ class Loop:
 
     def _open(self, undo: ExitStack) -> None:
         authority = Authority()
-        ca_file = self._folder / "ca.pem"
+        ca_file = self._folder / CA_FILE
         ca_file.write_text(authority.certificate_pem, encoding="ascii")
         self.hub = undo.enter_context(DevHub())
         address = self.hub.address

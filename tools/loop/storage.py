@@ -17,6 +17,8 @@ from loop.journal import Journal, Step
 from verifier.ledger import Entry, State
 
 CONTAINER: Final = "verifier"
+CA_FILE: Final = "ca.pem"
+"""In the folder of a run: who signs for its services."""
 _START_S: Final = 30.0
 _ACCOUNT: Final = "devstoreaccount1"
 _KEY: Final = (
