@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import bookkeeping, cameras, cold_start, doubt, endurance, overhead, overlap, peers, swap
+from bench import (
+    bookkeeping,
+    cameras,
+    cold_start,
+    doubt,
+    endurance,
+    faults,
+    overhead,
+    overlap,
+    peers,
+    swap,
+)
 from bench.context import Context
 from bench.report import Report
 
@@ -16,6 +27,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
     "cameras": cameras.run,
     "cold_start": cold_start.run,
     "doubt": doubt.run,
+    "faults": faults.run,
     "swap": swap.run,
 }
 """The first line of the module's docstring is what `--list` shows."""
