@@ -274,11 +274,11 @@ class Deliveries:
             return
         job.rivals = Rivals(job.candidate, former, job.rules)
         job.former_path = lineup.path_of(job.name)
-        lineup.trials[job.name] = job.rivals
         job.phase = "shadow"
         held_s = self._store.held_s(job.name, job.sha256)
         if held_s is not None and job.rules.canary_share:
             self._begin_canary(job, job.rivals, held_s)
+        lineup.trials[job.name] = job.rivals
         rewire()
         log.info("model %s: %s looks at frames beside the active one", job.name, _short(job))
 

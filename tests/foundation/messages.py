@@ -97,6 +97,12 @@ TELEMETRY: Final = st.builds(
 )
 HEALTH: Final = st.builds(wire.Health, id=IDS, at=TIMES, part=TEXT, state=TEXT, detail=TEXT)
 
+QUERIES: Final = st.builds(
+    wire.VerdictQuery,
+    id=IDS,
+    created_at=TIMES,
+    escalation_ids=st.lists(IDS, min_size=1, max_size=5),
+)
 ANSWERS: Final = st.builds(
     wire.FramePrediction,
     id=IDS,
@@ -124,4 +130,5 @@ MESSAGES: Final[dict[str, st.SearchStrategy[wire.Message]]] = {
     "telemetry/1": TELEMETRY,
     "health/1": HEALTH,
     "prediction/1": ANSWERS,
+    "verdict-query/1": QUERIES,
 }
