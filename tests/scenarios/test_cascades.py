@@ -33,7 +33,8 @@ def looks(app: App) -> float:
 def test_the_twin_puts_a_classifier_behind_the_detector_and_takes_it_away(
     devhub: DevHub, tmp_path: Path
 ) -> None:
-    with running(busy_line(tmp_path)) as app:
+    # Nobody answers here, so the window must not be full of what was asked before the patch.
+    with running(busy_line(tmp_path, uplink={"window": 256})) as app:
         wait_until(lambda: devhub.connections != (), "the module connects")
         devhub.patch_desired(
             {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support.envelopes import envelope, resolution
 from tests.support.hub_fake import FakeHub
+from tests.support.running import wait_until
 
 from visionedge.entities import Envelope, Kind
 from visionedge.metrics import Metrics
@@ -43,6 +44,8 @@ def sent(spool: Spool, hub: FakeHub, *ids: str) -> None:
     for id_ in ids:
         spool.put(envelope(id=id_))
     assert hub.wait(lambda: set(ids) <= set(hub.ids()))
+    # The spool hears of it a moment after the hub has it.
+    wait_until(lambda: set(ids) <= set(spool.missing(0, 256)), "the spool to know")
 
 
 def test_what_is_without_an_answer_is_asked_for_when_the_hub_is_there_again(
