@@ -132,8 +132,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def _questions(metrics: Metrics) -> tuple[int, dict[str, int]]:
-    """How many questions were asked, and of those opened, why some were not after all."""
-    opened = metrics.counts("visionedge_decisions_total", "action").get("escalate", 0)
+    """How many questions were asked, and why others were not after all."""
+    asked = metrics.value("visionedge_stage_seconds_count", {"stage": "spool"})
     dropped = metrics.counts("visionedge_escalations_dropped_total", "cause")
-    spared = {cause: n for cause, n in dropped.items() if cause in BY_CHOICE and n}
-    return opened - sum(spared.values()), spared
+    return int(asked), {cause: n for cause, n in dropped.items() if cause in BY_CHOICE and n}
