@@ -15,7 +15,11 @@ from visionedge.settings import resolve
 
 _MAKER = "visionedge.escalation.redact"
 _ENCODER = "visionedge.escalation.jpeg"
-_MEASURERS = ("visionedge.escalation.scenes", "visionedge.escalation.quality")
+_MEASURERS = (
+    "visionedge.escalation.scenes",
+    "visionedge.escalation.quality",
+    "visionedge.escalation.novelty",
+)
 """They see a frame and give numbers of it, never pixels."""
 
 

@@ -144,7 +144,7 @@ class Decider:
             camera.drift.look(prediction, judge.thresholds, frame.captured_ns)
             tracks, context = self._follow(camera, judge, frame, prediction)
             if judge.wants_novelty:
-                context = replace(context, novelty=camera.novelty.of(frame.image))
+                context = replace(context, novelty=camera.novelty.look(frame))
             finding = judge.find(prediction, context)
             for i, track in enumerate(tracks):
                 track.judge(

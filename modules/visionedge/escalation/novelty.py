@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.entities import Image
+from visionedge.entities import Frame, Image
 
 _CELLS: Final = 4
 _SMALL_PX: Final = 64
@@ -39,6 +39,10 @@ class NoveltyWatch:
         self._seen = 0
         self._usual = 0.0
         self._chance = np.random.default_rng(_SEED)
+
+    def look(self, frame: Frame) -> float:
+        """How new a frame is, 0 to 1; of its picture 64 numbers are kept and nothing else."""
+        return self.of(frame.image)
 
     def of(self, image: Image) -> float:
         """How new a picture is, 0 (as always) to 1; it is remembered, perhaps.
