@@ -326,12 +326,10 @@ class Pipeline:
         """Let a doubt wait for its second look; returns those that have none, or have to go."""
         decision, second = doubt.decision, doubt.wiring.seconds.get(doubt.frame.camera_id)
         # What was asked for from outside, and the control sample, is sent whatever is in it.
-        as_it_is = decision.reason in (REQUESTED, control.REASON)
-        if second is None or decision.question is None or as_it_is:
+        question = decision.question
+        if second is None or question is None or question.reason in (REQUESTED, control.REASON):
             return [doubt]
-        return self._seconds.offer(
-            doubt, doubt.frame, doubt.prediction, second, decision.question.value
-        )
+        return self._seconds.offer(doubt, doubt.frame, doubt.prediction, second, question.value)
 
     def _after_second(self, doubt: Doubt, opinion: SecondOpinion | None) -> None:
         """On the thread of second looks: keep a doubt, or let go of one that was settled."""

@@ -100,3 +100,10 @@ def test_doubt_that_is_not_of_confidence_does_not_shrink(reason: str) -> None:
 def test_a_decision_without_a_question_stays_as_it_is() -> None:
     decision = replace(doubtful("margin"), question=None)
     assert with_second(decision, 0.1) is decision
+
+
+def test_of_a_better_view_that_was_suppressed_the_question_tells_the_rule() -> None:
+    better = replace(doubtful("below_threshold"), action=Action.SUPPRESS, reason="same_object")
+    assert with_second(better, 0.1).score == 0.1
+    flickers = replace(doubtful("unstable"), action=Action.SUPPRESS, reason="same_object")
+    assert with_second(flickers, 0.1).score == 0.8

@@ -198,7 +198,8 @@ def _closed(replay: _Replay, question: _Open, now_ns: int) -> dict[str, Any]:
     frame, decision, decider = question.frame, question.decision, replay.decider
     cause, seconds = "", seconds_of(replay.settings, replay.models, {replay.camera: replay.view})
     second = seconds.get(replay.camera)
-    if second is not None and decision.reason != control.REASON:
+    asked = decision.question
+    if second is not None and asked is not None and asked.reason != control.REASON:
         opinion = second.look(second.model.runner(), frame, question.prediction)
         decision, settled = second.judge(decision, opinion)
         if settled:

@@ -89,7 +89,8 @@ def with_second(decision: Decision, left: float) -> Decision:
     question = decision.question
     if question is None:
         return decision
-    score = left if decision.reason in _OF_CONFIDENCE else max(decision.score, left)
+    # The best view may be a frame that was suppressed as such: its question tells the rule.
+    score = left if question.reason in _OF_CONFIDENCE else max(decision.score, left)
     # A question's worth is its doubt by the rarity of its class, which stays.
     value = question.value * score / decision.score if decision.score else question.value
     return replace(decision, score=score, question=replace(question, value=min(1.0, value)))
