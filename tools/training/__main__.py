@@ -8,12 +8,13 @@ see that it works; its model is worth nothing.
 """
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from training.bundle import MODEL_NAME, write_card
 from training.calibrate import Line, fit_line
+from training.etched import etched_board
 from training.export import VERSION, export_onnx
 from training.fit import Plan, fit
 from training.golden import write_golden
@@ -22,7 +23,6 @@ from training.measure import STYLES, measure
 from training.net import DefectNet
 from training.pool import etched_pool, line_pool
 from training.predict import predict
-from visionedge.cameras.scene import LineSpec
 from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.image import use_one_thread
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 def finish(net: DefectNet, out: Path, frames: int) -> None:
     """Calibrate a trained net and write its bundle; then measure what was written."""
-    line = _calibration(net, natural_line, frames)
+    line = _calibration(net, frames)
     print(f"calibration: logit * {line.gain:.3f} + {line.offset:.3f}")
     out.mkdir(parents=True, exist_ok=True)
     export_onnx(net, line, out / MODEL_NAME)
@@ -60,12 +60,16 @@ def finish(net: DefectNet, out: Path, frames: int) -> None:
         measure(out, STYLES[style](frames))
 
 
-def _calibration(net: DefectNet, line: Callable[[int], LineSpec], frames: int) -> Line:
+def _calibration(net: DefectNet, frames: int) -> Line:
+    """Fitted on the line as it runs, with an etched board to fifteen frames: on the line alone
+    the confidences on scans, which are harder, come out too humble to be of use."""
+    first = int(Split.CALIBRATE)
+    of_line = (s for at in range(frames // 5) for s in frames_of(natural_line(first + at), 5))
+    etched = (etched_board(first + at) for at in range(frames // 15))
     truths, found = [], []
-    for number in range(frames // 5):
-        for sample in frames_of(line(int(Split.CALIBRATE) + number), 5):
-            truths.append(Boxes.true(sample.xyxy, sample.class_id))
-            found.append(predict(net, sample.image))
+    for sample in chain(of_line, etched):
+        truths.append(Boxes.true(sample.xyxy, sample.class_id))
+        found.append(predict(net, sample.image))
     return fit_line(truths, found)
 
 

@@ -2,9 +2,9 @@
 
 The product asks the cloud about what it doubts, so a detector that is sure of everything is as
 useless to it as one that is sure of nothing. Platt scaling (Platt 1999; Guo et al.,
-arXiv:1706.04599): a line through the logits, fitted on held-out frames that show defects as
-rarely as the product's line does. It goes into the weights of the head, so no reader of the
-model can forget it.
+arXiv:1706.04599): a line through the logits, fitted on held-out frames, most of which show
+defects as rarely as the product's line does. It goes into the weights of the head, so no reader
+of the model can forget it.
 """
 
 from collections.abc import Sequence
