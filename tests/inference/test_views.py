@@ -51,14 +51,17 @@ def test_small_defects_of_a_seven_megapixel_frame_are_found_once_by_tiles(
     rows = [np.hstack([board(1 + row * 4 + n) for n in range(4)]) for row in range(2)]
     image = np.vstack(rows)
     assert image.shape[0] * image.shape[1] > 7e6
-    expected = []
+    expected, classes = [], []
     for number in range(8):
         alone = detected(runner, board(number + 1))
         offset = np.array([number % 4 * 1280, number // 4 * 720] * 2, np.float32)
         expected += [box + offset for box in alone.xyxy[alone.confidence >= SURE]]
+        classes += list(alone.class_id[alone.confidence >= SURE])
     view = View(tiling=Tiling(1280, 720, 0.3))
     found = detected(runner, image, view)
     overlap = iou(np.array(expected, np.float32), found.xyxy) > 0.5
+    # One defect may bear two names; once is meant of each.
+    overlap &= np.equal.outer(np.array(classes), found.class_id)
     # A seam shifts the pixels that a model sees, so a box at the edge of sureness may go.
     assert overlap.any(axis=1).mean() >= 0.9
     assert overlap.sum(axis=1).max() <= 1
