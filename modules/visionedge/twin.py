@@ -58,6 +58,9 @@ _MAX_TOLD: Final = 50
 """Reasons in the answer to a trial; the twin's own answer has all that fit."""
 _MAX_UNKNOWN: Final = 16
 """Sections that are no settings and are answered; a typing error is one of a few."""
+_MAX_VALUE_DEPTH: Final = 7
+"""Ten levels are allowed, and a value begins at the third."""
+_MAX_INTEGER: Final = 2**52
 _NOT_IN_A_NAME: Final = re.compile(r"[\x00-\x20\x7f-\x9f.$#]")
 
 
@@ -369,19 +372,21 @@ def _line(path: str, reason: str) -> str:
     return _cut(redact(line[:_HIDDEN_CHARS]), _MAX_LINE_BYTES)
 
 
-def _in_use(shown: Any, asked: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Of `shown` what `asked` names, as a twin can hold it."""
+def _in_use(shown: Any, asked: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    """Of `shown` what `asked` names, as a twin can hold it: also where a field is free JSON."""
     if isinstance(shown, Mapping):
         named = asked if isinstance(asked, Mapping) else shown
         return {
-            key: _in_use(value, named[key])
+            _name(key): _in_use(value, named[key], depth + 1)
             for key, value in shown.items()
-            if key in named and value is not None
+            if key in named and value is not None and depth < _MAX_VALUE_DEPTH
         }
     if isinstance(shown, list):
-        return [_in_use(value, value) for value in shown if value is not None]
+        return [_in_use(value, value, depth) for value in shown if value is not None]
     if isinstance(shown, str):
         return _cut(redact(shown), _MAX_STRING_BYTES)
+    if type(shown) is int and abs(shown) > _MAX_INTEGER:
+        return float(shown)
     return shown
 
 

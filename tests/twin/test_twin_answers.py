@@ -313,6 +313,19 @@ def test_a_long_string_in_use_is_cut_to_what_a_twin_holds() -> None:
     assert reported["models"]["value"]["default"]["path"].startswith("üüü")
 
 
+def test_free_json_in_use_is_told_in_names_and_depths_that_a_twin_holds() -> None:
+    deep: dict[str, Any] = {"end": 1}
+    for _ in range(11):
+        deep = {"in": deep}
+    route = {"\x00a b.$#": [[1.5, None, ""]], "deep": deep, "large": 2**60}
+    answer, reported = answered({"direct": {"route": route}})
+    assert isinstance(answer, Accepted)
+    assert_a_twin_holds(reported)
+    told = reported["direct"]["value"]["route"]
+    assert told["_a_b____"] == [[1.5, ""]]
+    assert told["large"] == float(2**60)
+
+
 JSON = st.recursive(
     st.one_of(
         st.none(),
