@@ -322,7 +322,7 @@ def test_free_json_in_use_is_told_in_names_and_depths_that_a_twin_holds() -> Non
     assert isinstance(answer, Accepted)
     assert_a_twin_holds(reported)
     told = reported["direct"]["value"]["route"]
-    assert told["_a_b____"] == [[1.5, ""]]
+    assert told["_a_b___"] == [[1.5, ""]]
     assert told["large"] == float(2**60)
 
 
