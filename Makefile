@@ -41,9 +41,9 @@ loop: $(READY) $(PROTON) $(AZURITE)
 	@$(BIN)/python -m loop $(if $(LOOP_SECONDS),--seconds $(LOOP_SECONDS)) \
 	  $(if $(KILL_AT),--kill-at $(KILL_AT))
 
-# File by file in two processes: most of what a test does is wait for somebody.
+# In two processes: most of what a test does is wait for somebody.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -159,6 +159,7 @@ def test_a_network_that_min_max_leaves_blind_is_quantised_by_another_recipe(
     assert float(table["percentile, both kept"][0]) > 0.95
 
 
+@pytest.mark.slow
 def test_scores_of_a_detector_survive_beside_its_boxes(tmp_path: Path) -> None:
     to = tmp_path / "int8"
     assert quantized(BUNDLE, "--calibration", BUNDLE / "golden", "--to", to) == 0

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -106,9 +107,12 @@ def test_an_unknown_request_is_refused(devhub: DevHub, method: str, url: str, st
 def test_what_is_no_http_harms_no_one(devhub: DevHub, rude: bytes) -> None:
     connection = Connection(devhub)
     connection.connect()
-    connection.sock.sendall(rude)
-    connection.sock.shutdown(socket.SHUT_WR)
-    answer = connection.sock.recv(100)
+    answer = b""
+    # It may hang up before all is sent; what is on the way then is answered by a reset.
+    with suppress(ConnectionResetError, BrokenPipeError):
+        connection.sock.sendall(rude)
+        connection.sock.shutdown(socket.SHUT_WR)
+        answer = connection.sock.recv(100)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
     connection.close()
     other = Connection(devhub)

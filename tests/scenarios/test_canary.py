@@ -71,6 +71,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     site.app.stop(3)
 
 
+@pytest.mark.slow
 def test_a_canary_answers_its_share_over_a_restart_and_then_takes_over(
     site: Site, tmp_path: Path
 ) -> None:

@@ -106,8 +106,12 @@ def test_a_paused_camera_stays_paused_over_a_restart_until_it_is_resumed(
         wait_until(
             lambda: again.status()["cameras"]["line-1"] == CameraState.PAUSED, "still paused"
         )
+        # The component is not there at all until the first facts are reported.
         wait_until(
-            lambda: hub.reported["camera"]["states"]["line-1"] == CameraState.PAUSED, "reported"
+            lambda: (
+                hub.reported.get("camera", {}).get("states", {}).get("line-1") == CameraState.PAUSED
+            ),
+            "reported",
         )
         assert again.metrics.value("visionedge_frames_captured_total") == 0
         assert hub.invoke("resumeCamera", {"camera": "line-1"}).status == 200
