@@ -22,9 +22,10 @@ from visionedge.inference.proof import processor
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
-_FOLDER: Final = "optimised"
+_FOLDER: Final = "optimised-1"
 _KEPT: Final = 16
 _HASH_SUFFIX: Final = ".sha256"
+_UNFIT: Final = "unfit"
 
 
 class Optimised:
@@ -48,6 +49,19 @@ class Optimised:
             return _sha256(self.path) == wanted
         except (OSError, UnicodeDecodeError):
             return False
+
+    @property
+    def unfit(self) -> bool:
+        """True where it was found that a copy of this model cannot stand for it."""
+        try:
+            return self._hash_path.read_text(encoding="ascii") == _UNFIT
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def give_up(self) -> None:
+        """Keep no copy of this model, now and at later starts."""
+        self.drop()
+        self._hash_path.write_text(_UNFIT, encoding="ascii")
 
     def drop(self) -> None:
         """Forget it."""

@@ -131,17 +131,15 @@ class Session:
         self.providers: Final = tuple(self._session.get_providers())
         if self.providers[0] != wanted[0]:
             log.warning("%s runs on %s, because %s failed", path, self.providers[0], wanted[0])
-        self.signature: Final = Signature(
-            tuple(_spec(node) for node in self._session.get_inputs()),
-            tuple(_spec(node) for node in self._session.get_outputs()),
-        )
+        self.signature: Final = _signature(self._session)
         self.metadata: Final[Mapping[str, str]] = dict(
             self._session.get_modelmeta().custom_metadata_map
         )
 
     def _opened(self, providers: list[str], optimised: Optimised | None) -> ort.InferenceSession:
         """The session of the copy that was kept, or of the original, which leaves one behind."""
-        if optimised is None or self.header.external or providers != [_CPU]:
+        is_kept = optimised is not None and not self.header.external and providers == [_CPU]
+        if optimised is None or not is_kept or optimised.unfit:
             return self._from(self.path, providers)
         if optimised.sound():
             try:
@@ -150,7 +148,12 @@ class Session:
                 log.warning("%s is not used: %s", optimised.path, _reason(error))
                 optimised.drop()
         try:
-            return optimised.written(lambda copy: self._from(self.path, providers, copy=copy))
+            session = optimised.written(lambda copy: self._from(self.path, providers, copy=copy))
+            copied = self._from(optimised.path, providers, rewrite=False)
+            # Old exports list weights as inputs, and the copy then lacks what it asks for.
+            if _signature(copied) != _signature(session):
+                optimised.give_up()
+            return session
         except _NO_COPY as error:
             # Whatever is wrong with the model itself, the original tells again below.
             log.debug("no optimised copy of %s is kept: %s", self.path, error)
@@ -218,6 +221,13 @@ def _installed(providers: tuple[str, ...]) -> list[str]:
             hint=f"installed are {', '.join(available)}; set `providers` of the model",
         )
     return wanted
+
+
+def _signature(session: ort.InferenceSession) -> Signature:
+    return Signature(
+        tuple(_spec(node) for node in session.get_inputs()),
+        tuple(_spec(node) for node in session.get_outputs()),
+    )
 
 
 def _spec(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime.NodeArg has no type of its own
