@@ -213,6 +213,7 @@ def run(line: Line, count: int) -> None:
     assert threading.active_count() < 60
 
 
+@pytest.mark.slow
 def test_a_few_hostile_patches_are_answered_and_change_nothing_by_half(line: Line) -> None:
     run(line, 200)
 
