@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from devhub.twin import merge
 from visionedge.entities import Envelope
 from visionedge.errors import UplinkRejected, UplinkUnavailable
 from visionedge.runtime.worker import Worker
@@ -67,7 +68,7 @@ class FakeHub:
         if not self._up or self._on_event is None:
             raise UplinkUnavailable("the hub is away")
         with self._changed:
-            self.reported = _merged(self.reported, patch)
+            self.reported = merge(self.reported, dict(patch))
             self._changed.notify_all()
 
     def refresh_twin(self) -> None:
@@ -90,7 +91,7 @@ class FakeHub:
             self._connected()
 
     def patch_desired(self, changes: Mapping[str, Any]) -> None:
-        self.desired = _merged(self.desired, changes)
+        self.desired = merge(self.desired, dict(changes))
         self.version += 1
         if self._up and self._on_event is not None:
             self._on_event(DesiredPatch(dict(changes), self.version))
@@ -120,16 +121,3 @@ class FakeHub:
         assert self._on_event is not None
         self._on_event(LinkChanged(connected=True))
         self._on_event(DesiredDocument(dict(self.desired), self.version))
-
-
-def _merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in patch.items():
-        under = merged.get(key)
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            merged[key] = _merged(under if isinstance(under, Mapping) else {}, value)
-        else:
-            merged[key] = value
-    return merged

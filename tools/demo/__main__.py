@@ -6,18 +6,17 @@ is shown at the end, about what arrived and what was lost, is what the hub saw.
 """
 
 import argparse
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from demo.gallery import Gallery
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
+from demo.signals import stop_on_signals
 from devhub import DevHub
 from devhub.verdicts import Sighting
 from devhub.verifier import Verifier
@@ -34,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     folder: Path = args.folder
     folder.mkdir(parents=True, exist_ok=True)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     gallery = Gallery(folder / "escalations")
     oracle = _oracle(gallery)
     with DevHub() as hub, Verifier(hub, oracle, delay_s=args.verdict_delay) as verifier:
@@ -141,17 +140,6 @@ def _report(
     if module.restarts:
         print(f"{'module restarts':>20}  {module.restarts}")
     print(f"{'pictures':>20}  {gallery.write()} in {gallery.folder}", flush=True)
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def on_signal(_: int, __: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
-    return stop
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit
 
 from devhub.authority import Authority
+from devhub.opened import Opened
 
 _IDLE_S: Final = 60.0
 _MAX_BODY_BYTES: Final = 8 * 1024 * 1024
@@ -45,7 +45,7 @@ class Answer:
 Handle = Callable[[Request], Answer]
 
 
-class HttpsServer:
+class HttpsServer(Opened):
     """Serves `handle` in a `with` block.
 
     Args:
@@ -58,39 +58,27 @@ class HttpsServer:
         self._address = address
         self._authority = authority
         self._handle = handle
-        self._undo = ExitStack()
 
     @property
     def host(self) -> str:
         """`ADDRESS:PORT`."""
         return f"{self._address}:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            folder = Path(tempfile.mkdtemp(prefix="devhub-https-"))
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            context = self._authority.server_context(self._address, (), folder)
-            self._server = _Server((self._address, 0), _handler(self._handle))
-            undo.callback(self._server.server_close)
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-            thread = threading.Thread(
-                target=self._server.serve_forever, args=(0.05,), name="https", daemon=True
-            )
-            thread.start()
-            undo.callback(thread.join, 10)
-            undo.callback(self._server.shutdown)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._undo.close()
+    def _open(self, undo: ExitStack) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="devhub-https-"))
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        context = self._authority.server_context(self._address, (), folder)
+        self._server = _Server((self._address, 0), _handler(self._handle))
+        undo.callback(self._server.server_close)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="https", daemon=True
+        )
+        thread.start()
+        undo.callback(thread.join, 10)
+        undo.callback(self._server.shutdown)
 
 
 class _Server(ThreadingHTTPServer):

@@ -14,15 +14,16 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import unquote
 
 from devhub.authority import Authority
 from devhub.errors import MethodTimeout, ModuleNotConnected
 from devhub.https import Answer, HttpsServer, Request
 from devhub.hub import DevHub
+from devhub.opened import Opened
 from devhub.sas import SasRefused, parse, verify
 
 _MODULE: Final = re.compile(r"/twins/([^/]+)/modules/([^/]+?)(/methods)?")
@@ -47,7 +48,7 @@ class ServiceCall:
     answer: Any
 
 
-class ServiceSide:
+class ServiceSide(Opened):
     """Serves a started hub's modules to back ends, in a `with` block.
 
     Args:
@@ -67,17 +68,8 @@ class ServiceSide:
         self._key = secrets.token_bytes(32)
         self._server = HttpsServer(hub.address, authority, self._handle)
 
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.__exit__(kind, error, trace)
+    def _open(self, undo: ExitStack) -> None:
+        undo.enter_context(self._server)
 
     @property
     def connection_string(self) -> str:

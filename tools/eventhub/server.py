@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from devhub.authority import Authority
 from devhub.listener import AddressClaim
 from devhub.loop_thread import LoopThread
+from devhub.opened import Opened
 from eventhub.access import Claims, Policy
 from eventhub.broker import Broker, Transferred
 from eventhub.connection import Connection
@@ -25,7 +25,7 @@ AMQPS_PORT: Final = 5671
 _SHUTDOWN_S: Final = 1.0
 
 
-class EventHub:
+class EventHub(Opened):
     """One event hub on loopback for the real SDK.
 
     Args:
@@ -47,29 +47,17 @@ class EventHub:
         self._broker = Broker(name, partitions, keep)
         self._policy = Policy("listen", secrets.token_urlsafe(24))
         self._connections: set[Connection] = set()
-        self._undo = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            self._claim = AddressClaim(None, AMQPS_PORT)
-            undo.callback(self._claim.release)
-            self._folder = Path(tempfile.mkdtemp(prefix="eventhub-"))
-            undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            self.ca_file.write_text(self.authority.certificate_pem, encoding="ascii")
-            self._loop = LoopThread("eventhub")
-            undo.callback(self._loop.stop)
-            self._server = self._loop.submit(self._listen()).result(10)
-            undo.callback(lambda: self._loop.submit(self._close()).result(10))
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._undo.close()
+    def _open(self, undo: ExitStack) -> None:
+        self._claim = AddressClaim(None, AMQPS_PORT)
+        undo.callback(self._claim.release)
+        self._folder = Path(tempfile.mkdtemp(prefix="eventhub-"))
+        undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        self.ca_file.write_text(self.authority.certificate_pem, encoding="ascii")
+        self._loop = LoopThread("eventhub")
+        undo.callback(self._loop.stop)
+        self._server = self._loop.submit(self._listen()).result(10)
+        undo.callback(lambda: self._loop.submit(self._close()).result(10))
 
     @property
     def address(self) -> str:

@@ -15,13 +15,11 @@ ledger and the module agree on, and no more calls were paid for than there were 
 import argparse
 import importlib.util
 import shutil
-import signal
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
+from demo.signals import stop_on_signals
 from devhub.errors import DevHubError
 from loop.storage import CA_FILE, StorageAbsent, find_azurite
 
@@ -44,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     from loop.run import Loop  # It needs what was looked for above.
 
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     try:
         with Loop(azurite, _ROOT, args.folder, workers=args.workers) as loop:
             return loop.play(args.seconds, args.kill_at, stop)
@@ -76,17 +74,6 @@ def _parser() -> argparse.ArgumentParser:
         "--folder", type=Path, default=Path("run/loop"), help="logs and spool (default: run/loop)"
     )
     return parser
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def on_signal(_: int, __: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
-    return stop
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
 from devhub import DevHub
 from devhub.authority import Authority
 from devhub.errors import DevHubError
+from devhub.opened import Opened
 from devhub.routing import Route
 from devhub.service import ServiceCall, ServiceSide
 from eventhub.server import EventHub
@@ -35,7 +35,7 @@ _MODULE_STOP_S: Final = 6.0
 _INFRA: Final = "cloud/infra/main.bicep"
 
 
-class Loop:
+class Loop(Opened):
     """Everything that runs, from `with` to its end.
 
     Args:
@@ -53,21 +53,6 @@ class Loop:
         self._folder = folder
         self._count = workers
         self._quiet_until_s = 0.0
-        self._undo = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            self._open(undo)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._undo.close()
 
     def _open(self, undo: ExitStack) -> None:
         authority = Authority()

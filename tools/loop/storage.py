@@ -7,12 +7,12 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from azure.storage.blob import ContainerClient
 
 from devhub.authority import Authority
+from devhub.opened import Opened
 from loop.journal import Journal, Step
 from verifier.ledger import Entry, State
 
@@ -45,7 +45,7 @@ def find_azurite(root: Path) -> str:
     return program
 
 
-class Storage:
+class Storage(Opened):
     """A storage account with one container, in a `with` block."""
 
     def __init__(self, program: str, address: str, authority: Authority, ca_file: Path) -> None:
@@ -53,7 +53,6 @@ class Storage:
         self._address = address
         self._authority = authority
         self._ca_file = ca_file
-        self._undo = ExitStack()
 
     @property
     def connection_string(self) -> str:
@@ -63,31 +62,20 @@ class Storage:
             f"BlobEndpoint=https://{self._address}:{self._port}/{_ACCOUNT};"
         )
 
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            folder = Path(tempfile.mkdtemp(prefix="azurite-"))
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            self._authority.server_context(self._address, (), folder)
-            self._port = _free_port(self._address)
-            process = self._start(folder)
-            undo.callback(_end, process)
-            _await_port(self._address, self._port)
-            self.container = undo.enter_context(
-                ContainerClient.from_connection_string(
-                    self.connection_string, CONTAINER, connection_verify=str(self._ca_file)
-                )
+    def _open(self, undo: ExitStack) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="azurite-"))
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        self._authority.server_context(self._address, (), folder)
+        self._port = _free_port(self._address)
+        process = self._start(folder)
+        undo.callback(_end, process)
+        _await_port(self._address, self._port)
+        self.container = undo.enter_context(
+            ContainerClient.from_connection_string(
+                self.connection_string, CONTAINER, connection_verify=str(self._ca_file)
             )
-            self.container.create_container()
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._undo.close()
+        )
+        self.container.create_container()
 
     def read_into(self, journal: Journal) -> None:
         """Tell the journal what the ledger says of each escalation that is not at its end."""

@@ -11,7 +11,8 @@ Source: azure-rest-api-specs, iothub/data-plane; statuses measured with azure-io
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -33,6 +34,30 @@ _RESPONSE_S: Final = 10
 _GRACE_S: Final = 10
 _AWAY: Final = frozenset({404, 408, 409, 429, 500, 502, 503, 504})
 """Statuses of the module's own answer that may be another the next time."""
+
+
+@contextmanager
+def as_reply_errors(*, absent: type[ReplyDeferred | ReplyRefused]) -> Iterator[None]:
+    """What the hub's REST API refuses, as errors of a reply.
+
+    Args:
+        absent: What a 404 means to the caller.
+
+    Raises:
+        ReplyDeferred: Try again later.
+        ReplyRefused: Never.
+        ReplyForbidden: The credential may not; somebody must look.
+    """
+    try:
+        yield
+    except BackendBusy as error:
+        raise ReplyDeferred(str(error), retry_after_s=error.retry_after_s) from None
+    except BackendRefused as error:
+        raise ReplyRefused(str(error)) from None
+    except BackendMisconfigured as error:
+        if str(error).startswith("HTTP 404"):
+            raise absent(str(error)) from None
+        raise ReplyForbidden(str(error), hint="give ServiceConnect or the role") from None
 
 
 class IotHubReply:
@@ -61,7 +86,8 @@ class IotHubReply:
         self._understand(self._call(f"/twins/{device}/modules/{module}/methods", call))
 
     def _call(self, path: str, call: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever JSON gave
-        try:
+        # IoT Hub says 404 for a module that is away, as for one that does not exist.
+        with as_reply_errors(absent=ReplyDeferred):
             answer = self._service.post(
                 path,
                 json.dumps(call).encode(),
@@ -70,15 +96,6 @@ class IotHubReply:
                 timeout_s=_CONNECT_S + _RESPONSE_S + _GRACE_S,
             )
             return answer.json()
-        except BackendBusy as error:
-            raise ReplyDeferred(str(error), retry_after_s=error.retry_after_s) from None
-        except BackendRefused as error:
-            raise ReplyRefused(str(error)) from None
-        except BackendMisconfigured as error:
-            # IoT Hub says 404 for a module that is away, as for one that does not exist.
-            if str(error).startswith("HTTP 404"):
-                raise ReplyDeferred(str(error)) from None
-            raise ReplyForbidden(str(error), hint="give ServiceConnect or the role") from None
 
     def _understand(self, answer: Any) -> None:  # noqa: ANN401 - whatever JSON gave
         status = answer.get("status") if isinstance(answer, dict) else None

@@ -12,16 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from verifier.errors import (
-    BackendBusy,
-    BackendMisconfigured,
-    BackendRefused,
-    ReplyDeferred,
-    ReplyForbidden,
-    ReplyRefused,
-)
+from verifier.errors import ReplyRefused
 from verifier.http import Credential, Service
-from verifier.reply.iot_hub import API
+from verifier.reply.iot_hub import API, as_reply_errors
 
 _CALL_S: Final = 15.0
 
@@ -40,7 +33,7 @@ class IotHubTwins:
     def patch(self, device_id: str, module_id: str, desired: Mapping[str, Any]) -> None:
         """Merge `desired` into the twin."""
         device, module = quote(device_id, safe=""), quote(module_id, safe="")
-        try:
+        with as_reply_errors(absent=ReplyRefused):
             self._service.call(
                 "PATCH",
                 f"{self._service.endpoint}/twins/{device}/modules/{module}?api-version={API}",
@@ -49,11 +42,3 @@ class IotHubTwins:
                 content_type="application/json",
                 headers={"If-Match": '"*"'},
             )
-        except BackendBusy as error:
-            raise ReplyDeferred(str(error), retry_after_s=error.retry_after_s) from None
-        except BackendRefused as error:
-            raise ReplyRefused(str(error)) from None
-        except BackendMisconfigured as error:
-            if str(error).startswith("HTTP 404"):
-                raise ReplyRefused(str(error)) from None
-            raise ReplyForbidden(str(error), hint="give ServiceConnect or the role") from None

@@ -26,6 +26,7 @@ from visionedge.entities import Envelope
 from visionedge.errors import UplinkUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.worker import Worker
+from visionedge.settings import merge
 from visionedge.uplink.hub import DesiredDocument, LinkChanged, MethodCall, OnEvent
 from visionedge.uplink.limits import check_message, check_report
 from visionedge.uplink.local_messages import MessageFolder
@@ -103,7 +104,7 @@ class LocalHub:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 reported = _read_object(path) or {}
                 whole = path.with_suffix(".new")
-                whole.write_text(json.dumps(_merged(reported, patch), indent=2) + "\n", "utf-8")
+                whole.write_text(json.dumps(merge(reported, patch), indent=2) + "\n", "utf-8")
                 whole.replace(path)
         except OSError as error:
             raise _unavailable(error) from error
@@ -180,20 +181,6 @@ def _read_object(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def _merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `patch` laid over it, as a twin does: null removes a key (RFC 7386)."""
-    merged = dict(base)
-    for key, value in patch.items():
-        under = merged.get(key)
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            merged[key] = _merged(under if isinstance(under, Mapping) else {}, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _unavailable(error: OSError) -> UplinkUnavailable:
