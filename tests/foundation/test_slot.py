@@ -139,3 +139,12 @@ def test_weights_that_change_act_from_the_next_turn_on() -> None:
     slots.weigh({"a": 3, "b": 1})
     order = served(slots, "ab", 400)
     assert abs(order.count("a") - 300) <= 3
+
+
+def test_a_frame_that_waits_while_its_camera_is_removed_is_still_given_out() -> None:
+    slots: LatestSlots[str] = LatestSlots()
+    slots.weigh({"a": 1, "b": 1})
+    slots.put("b", "b")
+    slots.weigh({"a": 1})
+    slots.put("a", "a")
+    assert {slots.take(0), slots.take(0)} == {"a", "b"}

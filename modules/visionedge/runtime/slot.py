@@ -37,7 +37,9 @@ class LatestSlots(Generic[T]):
         """Give keys their weights, above 0; one that is not named has 1. Others are forgotten."""
         with self._filled:
             self._weights = dict(weights)
-            self._served = {key: at for key, at in self._served.items() if key in weights}
+            # What still waits has its turn, also where its camera is on the way out.
+            kept = weights.keys() | self._waiting.keys()
+            self._served = {key: at for key, at in self._served.items() if key in kept}
 
     def put(self, key: str, item: T) -> T | None:
         """Offer `item`; the item it replaces is returned, to be counted as dropped."""
