@@ -136,3 +136,11 @@ def test_every_record_is_written_or_counted_once(
         int(line.split("(repeated ")[1].split()[0]) if "(" in line else 1 for line in written
     )
     assert told == len(steps) + 1
+
+
+def test_a_line_of_a_library_whose_arguments_do_not_fit_fails_nobody(out: Log) -> None:
+    for _ in range(3):
+        out.log.warning("%s of %s", "one")
+    out.clock.advance(60)
+    out.log.warning("%s of %s", "one")
+    assert out.lines() == ["%s of %s (repeated 3 times)"]

@@ -101,11 +101,19 @@ def _is_over(repeat: _Repeat, now_ns: int) -> bool:
 def _plain(record: logging.LogRecord) -> logging.LogRecord:
     """Its text alone: arguments and traces may hold on to frames."""
     plain = copy.copy(record)
-    plain.msg, plain.args, plain.exc_info = record.getMessage(), (), None
+    plain.msg, plain.args, plain.exc_info = _text(record), (), None
     return plain
 
 
 def _counted(record: logging.LogRecord, times: int) -> logging.LogRecord:
     counted = copy.copy(record)
-    counted.msg, counted.args = f"{record.getMessage()} (repeated {times} times)", ()
+    counted.msg, counted.args = f"{_text(record)} (repeated {times} times)", ()
     return counted
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, LookupError):
+        # Template and arguments of a library that do not fit must not fail its caller.
+        return str(record.msg)
