@@ -10,16 +10,20 @@ answers.
             ones, in inferences: 1.0 is as long as looking at one frame more. On a machine that
             others use the steady ones are late as well: compare with those
     lost    frames that a newer one replaced; the camera's pace is a third of what the cores can do
+    CPU     of the worker's thread for a frame, the median, over that of the steady ones
+    faults  pages of memory that a frame touched first, the median: each takes the kernel's time
 
 The time of a frame is from its capture to its decision. Loading takes CPU from the line, so
 `preparing` shows what a busy device gives up for it; `switch` shows what the change itself does.
 """
 
 import statistics
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_THREAD, getrusage
 from shutil import copytree
 from typing import Final
 
@@ -57,6 +61,8 @@ class Stamp:
     revision: int
     done_ns: int
     latency_s: float
+    cpu_s: float = 0.0
+    faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class Phase:
         worst_ms: of them.
         late: of the worst, in inferences beyond the steady median.
         typically_late: the same of the worst of each group, their median.
+        cpu_ratio: of a frame's CPU time, the median, to the steady one.
+        faults: page faults of a frame, the median.
     """
 
     name: str
@@ -89,6 +97,8 @@ class Phase:
     worst_ms: float
     late: float
     typically_late: float
+    cpu_ratio: float
+    faults: float
 
 
 class _Stamps(Telemetry):
@@ -97,14 +107,26 @@ class _Stamps(Telemetry):
     def __init__(self) -> None:
         super().__init__(SystemClock().utc())
         self.stamps: list[Stamp] = []
+        self._used = threading.local()
 
     def record(
         self, frame: Frame, prediction: Prediction, decision: Decision, latency_s: float
     ) -> None:
         """Count one decision, and stamp it."""
         super().record(frame, prediction, decision, latency_s)
+        cpu_s, faults = time.thread_time(), getrusage(RUSAGE_THREAD).ru_minflt
+        # A worker's first frame of all has none before it to count from.
+        before_s, before = getattr(self._used, "by_now", (cpu_s, faults))
+        self._used.by_now = cpu_s, faults
         self.stamps.append(
-            Stamp(frame.seq, decision.settings_revision, time.monotonic_ns(), latency_s)
+            Stamp(
+                frame.seq,
+                decision.settings_revision,
+                time.monotonic_ns(),
+                latency_s,
+                cpu_s - before_s,
+                faults - before,
+            )
         )
 
 
@@ -143,6 +165,7 @@ def _measured(
     lineup = Lineup(slots, metrics, lambda *_: None)
     first = lineup.prepare(settings[0], 1)
     pipeline = Pipeline(first.wiring, slots, spool, telemetry, metrics, workers=cores(), queue=16)
+    lineup.workers = pipeline.loops
     pipeline.start()
     lineup.swap(first)
     try:
@@ -184,11 +207,12 @@ def phases(stamps: Sequence[Stamp], swaps: Sequence[Swap], inference_s: float) -
     changed = {stamp.seq for group in (*preparing, *switch) for stamp in group}
     steady = [stamp for stamp in stamps if stamp.seq not in changed]
     normal_s = statistics.median(stamp.latency_s for stamp in steady)
+    cpu_s = statistics.median(stamp.cpu_s for stamp in steady)
     lost_before = _lost_before(stamps)
     # In as many as the first frames of a new model, so that the worst of them compares.
     groups = [steady[at : at + _FIRST_FRAMES] for at in range(0, len(steady), _FIRST_FRAMES)]
     return [
-        _phase(name, groups, lost_before, normal_s, inference_s)
+        _phase(name, groups, lost_before, (normal_s, inference_s, cpu_s))
         for name, groups in (("steady", groups), ("preparing", preparing), ("switch", switch))
     ]
 
@@ -197,9 +221,9 @@ def _phase(
     name: str,
     groups: Sequence[Sequence[Stamp]],
     lost_before: dict[int, int],
-    normal_s: float,
-    inference_s: float,
+    normal: tuple[float, float, float],
 ) -> Phase:
+    normal_s, inference_s, cpu_s = normal
     groups = [group for group in groups if group]
     all_ = [stamp for group in groups for stamp in group]
     worst = [max(stamp.latency_s for stamp in group) for group in groups]
@@ -212,6 +236,8 @@ def _phase(
         worst_ms=max(worst, default=0.0) * 1e3,
         late=max(late, default=0.0),
         typically_late=_median(late),
+        cpu_ratio=_median(stamp.cpu_s for stamp in all_) / cpu_s if cpu_s else 0.0,
+        faults=_median(stamp.faults for stamp in all_),
     )
 
 
@@ -277,4 +303,6 @@ COLUMNS: Final = (
     Column("worst ms", lambda row: f"{row.worst_ms:.1f}"),
     Column("late, typically", lambda row: f"{row.typically_late:.2f}"),
     Column("late, at worst", lambda row: f"{row.late:.2f}"),
+    Column("CPU", lambda row: f"{row.cpu_ratio:.2f}"),
+    Column("faults", lambda row: f"{row.faults:.0f}"),
 )

@@ -1,7 +1,7 @@
 """The composition root: everything is made here, started in order, and stopped in order.
 
-Up: settings, models, pipeline, cameras, so that the first frame is decided before the
-heavy imports of the link; then telemetry, link, control and the page. Down the other way
+Up: settings, models, pipeline, cameras, so that the first frame is decided before the link
+is so much as imported; then telemetry, link, control and the page. Down the other way
 round: cameras first, then frames in flight, then doubts into the spool, the last telemetry
 window, and with what is left of the grace time the sender empties what it may. What was
 not sent stays in the spool for the next start.
@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from visionedge import settings as sources
 from visionedge.cameras.feed import CameraState
@@ -25,13 +25,11 @@ from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
-from visionedge.direct import check_direct
 from visionedge.entities import Frame
 from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
 from visionedge.escalation.baselines import NAME as BASELINES_NAME
 from visionedge.escalation.baselines import Baselines
 from visionedge.lineup import Lineup, Prepared
-from visionedge.linkup import Linkup
 from visionedge.load import LoadWatch
 from visionedge.metrics import Metrics
 from visionedge.news import News
@@ -52,7 +50,12 @@ from visionedge.twin import DesiredState, OpenEnd
 from visionedge.uplink.link import Link
 from visionedge.uplink.spool import Spool
 
+if TYPE_CHECKING:
+    from visionedge.linkup import Linkup
+
 log: Final = logging.getLogger(__name__)
+_FIRST_S: Final = 1.0
+"""How long the link waits for the first decision; a camera that is away is not waited for."""
 _CAMERA_STOP_S: Final = 1.5
 _PIPELINE_SHARE: Final = 0.4
 """Of the grace time that is left once the cameras have stopped."""
@@ -112,9 +115,8 @@ class App:
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = self._make_spool()
         self.reporter = self._make_reporter()
-        self._linkup = Linkup(
-            self, self._layers, self._spool, self._desired, self._last_good, environment
-        )
+        self._environment = environment
+        self._linkup: Linkup | None = None
         self._load = LoadWatch(self.metrics, self._news.load)
         self._pipeline: Pipeline | None = None
         self._page: HttpServer | None = None
@@ -123,7 +125,8 @@ class App:
         """Bring everything up.
 
         Raises:
-            SettingsError: a model cannot be used, or the page's port is taken.
+            SettingsError: a model cannot be used, the link lacks what it needs, or the page's
+                port is taken.
         """
         edge_log.configure(self.settings.log.level)
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
@@ -139,8 +142,11 @@ class App:
             workers=self.settings.inference.workers or self.lineup.best_workers(prepared),
             queue=self.settings.escalation.queue,
         )
+        self.lineup.workers = self._pipeline.loops
         self._pipeline.start()
         self.lineup.swap(prepared)
+        self._await_first(self._pipeline)
+        self._linkup = self._make_linkup()
         self.reporter.worker.start()
         self._deliveries.worker.start()
         self._deliveries.want(self.settings)
@@ -187,7 +193,8 @@ class App:
         Raises:
             SettingsError: they cannot be used; those in use stay.
         """
-        check_direct(settings.direct)
+        if self._linkup:
+            self._linkup.check(settings)
         prepared = self.lineup.prepare(settings, self.revision + 1)
         self.revision += 1
         self.settings = settings
@@ -217,7 +224,8 @@ class App:
             self._pipeline.stop(left_s() * _PIPELINE_SHARE)
         self._deliveries.stop(0.5)
         self.reporter.stop(1.0)
-        self._linkup.stop(left_s())
+        if self._linkup:
+            self._linkup.stop(left_s())
         self._spool.close()
         if self._page:
             self._page.stop(1.0)
@@ -234,7 +242,9 @@ class App:
 
     def stuck_parts(self) -> dict[str, str]:
         """Threads that give no sign of life, and cameras beyond help, with what is wrong."""
-        workers = [self.reporter.worker, self._deliveries.worker, *self._linkup.workers]
+        workers = [self.reporter.worker, self._deliveries.worker]
+        if self._linkup:
+            workers += self._linkup.workers
         if self._pipeline:
             workers += self._pipeline.workers
         if self._page:
@@ -362,6 +372,19 @@ class App:
             drift=self.lineup.drift,
         )
 
+    def _await_first(self, pipeline: Pipeline) -> None:
+        """Let the first frame have the interpreter to itself, where one is on its way."""
+        if any(camera.kind != "input" for camera in self.settings.cameras.values()):
+            pipeline.decided.wait(_FIRST_S)
+
+    def _make_linkup(self) -> "Linkup":
+        # Imported so late because it takes as long as all that comes before a decision.
+        from visionedge.linkup import Linkup
+
+        return Linkup(
+            self, self._layers, self._spool, self._desired, self._last_good, self._environment
+        )
+
     def _rest(self) -> Rest | None:
         escalation = self.settings.escalation
         return self._pauses.rest(escalation.paused_until, escalation.max_pause_s)
@@ -370,7 +393,8 @@ class App:
         """Let the link keep to the window, and to a pause while there is one."""
         rest = self._rest()
         self.metrics.escalations_paused.set(bool(self._paused_until()))
-        self._linkup.pace(self.settings.uplink, rest.until if rest else None)
+        if self._linkup:
+            self._linkup.pace(self.settings.uplink, rest.until if rest else None)
 
     def _paused_until(self) -> str:
         """For people and the twin; empty where escalations are sent."""

@@ -33,6 +33,7 @@ from visionedge.inference.rivals import Rivals
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
 from visionedge.runtime.backoff import Backoff
+from visionedge.runtime.cores import leave_cores
 from visionedge.runtime.redact import redact
 from visionedge.runtime.worker import Worker
 from visionedge.settings import DeliverySettings, ModelSettings, Settings, reveal
@@ -348,6 +349,7 @@ class Deliveries:
         self._on_result(name, state, detail)
 
     def _run(self, worker: Worker) -> None:
+        leave_cores()
         while not worker.stopping:
             worker.beat()
             self._wake.clear()

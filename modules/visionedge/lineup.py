@@ -1,8 +1,9 @@
 """Cameras, models and decisions of one revision of the settings, built beside the old ones.
 
 `prepare` does all that can fail and changes nothing: models are tried in a child process
-where they are new to this device, loaded, and proven on their golden frames; the decider
-and the snapshots are built. `swap` then cannot fail: one assignment for the pipeline, and
+where they are new to this device, loaded, proven on their golden frames, and warmed for the
+workers that will take them over, all on the cores that the line leaves; the decider and the
+snapshots are built. `swap` then cannot fail: one assignment for the pipeline, and
 only those cameras are stopped and started whose settings changed. Models and sessions that
 did not change are taken over as they are, and models of one file share its session.
 """
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Final
 from visionedge.cameras.feed import OnState
 from visionedge.cameras.feeds import Feed, make_feed
 from visionedge.entities import Frame
-from visionedge.errors import ModelError, SettingsError
+from visionedge.errors import ModelError, ModelLoadError, SettingsError
 from visionedge.escalation.baselines import Baselines
 from visionedge.escalation.decide import Decider, OnFault
 from visionedge.escalation.drift import Baseline, DriftState
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.trace import Trace, TracedDecider
+from visionedge.handover import make_ready
 from visionedge.inference.cascade import misfit, rules_of
 from visionedge.inference.model import LoadedModel, Second, limits_of
 from visionedge.inference.proven import load_proven
@@ -32,8 +34,9 @@ from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
 from visionedge.pauses import Pauses
 from visionedge.pipeline import Wiring
-from visionedge.runtime.cores import cores
+from visionedge.runtime.cores import cores, leave_cores
 from visionedge.runtime.slot import LatestSlots
+from visionedge.runtime.worker import Caller
 from visionedge.second_look import second_models, seconds_of
 from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
 
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 _FEED_STOP_S: Final = 2.0
+_LOAD_S: Final = 280.0
+"""More than a trial may take, and less than makes the control thread look stuck."""
 _SAME_SESSION: Final = {
     *("floor", "nms_iou", "max_detections", "then"),
     *("path", "uri", "sha256", "size_bytes", "signature"),
@@ -107,6 +112,9 @@ class Lineup:
         self._held: dict[str, Held] = {}
         self._sessions = Sessions()
         self._pauses = pauses or Pauses()
+        self._loader = Caller("loading")
+        self.workers = 0
+        """How many will run a model at once, once they run: a new one is made ready for them."""
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
         self.feeds: dict[str, Feed] = {}
@@ -195,8 +203,15 @@ class Lineup:
                 for name, camera in settings.cameras.items()
                 if camera.model in self.trials
             },
+            sizes=self._sizes(settings),
         )
+        if self._now is not None:
+            make_ready(wiring, self._now.wiring, self.workers)
         return Prepared(settings, held, wiring)
+
+    def _sizes(self, settings: Settings) -> dict[str, tuple[int, int]]:
+        known = self._now.wiring.sizes if self._now else {}
+        return {name: size for name, size in known.items() if name in settings.cameras}
 
     def _decider(self, settings: Settings, revision: int, before: Decider | None) -> Decider:
         if self._now is None and settings.log.trace:
@@ -277,16 +292,35 @@ class Lineup:
             return Held(held.model.with_limits(limits_of(settings)), settings, held.path)
         for path in paths[:-1]:
             try:
-                return Held(load_proven(path, settings, cache, self._sessions), settings, path)
+                return Held(self._load(path, settings, cache), settings, path)
             except ModelError as error:
                 log.error("model %s: the bundle that was active cannot be used: %s", name, error)
         try:
-            model = load_proven(paths[-1], settings, cache, self._sessions)
+            model = self._load(paths[-1], settings, cache)
         except ModelError as error:
             raise SettingsError(
                 f"model `{name}`: {error}", fields={f"models.{name}": str(error)}
             ) from error
         return Held(model, settings, paths[-1])
+
+    def _load(self, path: Path, settings: ModelSettings, cache: Path) -> LoadedModel:
+        """Load beside the line, where one runs."""
+
+        def load() -> LoadedModel:
+            if self.workers:
+                leave_cores()
+            return load_proven(path, settings, cache, self._sessions)
+
+        try:
+            return self._loader.call(load, _LOAD_S)
+        except TimeoutError as error:
+            raise ModelLoadError(
+                f"{path} was not loaded within {_LOAD_S:.0f} s",
+                hint="it is too large for this device, or its disk is too slow",
+            ) from error
+        finally:
+            # Ends that thread: it could not take back its niceness for a start.
+            self._loader.close()
 
 
 def _seconds(settings: Settings, used: Iterable[str]) -> set[str]:

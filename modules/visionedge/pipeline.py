@@ -74,6 +74,8 @@ class Wiring:
     """By camera; one without is looked at whole."""
     seconds: Mapping[str, Second] = field(default_factory=dict)
     """By camera, where doubtful frames are looked at again."""
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Height and width of the latest frame, by camera; the workers write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Pipeline:
         self._requested: set[str] = set()
         # Taken by the worker that decides first, and never given back.
         self._first = threading.Lock()
+        self.decided = threading.Event()
+        """Set with the first decision."""
         self.recent: deque[Asked] = deque(maxlen=_RECENT)
         """The latest escalations that the spool took, oldest first."""
         crash = metrics.worker_crashes
@@ -226,6 +230,8 @@ class Pipeline:
         if trial is not None and trial.stands_in(frame.seq):
             model = trial.candidate
         asked = model
+        height, width = frame.image.shape[:2]
+        wiring.sizes[frame.camera_id] = height, width
 
         def runner_of(model: LoadedModel) -> Runner:
             return runners.get(model) or runners.setdefault(model, model.runner())
@@ -286,6 +292,7 @@ class Pipeline:
     ) -> None:
         if self._first.acquire(blocking=False):
             log.info("first decision, %.2f s after the start of the process", process_age_s())
+            self.decided.set()
         self._tally.decided(frame.camera_id, decision, latency_s)
         self._telemetry.record(frame, prediction, decision, latency_s)
 

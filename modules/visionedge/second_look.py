@@ -10,9 +10,7 @@ What this does not promise: a word at once. It comes after `view_wait_s` and one
 second model; until then the model's own word holds.
 """
 
-import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from visionedge.inference.mirrored import mirrored_look
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
+from visionedge.runtime.cores import leave_cores
 from visionedge.runtime.worker import Worker
 from visionedge.settings import DecisionSettings, Settings
 
@@ -35,7 +34,6 @@ FLIPS: Final = "flips"
 Result = Literal["agreed", "differed", "failed", "skipped"]
 T = TypeVar("T")
 _IDLE_S: Final = 0.5
-_NICENESS: Final = 10
 _STUCK_AFTER_S: Final = 300.0
 """A large model on a small device takes its time."""
 _FIELD: Final = "escalation.second.model"
@@ -205,9 +203,7 @@ class SecondLooks(Generic[T]):
         return [each.item for each in left]
 
     def _run(self, worker: Worker) -> None:
-        # Of this thread alone, on Linux; where it is not allowed it is as nice as the others.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        leave_cores()
         runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
         while not worker.stopping:
             worker.beat()

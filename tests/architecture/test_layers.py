@@ -23,6 +23,7 @@ LAYERS: Final = (
     ),
     ("second_look",),
     ("pipeline", "evaluation", "pauses", "direct"),
+    ("handover",),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "inputs"),
     ("control", "deliveries", "news"),
     ("linkup", "page"),

@@ -114,6 +114,15 @@ class Cascade:
         self.spent_s = time.perf_counter() - began
         return named
 
+    def warm(self, image: Image) -> None:
+        """Look at a full run of crops, so that a frame with boxes is not the first to need it.
+
+        Raises:
+            ModelRunError: the classifier failed on it.
+        """
+        batch = self._rules.batch
+        self._runner.infer_each([image] * batch, batch)
+
     def _named(
         self, found: Detections, chosen: NDArray[np.intp], best: list[tuple[str, float]]
     ) -> Detections:

@@ -6,8 +6,9 @@ session is shared; what belongs to one worker is its `Runner`.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,9 +60,21 @@ class LoadedModel:
         self.bundle: Final = bundle
         self.limits: Final = limits
         self.second: Final = second
+        self._ready: Final[deque[Runner]] = deque()
 
     def runner(self, limits: Limits | None = None) -> Runner:
-        """A runner for one more worker; `limits` where they have changed since the load."""
+        """A runner for one more worker, warm where one is ready; `limits` if others than its."""
+        if limits is None:
+            with suppress(IndexError):
+                return self._ready.pop()
+        return self.cold_runner(limits)
+
+    def keep_ready(self, runners: Iterable[Runner]) -> None:
+        """Have these taken over first; see `warm`."""
+        self._ready.extend(runners)
+
+    def cold_runner(self, limits: Limits | None = None) -> Runner:
+        """A runner that has not run."""
         then = None
         if self.second is not None:
             then = Cascade(self.second.model.runner(), self.card.labels, self.second.rules)
@@ -136,7 +149,7 @@ def load_model(
             limits=limits_of(settings),
         )
         # The first run of a session plans its memory, and shows shapes that were free until now.
-        model.runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
+        model.cold_runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
     for field, origin in described.origins.items():
         log.debug("%s: %s is %s", bundle.model, field, origin)
     log.info("%s is ready: head %s on %s", bundle.model, model.card.head, session.providers[0])

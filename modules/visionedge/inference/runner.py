@@ -56,6 +56,9 @@ class Follows(Protocol):
     def refine(self, image: Image, found: Detections) -> Detections:
         """The boxes, seen closely; raises ModelRunError."""
 
+    def warm(self, image: Image) -> None:
+        """Run once as for a frame with boxes; raises ModelRunError."""
+
 
 class Runner:
     """Runs one model in one thread, with buffers of its own.
@@ -96,6 +99,16 @@ class Runner:
         refined = self._then.refine(image, found)
         self.timings = replace(self.timings, cascade_s=self._then.spent_s)
         return refined
+
+    def warm(self, image: Image, view: View = WHOLE) -> None:
+        """Touch all that a frame like this needs, what follows in a cascade as well.
+
+        Raises:
+            ModelRunError: the model failed on it.
+        """
+        self.infer(image, view)
+        if self._then is not None:
+            self._then.warm(image)
 
     @property
     def labels(self) -> tuple[str, ...]:

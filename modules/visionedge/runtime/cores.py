@@ -1,18 +1,28 @@
-"""How many cores this process may use, which in a container is not how many the device has.
+"""How many cores this process may use, and how a thread leaves them to those that frames need.
 
-A worker a core is how models run best; a container that may use one core of eight would
-otherwise start eight workers, which the kernel stops for most of each tenth of a second.
-Source: cgroups(7); `cpu.max` of the unified hierarchy, `cpu.cfs_quota_us` of the older one.
+How many is in a container not how many the device has. A worker a core is how models run best;
+a container that may use one core of eight would otherwise start eight workers, which the kernel
+stops for most of each tenth of a second.
+
+What prepares, and what looks again, runs on what the workers leave. Ten steps down are a
+tenth of the share of a thread that frames wait for; more would be worse where others keep the
+device busy, because a thread that is not run while it holds the interpreter's lock holds up all.
+
+Sources: cgroups(7); `cpu.max` of the unified hierarchy, `cpu.cfs_quota_us` of the older one.
+setpriority(2): on Linux a thread has a niceness of its own, and cannot take it back.
 """
 
+import contextlib
 import math
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
 _UNIFIED: Final = Path("/sys/fs/cgroup/cpu.max")
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 _PERIOD: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+_NICENESS: Final = 10
 
 
 def cores(unified: Path = _UNIFIED, quota: Path = _QUOTA, period: Path = _PERIOD) -> int:
@@ -26,6 +36,13 @@ def cores(unified: Path = _UNIFIED, quota: Path = _QUOTA, period: Path = _PERIOD
     allowed = len(os.sched_getaffinity(0))
     limits = [_share(_words(unified)), _share([*_words(quota), *_words(period)])]
     return max(1, min([allowed, *(math.ceil(limit) for limit in limits if limit)]))
+
+
+def leave_cores() -> None:
+    """Let the calling thread run on what the others leave, until it ends."""
+    # Of this thread alone, on Linux; where it is not allowed it is as nice as the others.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _share(words: list[str]) -> float | None:

@@ -101,6 +101,10 @@ class Worker:
     def stop(self, timeout_s: float) -> bool:
         """Ask the job to end and wait; False if it did not end in time."""
         self.request_stop()
+        return self.join(timeout_s)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for a job that ends by itself; False if it did not in time."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
