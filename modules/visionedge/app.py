@@ -33,7 +33,7 @@ from visionedge.lineup import Lineup, Prepared
 from visionedge.load import LoadWatch
 from visionedge.metrics import Metrics
 from visionedge.news import News
-from visionedge.page import page_routes
+from visionedge.page import open_page
 from visionedge.pauses import NAME as PAUSES_NAME
 from visionedge.pauses import Pauses, Rest
 from visionedge.pipeline import Asked, Pipeline
@@ -41,7 +41,6 @@ from visionedge.reporting import Reporter
 from visionedge.runtime import log as edge_log
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.heap import system_heap
-from visionedge.runtime.http import HttpServer
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.watch import StuckWatch
 from visionedge.settings import Settings
@@ -52,6 +51,7 @@ from visionedge.uplink.spool import Spool
 
 if TYPE_CHECKING:
     from visionedge.linkup import Linkup
+    from visionedge.runtime.http import HttpServer
 
 log: Final = logging.getLogger(__name__)
 _FIRST_S: Final = 1.0
@@ -152,9 +152,8 @@ class App:
         self._deliveries.want(self.settings)
         self._pace()
         self._linkup.start()
-        if self.settings.http.port:
-            http = self.settings.http
-            self._page = HttpServer(http.host, http.port, page_routes(self))
+        self._page = open_page(self, self.settings.http, sources.resolve(self._layers).http)
+        if self._page:
             self._page.start()
 
     def wait(
