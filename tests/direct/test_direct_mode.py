@@ -1,9 +1,9 @@
 """Direct mode on a running module: doubts go to a Vision API, and their verdicts are merged."""
 
 import json
-import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,8 +107,10 @@ def test_without_the_verifier_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "verifier.hosts.direct", None)
+    app = App([document(tmp_path, "https://x.example")], environment=os.environ)
     with pytest.raises(SettingsError, match=r"install visionedge\[cloud\]") as caught:
-        App([document(tmp_path, "https://x.example")], environment=os.environ)
+        app.start()
+    app.stop(1.0)
     assert list(caught.value.fields) == ["direct.enabled"]
 
 
@@ -138,13 +140,16 @@ def test_settings_that_are_wrong_by_themselves_are_refused(
 
 
 def test_a_twin_that_was_good_once_does_not_keep_the_module_from_starting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("VISION_KEY", raising=False)
     kept = {"direct": document(tmp_path, "https://x.example")["direct"]}
     (tmp_path / LAST_GOOD_NAME).write_text(json.dumps({"desired": kept, "version": 3}))
-    with caplog.at_level(logging.ERROR):
-        app = App([busy_line(tmp_path)], environment=os.environ)
-    assert "VISION_KEY is not set" in caplog.text
+    app = App([busy_line(tmp_path)], environment=os.environ)
+    app.start()
+    names = {thread.name for thread in threading.enumerate()}
+    app.stop(1.0)
+    assert "VISION_KEY is not set" in capsys.readouterr().err
     assert app.settings.direct.enabled, "the twin still says so, and is answered again"
-    assert "direct" not in {worker.name for worker in app._linkup.workers}
+    assert "sender" in names
+    assert "direct" not in names

@@ -27,7 +27,8 @@ _EVERY_NS: Final = 1_000_000_000
 _LOOKS: Final = 5
 _STRIDE_PX: Final = 4
 _DARK_LEVEL: Final = 32
-"""Of 255: where 99 of 100 pixels are below it there is nothing to see."""
+"""Of 255: where all but a hundredth of the pixels are below it there is nothing to see."""
+_LEAST_LIT: Final = 0.01
 _BRIGHT_LEVEL: Final = 250
 _MOST_BRIGHT: Final = 0.5
 _BLURRED: Final = 0.1
@@ -68,7 +69,7 @@ class PictureWatch:
         if not image.size:
             return "dark"
         sparse = image[::_STRIDE_PX, ::_STRIDE_PX, 1]
-        if np.percentile(sparse, 99) < _DARK_LEVEL:
+        if (sparse >= _DARK_LEVEL).mean() < _LEAST_LIT:
             return "dark"
         if (sparse >= _BRIGHT_LEVEL).mean() > _MOST_BRIGHT:
             return "over_exposed"
