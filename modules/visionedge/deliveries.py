@@ -18,7 +18,8 @@ another try. Everything works without a hub once a bundle has arrived.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -213,10 +214,11 @@ class Deliveries:
         self.worker.request_stop()
         for job in self._jobs.values():
             job.cancelled.set()
-            if job.rivals and job.phase == "canary":
-                self._store.hold(job.name, job.sha256, job.rivals.held_s)
-            if job.phase in ("checking", "loaded", "shadow", "canary", "guard"):
-                self._store.end(job.name)
+            with _not_needed():
+                if job.rivals and job.phase == "canary":
+                    self._store.hold(job.name, job.sha256, job.rivals.held_s)
+                if job.phase in ("checking", "loaded", "shadow", "canary", "guard"):
+                    self._store.end(job.name)
         self._wake.set()
         self.worker.stop(timeout_s)
 
@@ -333,14 +335,16 @@ class Deliveries:
         if job.rivals and guarding and job.former_path:
             lineup.use(job.name, job.rivals.former, job.former_path)
         rewire()
-        self._store.refuse(job.name, job.sha256, reason)
+        with _not_needed():
+            self._store.refuse(job.name, job.sha256, reason)
         self._tell(job.name, "rolled_back" if answered else "refused", reason)
 
     def _drop(self, job: _Job) -> None:
         """Nobody wants it any more; `rewire` by the settings that said so puts the rest right."""
         job.cancelled.set()
         self._jobs.pop(job.name, None)
-        self._store.end(job.name)
+        with _not_needed():
+            self._store.end(job.name)
 
     def _tell(self, name: str, state: str, detail: str) -> None:
         level = logging.INFO if state == "active" else logging.ERROR
@@ -369,12 +373,7 @@ class Deliveries:
         try:
             job.candidate = self._candidate(job)
         except (ModelUnavailable, SettingsError, OSError) as error:
-            pause_s = job.backoff.next_s()
-            job.due_s = time.monotonic() + pause_s
-            # Once a reason; how often it was tried is of no use to anybody.
-            level = logging.DEBUG if job.told is type(error) else logging.WARNING
-            job.phase, job.reason, job.told = "waiting", redact(str(error)), type(error)
-            log.log(level, "model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
+            _try_later(job, error)
         except ModelError as error:
             self._refuse_unseen(job, redact(str(error)))
         else:
@@ -407,9 +406,32 @@ class Deliveries:
         with self._lock:
             if self._jobs.get(job.name) is not job:
                 return
+            try:
+                self._store.refuse(job.name, job.sha256, reason)
+            except OSError as error:
+                # Tried again, and refused again, rather than forgotten without a word.
+                _try_later(job, error)
+                return
             self._jobs.pop(job.name)
-            self._store.refuse(job.name, job.sha256, reason)
         self._tell(job.name, "refused", reason)
+
+
+def _try_later(job: _Job, error: Exception) -> None:
+    pause_s = job.backoff.next_s()
+    job.due_s = time.monotonic() + pause_s
+    # Once a reason; how often it was tried is of no use to anybody.
+    level = logging.DEBUG if job.told is type(error) else logging.WARNING
+    job.phase, job.reason, job.told = "waiting", redact(str(error)), type(error)
+    log.log(level, "model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
+
+
+@contextmanager
+def _not_needed() -> Iterator[None]:
+    """For notes whose loss costs another try of a bundle, and must not stop what comes after."""
+    try:
+        yield
+    except OSError as error:
+        log.error("the slots of the models cannot be written: %s", error)
 
 
 def _short(job: _Job) -> str:

@@ -1,0 +1,49 @@
+"""Bundles by twin while the disk takes nothing: settings are still taken whole, and a stop ends."""
+
+from pathlib import Path
+
+from visionedge.deliveries import Deliveries
+from visionedge.delivery.slots import SlotStore
+from visionedge.metrics import Metrics
+from visionedge.settings import Settings, resolve
+
+
+def asking(bundle: str) -> Settings:
+    """A model by the twin; `bundle` is a hex digit that tells it from others."""
+    model = {"path": "models/x", "uri": "file:///nowhere", "sha256": bundle * 64}
+    return resolve([{"models": {"default": model}}])
+
+
+def refusing_disk(folder: Path) -> Deliveries:
+    """What stands where the new file is to be written cannot be taken away."""
+    (folder / "default" / "slots.json.new").mkdir(parents=True)
+    return Deliveries(SlotStore(folder), folder / "cache", Metrics(), lambda *_: None)
+
+
+def test_another_bundle_is_wanted_although_the_end_of_the_last_cannot_be_noted(
+    tmp_path: Path,
+) -> None:
+    deliveries = refusing_disk(tmp_path)
+    deliveries.want(asking("a"))
+    later = asking("b")
+    deliveries.want(later)
+    (end,) = deliveries.open_ends(later)
+    assert end.reason == "models.default: waiting"
+    assert deliveries._jobs["default"].sha256 == "b" * 64
+
+
+def test_a_stop_ends_although_a_trial_cannot_be_noted(tmp_path: Path) -> None:
+    deliveries = refusing_disk(tmp_path)
+    deliveries.want(asking("a"))
+    deliveries._jobs["default"].phase = "checking"
+    deliveries.stop(1.0)
+    assert deliveries.worker.stopping
+
+
+def test_a_refusal_that_cannot_be_noted_is_not_forgotten(tmp_path: Path) -> None:
+    deliveries = refusing_disk(tmp_path)
+    settings = asking("a")
+    deliveries.want(settings)
+    deliveries._prepare(deliveries._jobs["default"])
+    (end,) = deliveries.open_ends(settings)
+    assert end.reason.startswith("models.default: waiting [Errno")
