@@ -13,14 +13,12 @@ edgeAgent starts a new one; see `runtime.watch`.
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from visionedge import settings as sources
-from visionedge.cameras.feed import CameraState
 from visionedge.cameras.feeds import Feed
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
@@ -31,7 +29,7 @@ from visionedge.escalation.baselines import NAME as BASELINES_NAME
 from visionedge.escalation.baselines import Baselines
 from visionedge.lineup import Lineup, Prepared
 from visionedge.load import LoadWatch
-from visionedge.metrics import Metrics
+from visionedge.metrics import Metrics, identity_of
 from visionedge.news import News
 from visionedge.page import open_page
 from visionedge.pauses import NAME as PAUSES_NAME
@@ -93,7 +91,7 @@ class App:
         self._take_last_good()
         self.started_with = self.settings
         self.revision = 1
-        self.metrics = Metrics(_identity(environment))
+        self.metrics = Metrics(identity_of(environment))
         # The reporter needs parts that have news already, and is made after them.
         self._news = News(lambda *told: self.reporter.health(*told), self.metrics)
         self.telemetry = Telemetry(self._clock.utc())
@@ -260,7 +258,7 @@ class App:
             "settings_revision": self.revision,
             "link": self.link.state,
             "escalations_paused_until": self._paused_until(),
-            "cameras": self._camera_states(),
+            "cameras": self.lineup.camera_states(),
             "models": {
                 name: {"name": model.card.name, "version": model.card.version}
                 for name, model in self.lineup.models.items()
@@ -286,6 +284,8 @@ class App:
     def advance(self) -> None:
         """Take the next step of what takes time; called by the control thread."""
         self._deliveries.advance(self.lineup, self._rewire)
+        if self._pipeline:
+            self._pipeline.let_go()
         self._heap.relieve()
         self._load.look()
         self._pace()
@@ -304,7 +304,7 @@ class App:
                 "outage": self._outage_fact(),
                 "escalations_paused_until": self._paused_until(),
             },
-            "camera": {"states": self._camera_states(), "drift": self.reporter.drift},
+            "camera": {"states": self.lineup.camera_states(), "drift": self.reporter.drift},
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
                 "runs": self.lineup.runs(self._pipeline.loops if self._pipeline else 0),
@@ -409,11 +409,6 @@ class App:
         told: sources.Document = outage.model_dump(mode="json", exclude_none=True)
         return told if outage.ended_at else {key: told[key] for key in ("number", "began_at")}
 
-    def _camera_states(self) -> dict[str, str]:
-        """Those that do not run first: of too many the twin leaves out the last."""
-        states = {n: str(feed.state or "starting") for n, feed in self.lineup.feeds.items()}
-        return dict(sorted(states.items(), key=lambda each: each[1] == CameraState.RUNNING))
-
     def _rewire(self) -> None:
         """Put a change of models into effect, between two frames."""
         prepared = self.lineup.prepare(self.settings, self.revision)
@@ -454,13 +449,3 @@ class App:
             log.error("the last good settings cannot be used: %s", error)
             self.settings = without
             return self.lineup.prepare(self.settings, self.revision)
-
-
-def _identity(environment: Mapping[str, str]) -> dict[str, str]:
-    """The labels that IoT Edge asks of every series."""
-    return {
-        "iothub": environment.get("IOTEDGE_IOTHUBHOSTNAME", ""),
-        "edge_device": environment.get("IOTEDGE_DEVICEID", ""),
-        "module_name": environment.get("IOTEDGE_MODULEID", "visionedge"),
-        "instance_number": uuid.uuid4().hex,
-    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from visionedge.cameras.feed import OnState
+from visionedge.cameras.feed import CameraState, OnState
 from visionedge.cameras.feeds import Feed, make_feed
 from visionedge.entities import Frame
 from visionedge.errors import ModelError, ModelLoadError, SettingsError
@@ -124,6 +124,11 @@ class Lineup:
     def models(self) -> Mapping[str, LoadedModel]:
         """Those in use, by name."""
         return {name: held.model for name, held in self._held.items()}
+
+    def camera_states(self) -> dict[str, str]:
+        """Those that do not run first: of too many the twin leaves out the last."""
+        states = {name: str(feed.state or "starting") for name, feed in self.feeds.items()}
+        return dict(sorted(states.items(), key=lambda each: each[1] == CameraState.RUNNING))
 
     def is_shown_frames(self, name: str) -> bool:
         """False for a model that only follows another one in a cascade, or is not in use."""

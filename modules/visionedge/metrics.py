@@ -9,6 +9,7 @@ The page is the plain text format: the metrics collector's parser does not know
 OpenMetrics. Source: Microsoft Learn, "Add custom metrics (IoT Edge)".
 """
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -40,6 +41,16 @@ class Series:
     kind: str
     meaning: str
     labels: tuple[str, ...]
+
+
+def identity_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The labels that IoT Edge asks of every series, from what it tells the process."""
+    return {
+        "iothub": environment.get("IOTEDGE_IOTHUBHOSTNAME", ""),
+        "edge_device": environment.get("IOTEDGE_DEVICEID", ""),
+        "module_name": environment.get("IOTEDGE_MODULEID", "visionedge"),
+        "instance_number": uuid.uuid4().hex,
+    }
 
 
 class Metrics:
