@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,8 @@ class Server(http.server.BaseHTTPRequestHandler):
     """A file behind Range requests, which can be told to break off."""
 
     breaks_after: ClassVar[int | None] = None
+    says_bytes: ClassVar[int | None] = len(BODY)
+    drips: ClassVar[threading.Event | None] = None
     status: ClassVar[int] = 200
     ranges: ClassVar[list[str | None]] = []
 
@@ -36,8 +40,13 @@ class Server(http.server.BaseHTTPRequestHandler):
             return
         begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
         self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(BODY) - begin))
+        if self.says_bytes is not None:
+            self.send_header("Content-Length", str(self.says_bytes - begin))
         self.end_headers()
+        if self.drips is not None:
+            while not self.drips.wait(0.05):
+                self.wfile.write(b"x")
+            return
         end = len(BODY) if self.breaks_after is None else begin + self.breaks_after
         self.wfile.write(BODY[begin:end])
 
@@ -48,6 +57,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def address() -> Iterator[str]:
     Server.breaks_after, Server.status, Server.ranges = None, 200, []
+    Server.says_bytes, Server.drips = len(BODY), None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -146,3 +156,38 @@ def test_a_stop_ends_it_and_keeps_what_has_arrived(address: str, tmp_path: Path)
     with pytest.raises(ModelUnavailable, match="later"):
         fetch(Wanted(address, SHA, 0, 10**7, 20), tmp_path / "bundle", stop)
     assert (tmp_path / "bundle.part").stat().st_size > 0
+
+
+def test_a_server_that_drips_does_not_outlast_the_deadline(address: str, tmp_path: Path) -> None:
+    Server.drips = threading.Event()
+    with pytest.raises(ModelUnavailable, match="the rest comes later"):
+        fetch(Wanted(address, SHA, 0, 10**7, 0.3), tmp_path / "bundle", threading.Event())
+    Server.drips.set()
+
+
+def test_what_the_server_says_is_too_much_for_the_disk_is_not_begun(
+    address: str, tmp_path: Path
+) -> None:
+    Server.says_bytes = 2**60
+    with pytest.raises(ModelUnavailable, match="are needed"):
+        get(address, tmp_path / "bundle", most=2**62)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Half a megabyte more than is left for the spool."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={64 * 1024 + 512}k", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of a limited size needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_file_of_no_known_size_leaves_the_spool_its_room(address: str, small_disk: Path) -> None:
+    Server.says_bytes = None
+    with pytest.raises(ModelUnavailable, match="are needed"):
+        get(address, small_disk / "bundle")
+    assert list(small_disk.iterdir()) == []

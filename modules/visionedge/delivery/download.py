@@ -12,6 +12,7 @@ since a SAS address is a password.
 
 import hashlib
 import http.client
+import io
 import os
 import shutil
 import threading
@@ -58,7 +59,7 @@ def fetch(wanted: Wanted, target: Path, stop: threading.Event) -> None:
     """Bring a file to `target`, whole and checked, or not at all.
 
     Raises:
-        ModelUnavailable: not now; what has arrived is kept, try again later.
+        ModelUnavailable: not now; what has arrived is kept, but on a full disk; try again later.
         ModelRefused: never, as it is: too large, another hash, no such file.
     """
     part = target.with_name(f"{target.name}.part")
@@ -74,6 +75,10 @@ def fetch(wanted: Wanted, target: Path, stop: threading.Event) -> None:
         _check_hash(wanted, part)
         part.replace(target)
         _sync(target.parent)
+    except _NoRoom:
+        # What has arrived would keep from the spool what it could not have itself.
+        part.unlink(missing_ok=True)
+        raise
     except OSError as error:
         raise ModelUnavailable(f"cannot write {target.name}: {error.strerror or error}") from None
 
@@ -82,12 +87,19 @@ def _check_room(wanted: Wanted, part: Path) -> None:
     if wanted.size_bytes > wanted.max_bytes:
         raise _too_large(wanted)
     here = part.stat().st_size if part.exists() else 0
-    needed = max(0, wanted.size_bytes - here) + wanted.size_bytes * (_UNPACKED - 1)
-    free = shutil.disk_usage(part.parent).free
-    if free < needed + _SPARE_BYTES:
-        raise ModelUnavailable(
-            f"{free >> 20} MiB are free, and {(needed + _SPARE_BYTES) >> 20} MiB are needed",
-            hint="make room on the volume of the spool",
+    _need(max(0, wanted.size_bytes - here) + wanted.size_bytes * (_UNPACKED - 1), part.parent)
+
+
+class _NoRoom(ModelUnavailable):
+    """The disk is too full for what comes."""
+
+
+def _need(needed_bytes: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes + _SPARE_BYTES:
+        needed = f"{(needed_bytes + _SPARE_BYTES) >> 20} MiB are needed"
+        raise _NoRoom(
+            f"{free >> 20} MiB are free, and {needed}", hint="make room on the volume of the spool"
         )
 
 
@@ -131,9 +143,11 @@ def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
         return
     with answer:
         resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        with part.open("ab" if resumed else "wb") as file:
-            _pour(wanted, answer, file, in_time)
         expected = answer.headers.get("Content-Length")
+        with part.open("ab" if resumed else "wb") as file:
+            # The twin may not know the size, and then the server is the first to tell.
+            _need(int(expected or 0), part.parent)
+            _pour(wanted, answer, file, in_time)
         arrived = part.stat().st_size - (here if resumed else 0)
     if expected is not None and arrived < int(expected):
         raise ModelUnavailable(f"{urlsplit(wanted.uri).hostname} ended after {arrived} bytes")
@@ -157,15 +171,17 @@ def _opener() -> urllib.request.OpenerDirector:
 
 def _pour(
     wanted: Wanted,
-    stream: BinaryIO | http.client.HTTPResponse,
+    stream: io.BufferedReader | http.client.HTTPResponse,
     file: BinaryIO,
     in_time: Callable[[], bool],
 ) -> None:
     size_bytes = file.tell()
-    while chunk := stream.read(_CHUNK_BYTES):
+    # What has come, and not a whole chunk: a server that drips must not outlast the deadline.
+    while chunk := stream.read1(_CHUNK_BYTES):
         size_bytes += len(chunk)
         if size_bytes > (wanted.size_bytes or wanted.max_bytes):
             raise _too_large(wanted)
+        _need(len(chunk), Path(file.name).parent)
         file.write(chunk)
         if not in_time():
             raise ModelUnavailable(f"{size_bytes} bytes have arrived, the rest comes later")
