@@ -148,7 +148,7 @@ def _table(context: Context, subject: Subject) -> Table:
         rows=phases(stamps, swaps, inference_s),
         columns=COLUMNS,
         notes=(
-            f"a worker's first frame on a new model takes {_first_frame(context, subject)}",
+            f"a first frame that nobody prepared would take {_cold_frame(context, subject)}",
             f"an inference takes {inference_s * 1e3:.1f} ms with all around it; "
             f"others used of the machine: {note}",
         ),
@@ -191,6 +191,7 @@ def _swap(lineup: Lineup, pipeline: Pipeline, settings: Settings, revision: int)
     ready_ns = time.monotonic_ns()
     pipeline.rewire(prepared.wiring)
     lineup.swap(prepared)
+    pipeline.let_go()
     return Swap(began_ns, ready_ns, revision)
 
 
@@ -210,11 +211,19 @@ def phases(stamps: Sequence[Stamp], swaps: Sequence[Swap], inference_s: float) -
     cpu_s = statistics.median(stamp.cpu_s for stamp in steady)
     lost_before = _lost_before(stamps)
     # In as many as the first frames of a new model, so that the worst of them compares.
-    groups = [steady[at : at + _FIRST_FRAMES] for at in range(0, len(steady), _FIRST_FRAMES)]
+    groups_by_name: dict[str, Sequence[Sequence[Stamp]]] = {
+        "steady": _in_fours(steady),
+        "preparing": [four for group in preparing for four in _in_fours(group)],
+        "switch": switch,
+    }
     return [
         _phase(name, groups, lost_before, (normal_s, inference_s, cpu_s))
-        for name, groups in (("steady", groups), ("preparing", preparing), ("switch", switch))
+        for name, groups in groups_by_name.items()
     ]
+
+
+def _in_fours(stamps: Sequence[Stamp]) -> list[Sequence[Stamp]]:
+    return [stamps[at : at + _FIRST_FRAMES] for at in range(0, len(stamps), _FIRST_FRAMES)]
 
 
 def _phase(
@@ -273,7 +282,7 @@ def _inference_s(subject: Subject) -> float:
     return statistics.median(times)
 
 
-def _first_frame(context: Context, subject: Subject) -> str:
+def _cold_frame(context: Context, subject: Subject) -> str:
     """By CPU time of the one thread, which others on the machine do not change."""
     ratios = []
     for _ in range(context.blocks):

@@ -24,9 +24,10 @@ from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
 from visionedge.diagnostics import diagnostics
 from visionedge.entities import Frame
-from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError, SpoolUnavailable
+from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError
 from visionedge.escalation.baselines import NAME as BASELINES_NAME
 from visionedge.escalation.baselines import Baselines
+from visionedge.handover import restore_budgets
 from visionedge.lineup import Lineup, Prepared
 from visionedge.load import LoadWatch
 from visionedge.metrics import Metrics, identity_of
@@ -130,7 +131,7 @@ class App:
         log.info("visionedge starts, cameras: %s", ", ".join(self.settings.cameras) or "none")
         prepared = self._first_lineup()
         self.metrics.settings_revision.set(self.revision)
-        self._restore_budgets(prepared)
+        restore_budgets(prepared.wiring, self._spool, self._clock.ns())
         self._pipeline = Pipeline(
             prepared.wiring,
             self._slots,
@@ -428,15 +429,6 @@ class App:
             return
         self._desired = DesiredState(kept)
         log.info("begun with the settings of desired version %s", kept[1])
-
-    def _restore_budgets(self, prepared: Prepared) -> None:
-        """A restart is no reason to spend a budget twice."""
-        try:
-            made = [(m.camera_id, m.size_bytes, m.age_s) for m in self._spool.made_lately()]
-        except SpoolUnavailable as error:
-            log.error("what was spent of the budgets is not known: %s", error)
-            return
-        prepared.wiring.decider.restore(made, self._clock.ns())
 
     def _first_lineup(self) -> Prepared:
         """Of the last good settings; of those without the twin where they cannot be used."""

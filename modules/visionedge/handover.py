@@ -5,16 +5,24 @@ Each worker asks a model for a runner when it first meets it, and takes over one
 as will run them, on pictures of the size that the cameras give at the moment, with the view
 that each camera has. A model that is in use already has its runners and is left alone.
 
+And from one process to the next: what was spent of the budgets is read from the spool.
+
 What this does not promise: anything for a camera that has not given a frame yet. There is no
 line to be delayed there.
 """
 
+import logging
 from collections import defaultdict
+from typing import Final
 
+from visionedge.errors import SpoolUnavailable
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.view import WHOLE
 from visionedge.inference.warm import Look, warm
 from visionedge.pipeline import Wiring
+from visionedge.uplink.spool import Spool
+
+log: Final = logging.getLogger(__name__)
 
 
 def make_ready(wiring: Wiring, before: Wiring, workers: int) -> None:
@@ -32,6 +40,22 @@ def make_ready(wiring: Wiring, before: Wiring, workers: int) -> None:
         if model not in in_use:
             # Second looks have a thread of their own.
             warm(model, looks, workers + (model in seconds))
+
+
+def restore_budgets(wiring: Wiring, spool: Spool, now_ns: int) -> None:
+    """A restart is no reason to spend a budget twice.
+
+    Args:
+        wiring: the first of this process.
+        spool: knows what was made lately.
+        now_ns: monotonic.
+    """
+    try:
+        made = [(m.camera_id, m.size_bytes, m.age_s) for m in spool.made_lately()]
+    except SpoolUnavailable as error:
+        log.error("what was spent of the budgets is not known: %s", error)
+        return
+    wiring.decider.restore(made, now_ns)
 
 
 def _looks(wiring: Wiring) -> dict[LoadedModel, set[Look]]:

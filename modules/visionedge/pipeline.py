@@ -127,6 +127,8 @@ class Pipeline:
         queue: int,
     ) -> None:
         self._wiring = wiring
+        self._former: list[Wiring] = []
+        self._met: dict[int, Wiring] = {}
         self._slots = slots
         self._spool = spool
         self._telemetry = telemetry
@@ -169,7 +171,13 @@ class Pipeline:
 
     def rewire(self, wiring: Wiring) -> None:
         """Use `wiring` from the next frame on."""
+        self._former.append(self._wiring)
         self._wiring = wiring
+
+    def let_go(self) -> None:
+        """Forget wirings that no frame is in any more, and with them models: not on its thread."""
+        met = [*self._met.values()]
+        self._former = [each for each in self._former if any(each is other for other in met)]
 
     def request(self, camera_id: str) -> None:
         """Escalate the next frame of a camera, whatever is in it; twice before it is once."""
@@ -210,9 +218,12 @@ class Pipeline:
             frame: of a camera in the wiring.
             runners: those of the calling thread, filled as models are met.
         """
+        thread = threading.get_ident()
+        self._met[thread] = self._wiring
         try:
-            self._step(frame, self._wiring, runners)
+            self._step(frame, self._met[thread], runners)
         finally:
+            del self._met[thread]
             # Heard only where nothing was said: a crash must not leave anybody waiting.
             if frame.request is not None:
                 frame.request.refused("failed", "the module failed on it; its log has more")
