@@ -44,10 +44,11 @@ class InvalidMessage(ValueError):
 class Message(BaseModel):
     """Base of all messages: frozen, and tolerant of fields that a newer side may add.
 
-    Numbers are finite: JSON has no other ones, and a consumer would find a null instead.
+    Numbers are finite: JSON has no other ones, and a consumer would find a null instead. Each is
+    built when it is first used: a start waits for none that the first decision does not need.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
     def encode(self) -> bytes:
         """The message as compact JSON, UTF-8."""

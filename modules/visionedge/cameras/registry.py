@@ -5,17 +5,24 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from visionedge.cameras.file import FileSource
-from visionedge.cameras.pattern import PatternSource
 from visionedge.cameras.source import CameraSource
 from visionedge.cameras.stream import StreamSource
 from visionedge.cameras.usb import UsbSource
-from visionedge.settings import CameraSettings
+from visionedge.settings import CameraSettings, PatternCamera
 
 # Any: each builder takes the settings class of its own kind, and no type can say so.
 Builder = Callable[[Any, threading.Event], CameraSource]
 
+
+def _pattern(settings: PatternCamera, halt: threading.Event) -> CameraSource:
+    # Imported only where somebody wants it: the virtual line has many parts, and no device one.
+    from visionedge.cameras.pattern import PatternSource
+
+    return PatternSource(settings, halt)
+
+
 CAMERAS: Final[dict[str, Builder]] = {
-    "pattern": PatternSource,
+    "pattern": _pattern,
     "file": FileSource,
     "stream": lambda settings, _: StreamSource(settings),
     "usb": lambda settings, _: UsbSource(settings),
