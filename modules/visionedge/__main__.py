@@ -10,8 +10,9 @@ import gc
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Final
@@ -70,6 +71,22 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_UNEXPECTED
 
 
+def console() -> None:
+    """The command line: `main`, and then the end of the process, whatever other threads do.
+
+    The interpreter waits for the pools of the device SDK, daemons or not: for a minute where the
+    hub takes connections and says nothing, and for ever where a call of it never returns. A
+    process that was to be restarted must not hang in its end, with its line standing still.
+    """
+    code = main()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
+
+
 _OWN: Final = ("--help", "--version")
 
 
@@ -106,4 +123,4 @@ def _parser(names: list[str]) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -114,3 +114,17 @@ def test_a_command_does_not_wait_for_the_imports_of_the_others() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_process() -> None:
+    code = (
+        "import concurrent.futures, sys, threading; from visionedge.__main__ import console\n"
+        "concurrent.futures.ThreadPoolExecutor().submit(threading.Event().wait)\n"
+        "sys.argv = ['visionedge', 'inspect', '/nowhere']\n"
+        "console()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3
+    assert "there is no model at /nowhere" in done.stderr
