@@ -16,6 +16,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "cv2": (
         "visionedge.cameras",
         "visionedge.inference.image",
+        "visionedge.inference.nms",
         "visionedge.escalation",
         "visionedge.commands",
     ),

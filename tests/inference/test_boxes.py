@@ -10,11 +10,11 @@ from visionedge.inference.boxes import (
     Limits,
     candidates,
     iou,
-    nms,
     to_detections,
     xywh_to_xyxy,
 )
 from visionedge.inference.geometry import place
+from visionedge.inference.nms import nms
 
 WHOLE = place("stretch", (100, 100), (100, 100)).geometry
 LIMITS = Limits(floor=0.1, nms_iou=0.5, max_detections=300)
@@ -62,7 +62,7 @@ def test_suppression_equals_the_naive_loop(
 ) -> None:
     random = np.random.default_rng(seed)
     xyxy = some_boxes(count, seed)
-    confidence = (random.integers(0, 50, count) / 50).astype(np.float32)
+    confidence = (random.integers(1, 50, count) / 50).astype(np.float32)
     class_id = random.integers(0, classes, count).astype(np.int32)
     kept = nms(xyxy, confidence, class_id, limit, 1000)
     assert kept.tolist() == greedily(xyxy, confidence, class_id, limit)
@@ -81,6 +81,28 @@ def test_suppression_stops_when_enough_are_kept() -> None:
     class_id = np.zeros(700, np.int32)
     kept = nms(xyxy, confidence, class_id, 0.5, 300)
     assert kept.tolist() == greedily(xyxy, confidence, class_id, 0.5)[:300]
+
+
+def test_only_the_thousand_best_candidates_are_looked_at() -> None:
+    xyxy = np.array([[n, 0, n + 0.5, 1] for n in range(3000)], np.float32)
+    confidence = np.linspace(0.2, 1, 3000, dtype=np.float32)
+    # All but the worst of the best thousand lie in one place.
+    xyxy[2001:] = [0, 5, 1, 6]
+    kept = nms(xyxy, confidence, np.zeros(3000, np.int32), 0.5, 300)
+    assert kept.tolist() == [2999, 2000]
+
+
+def test_no_boxes_are_none() -> None:
+    kept = nms(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), 0.5, 9)
+    assert kept.tolist() == []
+
+
+def test_boxes_of_many_classes_at_the_borders_do_not_meet() -> None:
+    far = 9.9e5
+    xyxy = np.array([[-far, -far, far, far]] * 3, np.float32)
+    class_id = np.array([0, 1, 65_535], np.int32)
+    kept = nms(xyxy, np.array([0.7, 0.8, 0.9], np.float32), class_id, 0.0, 10)
+    assert kept.tolist() == [2, 1, 0]
 
 
 def test_equal_confidences_keep_their_order() -> None:

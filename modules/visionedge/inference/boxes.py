@@ -1,11 +1,4 @@
-"""Boxes: coordinates, class-aware suppression, and the last steps that all detectors share.
-
-Suppression is the greedy one of everybody: the best box stays and takes away those of its
-own class that overlap it by more than the limit. It runs in blocks of rows over matrices
-of overlaps, and stops once enough boxes are kept, so that a frame in which every
-candidate is above the floor costs a few times a normal one and not a thousand times.
-Within a block, greedy suppression is the fixed point of `kept = not overlapped by a kept,
-better one`, found by repeating it until nothing changes.
+"""Boxes: coordinates, overlap, and the last steps that all detectors share.
 
 What is not finite is an error and never a box: a NaN compares as false everywhere and
 would silently read as "nothing seen".
@@ -21,13 +14,9 @@ from visionedge.entities import Detections
 from visionedge.errors import ModelRunError
 from visionedge.inference.calibration import soften_binary, undo_binary
 from visionedge.inference.geometry import Geometry
+from visionedge.inference.nms import FAR_PX, nms
 
 Floats = NDArray[np.float32]
-_BLOCK: Final = 256
-_FAR_PX: Final = 1e6
-"""No box of a picture reaches so far; and up to here, areas are exact enough in float32."""
-_BETTER: Final = np.triu(np.ones((_BLOCK, _BLOCK), np.bool_), 1)
-"""Row before column: the first of two boxes in order of confidence."""
 _SLACK: Final = 1e-3
 """How far above 1 a score may lie by rounding (float16, quantised graphs)."""
 
@@ -54,74 +43,14 @@ def xywh_to_xyxy(xywh: Floats) -> Floats:
 
 def iou(a: Floats, b: Floats) -> Floats:
     """Overlap of each of `a` (n, 4) with each of `b` (m, 4), xyxy: (n, m), 0..1."""
-    inner, union = _inner_and_union(a.T, b.T)
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T
+    width = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0)
+    height = np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0)
+    inner = width * height
+    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - inner
     overlap: Floats = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
     return overlap
-
-
-def _inner_and_union(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Areas of (4, n) against (4, m), each (n, m). By coordinate: a last axis of 4 is slow."""
-    ax1, ay1, ax2, ay2 = a[:, :, None]
-    bx1, by1, bx2, by2 = b
-    width = np.minimum(ax2, bx2)
-    width -= np.maximum(ax1, bx1)
-    height = np.minimum(ay2, by2)
-    height -= np.maximum(ay1, by1)
-    np.maximum(width, 0, out=width)
-    np.maximum(height, 0, out=height)
-    width *= height
-    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)
-    union -= width
-    return width, union
-
-
-def nms(
-    xyxy: Floats, confidence: Floats, class_id: NDArray[np.int32], limit: float, keep: int
-) -> NDArray[np.intp]:
-    """Indices of the boxes that stay, best first, at most `keep`.
-
-    Boxes of equal confidence keep their order.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    ranked = _Ranked(xyxy[order].T, class_id[order], np.float32(limit))
-    kept = order[:0]
-    for start in range(0, len(order), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(order)))
-        if len(kept):
-            block = block[~ranked.overlaps(kept, block).any(axis=0)]
-        rivals = ranked.overlaps(block, block)
-        rivals &= _BETTER[: len(block), : len(block)]
-        stay = block[_undefeated(rivals)]
-        kept = np.concatenate([kept, stay]) if len(kept) else stay
-        if len(kept) >= keep:
-            break
-    return order[kept[:keep]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """Boxes by falling confidence: (4, n) corners, (n,) classes, and how much is too much."""
-
-    corners: Floats
-    class_id: NDArray[np.int32]
-    limit: np.float32
-
-    def overlaps(self, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of the boxes `a` and `b` are of one class and overlap by more than the limit."""
-        inner, union = _inner_and_union(self.corners[:, a], self.corners[:, b])
-        union *= self.limit
-        over: NDArray[np.bool_] = inner > union
-        over &= self.class_id[a][:, None] == self.class_id[b]
-        return over
-
-
-def _undefeated(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    stays = np.ones(len(rivals), np.bool_)
-    while True:
-        again = np.logical_not(rivals[stays].any(axis=0))
-        if (again == stays).all():
-            return stays
-        stays = again
 
 
 def candidates(score: Floats, limits: Limits, temperature: float) -> NDArray[np.intp]:
@@ -170,7 +99,7 @@ def to_detections(
         # Most frames of a line, and every call saved counts: see docs/explanation/performance.md.
         return Detections(xyxy, confidence, class_id, labels)
     # A NaN is not less than anything either.
-    if not np.abs(xyxy).max() < _FAR_PX:
+    if not np.abs(xyxy).max() < FAR_PX:
         raise ModelRunError(
             "a box reaches far out of the picture, or is not finite",
             hint="the model is broken or read by the wrong head: see `head` in its card",

@@ -46,15 +46,18 @@ class YoloV5(Head):
             raise self._wrong_shape(table)
         # No product can exceed its objectness, so most rows are never read further.
         rows = candidates(table[:, 4], self._limits, temperature)
+        # Copied once, and then in one piece: after a run each further call is a slow one.
+        picked = table[rows]
+        scores = picked[:, 5:end]
         # What is no number stays so, and `candidates` finds it.
         with np.errstate(over="ignore", invalid="ignore"):
-            scores = table[rows, 5:end] * table[rows, 4, None]
-        best = scores.max(axis=1)
+            scores *= picked[:, 4, None]
+        best, class_id = scores.max(axis=1), scores.argmax(axis=1)
         chosen = candidates(best, self._limits, temperature)
         return self._detections(
             self._xyxy(table, rows[chosen]),
             best[chosen],
-            scores[chosen].argmax(axis=1).astype(np.int32),
+            class_id[chosen].astype(np.int32),
             geometry,
         )
 
