@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from visionedge.cameras.feed import CameraState, OnState
-from visionedge.cameras.feeds import Feed, make_feed
+from visionedge.cameras.feeds import Feed, make_feed, stop_feeds
 from visionedge.entities import Frame
 from visionedge.errors import ModelError, ModelLoadError, SettingsError
 from visionedge.escalation.baselines import Baselines
@@ -236,10 +236,10 @@ class Lineup:
         self._held = dict(prepared.held)
         self._slots.weigh({name: camera.priority for name, camera in after.items()})
         kept = {name: feed for name, feed in self.feeds.items() if after.get(name) == before[name]}
-        for name, feed in self.feeds.items():
-            if name not in kept:
-                feed.stop(_FEED_STOP_S)
-                self._slots.discard(name)
+        gone = {name: feed for name, feed in self.feeds.items() if name not in kept}
+        stop_feeds(gone.values(), _FEED_STOP_S)
+        for name in gone:
+            self._slots.discard(name)
         fresh = {name: self._feed(name, prepared) for name in after if name not in kept}
         self.feeds = {**kept, **fresh}
         self._pauses.resume(before.keys() - after.keys())
@@ -281,8 +281,7 @@ class Lineup:
 
     def stop(self, timeout_s: float) -> None:
         """Let go of all cameras."""
-        for feed in self.feeds.values():
-            feed.stop(timeout_s)
+        stop_feeds(self.feeds.values(), timeout_s)
         if self._trace is not None:
             self._trace.close()
 

@@ -1,5 +1,7 @@
 """Which feed a camera has: one that opens a source, or one that other modules send to."""
 
+import time
+from collections.abc import Collection
 from typing import Protocol
 
 from visionedge.cameras.feed import CameraFeed, CameraState, OnState
@@ -45,3 +47,12 @@ def make_feed(
     if isinstance(settings, InputCamera):
         return InputFeed(camera_id, settings, slots, metrics, on_state=on_state)
     return CameraFeed(camera_id, settings, slots, metrics, on_state=on_state)
+
+
+def stop_feeds(feeds: Collection[Feed], timeout_s: float) -> None:
+    """End all of them within one time: cameras that hang do so one beside the other."""
+    deadline_s = time.monotonic() + timeout_s
+    for feed in feeds:
+        feed.stop(0)
+    for feed in feeds:
+        feed.stop(max(0.0, deadline_s - time.monotonic()))
