@@ -1,7 +1,7 @@
 """One feed on fake cameras, with everything that a test wants to look at."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -62,9 +62,16 @@ class FeedBench:
 
     def wait_until_stuck(self) -> None:
         """Wait until the feed asks for a restart of the process."""
+        self._wait_until(lambda: bool(self.feed.stuck))
+
+    def wait_until_counted(self, frames: int) -> None:
+        """Wait until the feed has counted so many frames."""
+        self._wait_until(lambda: self.value("frames_captured_total") >= frames)
+
+    def _wait_until(self, holds: Callable[[], bool]) -> None:
         ticks = threading.Event()
         for _ in range(1000):
-            if self.feed.stuck:
+            if holds():
                 return
             ticks.wait(DEADLINE_S / 1000)
         raise AssertionError(f"{self.feed.abandoned} threads were given up: {self.states.seen}")

@@ -42,6 +42,24 @@ def test_the_newest_frame_is_what_a_worker_gets() -> None:
         assert bench.dropped("replaced") == 9
 
 
+def test_a_patient_camera_waits_until_its_frame_is_taken() -> None:
+    camera = FakeCamera(*(picture(value) for value in range(5)), patient=True)
+    with started(FeedBench(camera)) as bench:
+        camera.wait_until("retrieved", 2)
+        assert [bench.take().seq for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert bench.dropped("replaced") == 0
+
+
+def test_a_patient_camera_that_is_paused_counts_the_frame_in_its_hand() -> None:
+    camera = FakeCamera(picture(0), picture(1), patient=True)
+    with started(FeedBench(camera)) as bench:
+        bench.wait_until_counted(2)
+        bench.feed.pause()
+        bench.states.wait_for(CameraState.PAUSED)
+        assert bench.dropped("stopped") == 1
+        assert bench.take().seq == 0
+
+
 def test_frames_and_their_bytes_are_counted() -> None:
     camera = FakeCamera(picture(1), picture(2))
     with started(FeedBench(camera)) as bench:

@@ -25,13 +25,19 @@ class FakeCamera:
 
     Args:
         frames: sent from the beginning.
-        live: as in `Traits`.
+        live, patient: as in `Traits`.
         timeout_s: how long `grab` waits until it raises `CameraUnavailable`; also the
             timeout that it promises.
     """
 
-    def __init__(self, *frames: Image, live: bool = True, timeout_s: float = DEADLINE_S) -> None:
-        self.traits = Traits(open_timeout_s=timeout_s, read_timeout_s=timeout_s, live=live)
+    def __init__(
+        self,
+        *frames: Image,
+        live: bool = True,
+        patient: bool = False,
+        timeout_s: float = DEADLINE_S,
+    ) -> None:
+        self.traits = Traits(timeout_s, timeout_s, live, patient)
         self.opened = 0
         self.closed = 0
         self.retrieved = 0

@@ -4,7 +4,8 @@ One worker a camera. It grabs every frame its source has, because what is not gr
 waits in a buffer and makes all later frames old; it retrieves those that the rate admits;
 and it puts each into the slots, where it replaces an older one that nobody took. Whether
 somebody will take a frame shows only afterwards, and the newest must be what a worker
-gets, so none is held back on the guess that all workers are busy.
+gets, so none is held back on the guess that all workers are busy. Only a file that has no
+pace waits, with its next frame in hand, until the one before was taken.
 
 A camera that is lost is named in the log once, with what will be done, and once when it
 is back; in between it is opened again and again with growing pauses. Lost is also one
@@ -42,6 +43,7 @@ _STEADY_S: Final = 15.0
 """A camera that ran this long, and three times `stale_after_s`, starts its pauses anew."""
 _PARKED_POLL_S: Final = 1.0
 _REST_POLL_S: Final = 10.0
+_TAKEN_POLL_S: Final = 0.5
 
 
 class CameraState(enum.StrEnum):
@@ -207,7 +209,7 @@ class CameraFeed:
                 worker.beat()
                 shot = guard.shoot(self._intake.wants)
                 if not self._halt.is_set():
-                    self._take(shot, guard.live)
+                    self._take(shot, guard, worker)
         except CameraUnavailable as error:
             return None if self._halt.is_set() else error
         finally:
@@ -223,12 +225,17 @@ class CameraFeed:
             self._guards = [*parked, self._guard]
         return self._guard
 
-    def _take(self, shot: Shot, live: bool) -> None:
-        frame = self._intake.frame(shot, live)
+    def _take(self, shot: Shot, guard: Guard, worker: Worker) -> None:
+        frame = self._intake.frame(shot, guard.live)
         if frame is None:
             return
         if self._running_ns is None:
             self._found(frame)
+        while guard.patient and not self._intake.is_free(_TAKEN_POLL_S):
+            worker.beat()
+            if self._halt.is_set():
+                self._intake.let_go()
+                return
         self._intake.offer(frame)
 
     def _found(self, frame: Frame) -> None:

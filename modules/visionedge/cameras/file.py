@@ -1,7 +1,8 @@
 """A video file, a folder of pictures or a single picture as a camera.
 
 What the path is, is decided at each `open`: a folder may be mounted after the module
-started. Frames come at the file's own pace, at a set one, or as fast as they are read.
+started. Frames come at the file's own pace, at a set one, or as fast as they are taken, and
+then none is left out.
 """
 
 import threading
@@ -54,7 +55,10 @@ class FileSource:
     ) -> None:
         slowest_s = 1 / settings.fps if settings.fps else 1.0
         self.traits = Traits(
-            open_timeout_s=_DISK_TIMEOUT_S, read_timeout_s=slowest_s + _DISK_TIMEOUT_S, live=False
+            open_timeout_s=_DISK_TIMEOUT_S,
+            read_timeout_s=slowest_s + _DISK_TIMEOUT_S,
+            live=False,
+            patient=not settings.realtime,
         )
         self._settings = settings
         self._halt = halt

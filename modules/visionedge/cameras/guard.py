@@ -75,6 +75,11 @@ class Guard:
         return self._source.traits.live
 
     @property
+    def patient(self) -> bool:
+        """True for a source whose frames wait until they are taken."""
+        return self._source.traits.patient
+
+    @property
     def given_up(self) -> bool:
         """True once a call has missed its deadline; every further call is refused."""
         return self._given_up.is_set()

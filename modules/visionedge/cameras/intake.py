@@ -77,6 +77,14 @@ class Intake:
         if left is not None:
             self._drop("stopped" if left is frame else "replaced")
 
+    def is_free(self, timeout_s: float) -> bool:
+        """True once no frame waits there, so that the next one replaces none."""
+        return self._slots.wait_free(self._camera_id, timeout_s)
+
+    def let_go(self) -> None:
+        """Count a frame that is not offered, because the camera stops."""
+        self._drop("stopped")
+
     def withdraw(self) -> None:
         """Take back the frame that nobody took."""
         if self._slots.discard(self._camera_id) is not None:

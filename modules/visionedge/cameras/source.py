@@ -15,11 +15,14 @@ class Traits:
         read_timeout_s: within this a `grab` and a `retrieve` together do.
         live: True for a camera that looks at the world, whose picture cannot stay the same
             to the byte; False for files and the virtual line.
+        patient: True for one that goes as fast as its frames are taken, and so loses none;
+            False for those whose frames come when they come.
     """
 
     open_timeout_s: float
     read_timeout_s: float
     live: bool
+    patient: bool = False
 
 
 class CameraSource(Protocol):

@@ -44,6 +44,12 @@ def nms(
     xywh = xyxy.astype(np.float64)
     xywh[:, 2:] -= xywh[:, :2]
     xywh[:, 0] += class_id * _CLASS_APART_PX
-    kept = cv2.dnn.NMSBoxes(xywh, confidence, 0, limit, top_k=_MOST_CANDIDATES)
+    kept = cv2.dnn.NMSBoxes(
+        xywh,  # type: ignore[arg-type] # its stub knows lists only
+        confidence,  # type: ignore[arg-type] # as above
+        0,
+        limit,
+        top_k=_MOST_CANDIDATES,
+    )
     # Of no boxes, OpenCV returns an empty tuple.
     return np.asarray(kept[:keep], np.intp)

@@ -152,7 +152,10 @@ class FileCamera(_Camera):
     )
     loop: bool = Field(True, title="Loop", description="Start again at the end.")
     realtime: bool = Field(
-        True, title="Real time", description="Keep the file's own pace; false is as fast as it can."
+        True,
+        title="Real time",
+        description="Keep the file's own pace; false is as fast as frames are looked at, and none "
+        "is left out.",
     )
     fps: float = Field(
         0, ge=0, le=1000, title="Rate", description="Frames a second; 0 is the file's own, or 10."
