@@ -174,3 +174,21 @@ def test_audit_says_what_is_wrong(
     ledger = [] if "--ledger" in arguments else ["--ledger", str(written(tmp_path))]
     assert main(["audit", *ledger, *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_audit_tells_of_lines_that_are_none_and_counts_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.jsonl"
+    EgressLedger(path, 2**20).leaves(picture("a"))
+    with path.open("ab") as file:
+        file.write(b'[1]\n{"at": "at noon", "event": "left", "id": "b"}\n')
+    assert main(["audit", "--ledger", str(path)]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1].startswith("1 pictures, ")
+    assert f"{path}:2 and 1 more: no lines of a ledger" in told.err
+
+
+def test_an_audit_of_a_folder_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "--ledger", str(tmp_path)]) == 2
+    assert f"the ledger {tmp_path} cannot be read" in capsys.readouterr().err

@@ -7,6 +7,7 @@ line for a program.
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = _between(time_of(args.since, "--since"), time_of(args.until, "--until"))
     outcomes: Counter[str] = Counter()
     pictures = size_bytes = 0
-    for entry in read_ledger(path, wanted):
+    damaged: list[str] = []
+    for entry in read_ledger(path, wanted, lambda file, line: damaged.append(f"{file}:{line}")):
         pictures += 1
         size_bytes += int(entry.get("bytes", 0))
         outcomes[entry["outcome"] or "no verdict"] += 1
@@ -54,6 +56,12 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         print(f"{pictures} pictures, {size_bytes} bytes{f': {said}' if said else ''}")
+    if damaged:
+        more = "" if len(damaged) == 1 else f" and {len(damaged) - 1} more"
+        sys.stderr.write(
+            f"visionedge: {damaged[0]}{more}: no lines of a ledger, left out (a power cut damages "
+            "one; of many, check the path)\n"
+        )
     return EXIT_OK
 
 

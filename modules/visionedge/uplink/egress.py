@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.entities import Envelope, Kind, Resolution
-from visionedge.errors import UplinkUnavailable
+from visionedge.errors import SettingsError, UplinkUnavailable
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Worker
 from visionedge.uplink.hub import HubClient, OnEvent
@@ -175,19 +175,26 @@ class RecordedHub:
 
 
 def read_ledger(
-    path: Path, wanted: Callable[[datetime], bool] = lambda _: True
+    path: Path,
+    wanted: Callable[[datetime], bool] = lambda _: True,
+    damaged: Callable[[Path, int], object] = lambda _file, _line: None,
 ) -> Iterator[dict[str, Any]]:
     """Pictures that left, the oldest first, each once, with their verdict where there is one.
 
     Args:
         path: of the newest file.
         wanted: of the time at which it left; verdicts are found whenever they came.
+        damaged: told the file and number of each line that is none of a ledger, as a power cut
+            leaves one.
 
     Yields:
         The line of each, with `verifier` and `outcome`, empty where nobody answered.
+
+    Raises:
+        SettingsError: a file of it cannot be read.
     """
     left: dict[str, dict[str, Any]] = {}
-    for entry in _entries(path):
+    for entry in _entries(path, damaged):
         known = left.get(entry["id"])
         if entry["event"] == "left" and known is None:
             left[entry["id"]] = {**entry, "verifier": "", "outcome": ""}
@@ -198,19 +205,35 @@ def read_ledger(
             yield {key: value for key, value in entry.items() if key != "event"}
 
 
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
+def _entries(path: Path, damaged: Callable[[Path, int], object]) -> Iterator[dict[str, Any]]:
     for number in range(_FILES - 1, -1, -1):
         file = _numbered(path, number) if number else path
         if not file.exists():
             continue
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(entry, dict) and {"at", "event", "id"} <= entry.keys():
-                    yield entry
+        try:
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                for at, line in enumerate(lines, 1):
+                    entry = _entry(line)
+                    if entry is None:
+                        damaged(file, at)
+                    else:
+                        yield entry
+        except OSError as error:
+            raise SettingsError(
+                f"the ledger {file} cannot be read: {error.strerror}",
+                hint="name the file of `egress.path`, as its owner",
+            ) from None
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """A line of the ledger, or None where it is something else."""
+    try:
+        entry = json.loads(line)
+        datetime.fromisoformat(entry["at"])
+        int(entry.get("bytes", 0))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return entry if {"event", "id"} <= entry.keys() else None
 
 
 def _numbered(path: Path, number: int) -> Path:
