@@ -157,3 +157,8 @@ def test_a_check_without_jsonschema_says_what_to_install(
 def test_a_folder_without_schemas_is_told(env_file: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no schema"):
         run(TEMPLATE, "--env-file", env_file, "--check", str(tmp_path))
+
+
+def test_an_image_for_a_module_that_the_template_does_not_take_is_refused(env_file: str) -> None:
+    with pytest.raises(SettingsError, match="takes no image for `visionegde`"):
+        run(TEMPLATE, "--env-file", env_file, "--image", "visionegde=registry.example/v:1")

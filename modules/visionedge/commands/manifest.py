@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     manifest = _rendered(args.template, template, args, values)
     base = read_json(args.base) if args.base else None
     final_base = _rendered(args.base, base, args, values) if base else NOTHING
+    _check_images(args.image, template, base)
     layered = is_layered(manifest)
     whole = layered_onto(final_base, manifest) if layered else manifest
     found = limits.faults(whole)
@@ -113,6 +114,18 @@ def _rendered(
             raise SettingsError(f"--image {given} names no image", hint="write MODULE=REFERENCE")
         images[f"MODULES.{module}"] = reference
     return rendered(document, values, images)
+
+
+def _check_images(given: list[str], *documents: Document | None) -> None:
+    """Refuse an image for a module that no template names: it would be forgotten in silence."""
+    texts = " ".join(json.dumps(document) for document in documents if document)
+    for image in given:
+        module = image.partition("=")[0]
+        if f"${{MODULES.{module}}}" not in texts:
+            raise SettingsError(
+                f"--image {image}: the template takes no image for `{module}`",
+                hint="name a module whose image is ${MODULES.NAME} there",
+            )
 
 
 def _print_differences(old: Document, new: Document) -> None:
