@@ -98,3 +98,35 @@ def test_our_bundle_is_measured_on_real_boards(capsys: pytest.CaptureFixture[str
     assert told["pictures"] == 120
     assert sum(each["truth"] for each in told["classes"]) == 826
     assert 0 < told["map50_95"] < told["map50"] < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--threshold", "3"], "--threshold 3 is out of range"),
+        (["--format", "coco"], "no JSON file is in it"),
+        (["--map", "bold=bolt"], "the data set has no class bold; it has nut, bolt"),
+        (["--map", "bolt=bold"], "the model knows no bold; it knows bolt, nut"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_there_is(
+    detector: Path,
+    dataset: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    named: str,
+) -> None:
+    assert main(["evaluate", "--model", str(detector), str(dataset), *options]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_measurement(
+    detector: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    asked = ["evaluate", "--model", str(detector), str(dataset), "--out", str(taken)]
+    assert main(asked) == 2
+    told = capsys.readouterr()
+    assert f"--out: cannot write {taken}" in told.err
+    assert told.out == ""

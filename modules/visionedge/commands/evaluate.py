@@ -13,7 +13,7 @@ from typing import Final
 
 import cv2
 
-from visionedge.commands import options, plots
+from visionedge.commands import options, places, plots
 from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.evaluation.dataset import Dataset
@@ -69,9 +69,12 @@ def run(args: argparse.Namespace) -> int:
         ModelError: the model cannot be used.
         SettingsError: the data set cannot, or an option is wrong.
     """
+    options.share(args.threshold, "--threshold")
+    same = dict(_pair(text) for text in args.map)
+    if args.out:
+        places.folder(args.out, "--out")
     dataset = read_dataset(args.dataset, args.format)
     model = load_model(args.model, options.DEFAULTS, options.hints(args))
-    same = dict(_pair(text) for text in args.map)
     report = judge(model, dataset, same, args.threshold, view=options.view(args), quiet=args.json)
     document = {"model": str(args.model), "dataset": str(args.dataset),
                 "format": dataset.format, **report.document()}  # fmt: skip
@@ -170,12 +173,9 @@ def _write(folder: Path, report: Report, document: str) -> None:
         "reliability.png": plots.reliability(report.reliability, report.calibration_error),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(document, encoding="utf-8")
     except OSError as error:
-        raise SettingsError(
-            f"--out: cannot write {folder}: {error.strerror}", hint="name a folder of yours"
-        ) from None
+        raise places.unwritable(folder, "--out", error.strerror, "make room") from None
     for name, drawing in drawings.items():
         if not cv2.imwrite(str(folder / name), drawing):
-            raise SettingsError(f"--out: cannot write {folder / name}", hint="make room")
+            raise places.unwritable(folder / name, "--out", "the write failed", "make room")

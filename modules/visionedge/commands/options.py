@@ -32,7 +32,12 @@ def add_hints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="a card, or some fields of one, that wins"
     )
-    parser.add_argument("--head", choices=tuple(FORMATS), help="which decoder reads it")
+    parser.add_argument(
+        "--head",
+        choices=tuple(FORMATS),
+        metavar="HEAD",
+        help=f"which decoder reads it: {', '.join(sorted(FORMATS))}",
+    )
     parser.add_argument(
         "--color", choices=("rgb", "bgr", "gray"), help="order of the model's channels"
     )
@@ -78,12 +83,13 @@ def view(args: argparse.Namespace) -> View:
     if not args.tiles:
         return WHOLE
     width, _, height = args.tiles.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and 0 <= args.overlap <= 0.9):
+    sides = [int(side) if side.isdecimal() else 0 for side in (width, height)]
+    if not (min(sides) > 0 and 0 <= args.overlap <= 0.9):
         raise SettingsError(
             f"--tiles {args.tiles} --overlap {args.overlap} is no tiling",
             hint="write `--tiles 640x640 --overlap 0.2`; the overlap is 0 to 0.9",
         )
-    return View(tiling=Tiling(max(1, int(width)), max(1, int(height)), args.overlap))
+    return View(tiling=Tiling(sides[0], sides[1], args.overlap))
 
 
 def add_cascade(parser: argparse.ArgumentParser) -> None:
@@ -130,18 +136,23 @@ def cascade(args: argparse.Namespace, model: LoadedModel) -> LoadedModel:
     return model.with_second(Second(second, rules))
 
 
-def pictures(paths: Iterable[Path], suffixes: Sequence[str] = PICTURES) -> list[Path]:
+def pictures(
+    paths: Iterable[Path], suffixes: Sequence[str] = PICTURES, *, missing_ok: bool = False
+) -> list[Path]:
     """The pictures that are named, and those in the folders that are named.
 
     Args:
         paths: files and folders.
         suffixes: of the files that are taken from folders.
+        missing_ok: a name that is nothing stays in the list, for who names it later.
 
     Raises:
-        SettingsError: a folder holds none.
+        SettingsError: a folder holds none, or a name is nothing.
     """
     found: list[Path] = []
     for path in paths:
+        if not (missing_ok or path.exists()):
+            raise SettingsError(f"there is no {path}", hint="check the path")
         if not path.is_dir():
             found.append(path)
             continue
@@ -152,6 +163,17 @@ def pictures(paths: Iterable[Path], suffixes: Sequence[str] = PICTURES) -> list[
             )
         found += inside
     return found
+
+
+def share(value: float, option: str) -> float:
+    """The value of an option that is a share or a confidence.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if not 0 <= value <= 1:
+        raise SettingsError(f"{option} {value:g} is out of range", hint="give 0 to 1")
+    return value
 
 
 def with_progress(items: Sequence[T], unit: str, *, quiet: bool = False) -> Iterable[T]:

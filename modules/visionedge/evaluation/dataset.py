@@ -10,12 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visionedge.errors import SettingsError
 from visionedge.evaluation.average_precision import Boxes
+
+_MOST_NAMES: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +65,7 @@ class Dataset:
         Raises:
             SettingsError: a class of the data set is none of the model's.
         """
+        self._check(labels, same)
         numbers = self._numbers(labels, same)
         pictures = [
             Picture(each.path, numbers[each.class_id].astype(np.int32), each.xyxy)
@@ -70,15 +74,29 @@ class Dataset:
         if any((each.class_id < 0).any() for each in pictures):
             unknown = [name for name, number in zip(self.names, numbers, strict=True) if number < 0]
             raise SettingsError(
-                f"the model knows no {', '.join(unknown)}; it knows {', '.join(labels)}",
+                f"the model knows no {_listed(unknown)}; it knows {_listed(labels)}",
                 hint="say which is which with `--map THEIRS=OURS`",
             )
         return Dataset(self.format, tuple(labels), pictures)
 
+    def _check(self, labels: Sequence[str], same: Mapping[str, str]) -> None:
+        for theirs, ours in same.items():
+            if plain(theirs) not in map(plain, self.names):
+                raise SettingsError(
+                    f"the data set has no class {theirs}; it has {_listed(self.names)}",
+                    hint="mend `--map THEIRS=OURS`",
+                )
+            if plain(ours) not in map(plain, labels):
+                raise SettingsError(
+                    f"the model knows no {ours}; it knows {_listed(labels)}",
+                    hint="mend `--map THEIRS=OURS`",
+                )
+
     def _numbers(self, labels: Sequence[str], same: Mapping[str, str]) -> NDArray[np.int32]:
         if self.names:
             known = {plain(label): number for number, label in enumerate(labels)}
-            wanted = [plain(same.get(name, name)) for name in self.names]
+            ours = {plain(name): plain(label) for name, label in same.items()}
+            wanted = [ours.get(plain(name), plain(name)) for name in self.names]
             return np.array([known.get(name, -1) for name in wanted], np.int32)
         highest = max((int(each.class_id.max(initial=0)) for each in self.pictures), default=0)
         if highest >= len(labels):
@@ -87,6 +105,14 @@ class Dataset:
                 hint="put a classes.txt with the names of the data set beside it",
             )
         return np.arange(len(labels), dtype=np.int32)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message: all, or the first and how many more."""
+    if not names:
+        return "none"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def plain(name: str) -> str:

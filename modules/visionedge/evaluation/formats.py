@@ -69,7 +69,9 @@ def _told(path: Path) -> str:
 
 
 def _coco(path: Path) -> Dataset:
-    file = path if path.is_file() else next(iter(sorted(path.glob("*.json"))))
+    file = path if path.is_file() else next(iter(sorted(path.glob("*.json"))), None)
+    if file is None:
+        raise _wrong(path, "no JSON file is in it")
     document = _json(file)
     try:
         categories = sorted(document["categories"], key=lambda each: each["id"])
@@ -87,8 +89,10 @@ def _coco(path: Path) -> Dataset:
             )
             for each in document["images"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _wrong(file, f"{type(error).__name__} {error}") from None
+    except KeyError as error:
+        raise _wrong(file, f"it is not COCO's: there is no {error}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _wrong(file, f"it is not COCO's: {error}") from None
     return Dataset("coco", tuple(each["name"] for each in categories), pictures)
 
 

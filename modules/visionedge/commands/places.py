@@ -1,0 +1,78 @@
+"""Where a command writes, made sure of before its work and not after it.
+
+A measurement takes minutes. Whoever mistypes a folder learns it in the first second, and by
+the name of the option that is wrong.
+
+What this does not promise: that the place is still free, or the disk not full, at the end.
+"""
+
+import tempfile
+from pathlib import Path
+
+from visionedge.errors import SettingsError
+
+
+def folder(path: Path, option: str) -> Path:
+    """The folder of an option, made where there is none.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _write_beside(path / "any")
+    except OSError as error:
+        raise unwritable(path, option, error.strerror, "name a folder of yours") from None
+    return path
+
+
+def file(path: Path, option: str, suffix: str = "") -> Path:
+    """The file of an option; what it holds stays until it is written.
+
+    Args:
+        path: of the file.
+        option: that names it.
+        suffix: that its name must have, as `.png`.
+
+    Raises:
+        SettingsError: it cannot be written, or has another suffix.
+    """
+    hint = f"name a {suffix or ''} file of yours".replace("  ", " ")
+    if suffix and path.suffix.lower() != suffix:
+        raise unwritable(path, option, f"it does not end in {suffix}", hint)
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise unwritable(path, option, error.strerror, hint) from None
+    return path
+
+
+def free(path: Path, option: str) -> Path:
+    """A place for a new folder, with all folders above it.
+
+    Raises:
+        SettingsError: something is there already, or nothing can be put there.
+    """
+    if path.exists():
+        raise SettingsError(
+            f"{option}: {path} is there already", hint="name another, or move it away"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_beside(path)
+    except OSError as error:
+        raise unwritable(path, option, error.strerror, "name a folder of yours") from None
+    return path
+
+
+def unwritable(path: Path, option: str, reason: str | None, hint: str) -> SettingsError:
+    """The error that every command gives for a place that cannot be written."""
+    return SettingsError(f"{option}: cannot write {path}: {reason}", hint=hint)
+
+
+def _write_beside(path: Path) -> None:
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
