@@ -179,7 +179,7 @@ def test_a_video_that_is_none_is_named(
     assert run("--model", detector, "--json", pictures / "clip.mp4", pictures / "b.png") == 4
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 1
-    assert "clip.mp4 is nothing that can be read" in captured.err
+    assert "clip.mp4 cannot be read: it is no video, or only a part of one" in captured.err
     with pytest.raises(SettingsError, match="no step"):
         run("--model", detector, "--every", "0", pictures / "b.png")
 
@@ -201,3 +201,31 @@ def test_two_models_that_make_no_cascade_are_refused(detector: Path, pictures: P
         run("--model", detector, "--then", detector, pictures)
     with pytest.raises(SettingsError, match="--margin -1"):
         run("--model", detector, "--then", detector, "--margin", "-1", pictures)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"hello", "it is no picture, whatever its name says"),
+        (cv2.imencode(".png", BLUE)[1].tobytes()[:40], "the picture is damaged or cut short"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_told_with_its_reason(
+    detector: Path,
+    pictures: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes,
+    reason: str,
+) -> None:
+    (pictures / "bad.png").write_bytes(content)
+    assert run("--model", detector, "--json", pictures / "bad.png", pictures / "b.png") == 4
+    captured = capsys.readouterr()
+    assert f"bad.png cannot be read: {reason}" in captured.err
+    assert len(captured.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("tiles", ["0x0", "320", "-1x5", "ax b"])
+def test_tiles_that_are_no_size_are_refused(detector: Path, pictures: Path, tiles: str) -> None:
+    with pytest.raises(SettingsError, match="is no tiling"):
+        run("--model", detector, f"--tiles={tiles}", pictures / "b.png")

@@ -13,9 +13,12 @@ from typing import Final
 import cv2
 import numpy as np
 
+from visionedge.cameras.picture import picture_size
 from visionedge.entities import Image
 from visionedge.inference.image import read_image
 
+_HEAD_BYTES: Final = 1024**2
+"""In it a picture says its size; the profiles before it are some hundred kilobytes at most."""
 VIDEOS: Final = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 
@@ -24,11 +27,13 @@ class Shot:
     """One picture to look at.
 
     Attributes:
+        path: of the file.
         name: of the file, and the number of the frame in a video.
         stem: a file name for what is made of it.
         image: (H, W, 3) uint8 BGR, or None where the file could not be read.
     """
 
+    path: Path
     name: str
     stem: str
     image: Image | None
@@ -56,7 +61,7 @@ def shots(path: Path, every: int = 1) -> Iterator[Shot]:
     if path.suffix.lower() in VIDEOS:
         yield from _frames(path, every)
     else:
-        yield Shot(str(path), path.stem, read_image(path))
+        yield Shot(path, str(path), path.stem, read_image(path))
 
 
 def _frames(path: Path, every: int) -> Iterator[Shot]:
@@ -67,9 +72,25 @@ def _frames(path: Path, every: int) -> Iterator[Shot]:
             if number % every == 0:
                 done, image = capture.retrieve()
                 frame = np.asarray(image, np.uint8) if done else None
-                yield Shot(f"{path}#{number:06d}", f"{path.stem}-{number:06d}", frame)
+                yield Shot(path, f"{path}#{number:06d}", f"{path.stem}-{number:06d}", frame)
             number += 1
     finally:
         capture.release()
     if number == 0:
-        yield Shot(str(path), path.stem, None)
+        yield Shot(path, str(path), path.stem, None)
+
+
+def why_unreadable(path: Path) -> str:
+    """Why a file gave no picture, and what to do about it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        return f"{error.strerror} (check the path and its permissions)"
+    if not head:
+        return "the file is empty (copy it again)"
+    if path.suffix.lower() in VIDEOS:
+        return "it is no video, or only a part of one (play it with `ffplay`, or copy it again)"
+    if picture_size(head) is None:
+        return "it is no picture, whatever its name says (leave it out)"
+    return "the picture is damaged or cut short (copy it again)"

@@ -13,9 +13,9 @@ from typing import Final
 
 import cv2
 
-from visionedge.commands import options
+from visionedge.commands import options, places
 from visionedge.commands.draw import draw
-from visionedge.commands.footage import VIDEOS, shots, shots_in
+from visionedge.commands.footage import VIDEOS, shots, shots_in, why_unreadable
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
 from visionedge.inference.card import Document
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: an option is wrong.
     """
     settings = _settings(args)
-    pictures = options.pictures(args.images, (*options.PICTURES, *VIDEOS))
+    pictures = options.pictures(args.images, (*options.PICTURES, *VIDEOS), missing_ok=True)
     drawings = _Drawings(args.out) if args.out else None
     view = options.view(args)
     model = load_model(args.model, settings, options.hints(args))
@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     every = (shot for path in pictures for shot in shots(path, args.every))
     for shot in options.counted(every, total, "picture", quiet=sys.stdout.isatty()):
         if shot.image is None:
-            sys.stderr.write(f"visionedge: {shot.name} is nothing that can be read\n")
+            sys.stderr.write(
+                f"visionedge: {shot.name} cannot be read: {why_unreadable(shot.path)}\n"
+            )
             exit_code = CameraError.exit_code
             continue
         prediction = runner.infer(shot.image, view)
@@ -93,8 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> ModelSettings:
-    if not 0 <= args.floor <= 1:
-        raise SettingsError(f"--floor {args.floor} is no confidence", hint="give 0 to 1")
+    options.share(args.floor, "--floor")
     if args.every < 1:
         raise SettingsError(f"--every {args.every} is no step", hint="give 1 or more")
     return _DEFAULTS.model_copy(update={"path": str(args.model), "floor": args.floor})
@@ -116,12 +117,8 @@ class _Drawings:
     """Writes annotated pictures into a folder, each under a name of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = places.folder(folder, "--out")
         self._taken: set[str] = set()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(folder, error.strerror) from None
 
     def write(self, stem: str, drawing: Image) -> None:
         name, number = stem, 1
@@ -131,8 +128,4 @@ class _Drawings:
         self._taken.add(name)
         path = self._folder / f"{name}.png"
         if not cv2.imwrite(str(path), drawing):
-            raise _unwritable(path, "the write failed")
-
-
-def _unwritable(path: Path, reason: str | None) -> SettingsError:
-    return SettingsError(f"--out: cannot write {path}: {reason}", hint="name a folder of yours")
+            raise places.unwritable(path, "--out", "the write failed", "make room")
