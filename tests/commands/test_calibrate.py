@@ -59,7 +59,7 @@ def test_a_risk_that_is_out_of_reach_is_told_with_the_mend(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], labelled: Path
 ) -> None:
     assert main(["calibrate", "--model", BUNDLE, str(labelled), "--risk", "7"]) == 2
-    assert "--risk is a share" in capsys.readouterr().err
+    assert "--risk 7 is out of range (give 0 to 1)" in capsys.readouterr().err
     assert main(["calibrate", "--model", BUNDLE, str(tmp_path)]) != 0
 
 

@@ -179,6 +179,29 @@ def test_a_place_that_is_taken_is_refused(bundle: Path, dataset: Path) -> None:
     assert quantized(bundle, "--calibration", dataset, "--to", bundle) == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--calibration", "none-such"], "there is no none-such"),
+        (["--max-loss", "7"], "--max-loss 7 is out of range"),
+        (["--to", "pyproject.toml/int8"], "--to: cannot write pyproject.toml/int8"),
+    ],
+)
+def test_a_wrong_option_is_named_before_anything_is_measured(
+    bundle: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    named: str,
+) -> None:
+    usual = ("--calibration", dataset, "--to", tmp_path / "int8")
+    assert quantized(bundle, *usual, *options) == 2
+    told = capsys.readouterr()
+    assert named in told.err
+    assert told.out == ""
+
+
 def test_without_the_tools_it_says_what_to_install(
     bundle: Path,
     dataset: Path,

@@ -99,6 +99,21 @@ def test_sigterm_ends_it_with_0_and_drains_into_the_outbox(tmp_path: Path) -> No
     assert list((tmp_path / "outbox").glob("telemetry-*.jsonl"))
 
 
+def test_an_option_that_is_no_time_is_named_before_anything_runs(tmp_path: Path) -> None:
+    for option, value in (("--seconds", "nan"), ("--seconds", "-4"), ("--grace", "inf")):
+        done = run(tmp_path, option, value)
+        assert done.returncode == 2
+        assert f"{option} {value} is no time" in done.stderr
+        assert "visionedge starts" not in done.stderr
+
+
+def test_a_summary_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path, "--summary", str(tmp_path / "none" / "summary.json"))
+    assert done.returncode == 2
+    assert "--summary: cannot write" in done.stderr
+    assert "visionedge starts" not in done.stderr
+
+
 def test_an_unknown_camera_source_says_what_it_is_not(tmp_path: Path) -> None:
     done = run(tmp_path, "--source", "no-such-video.mp4", "--seconds", "3")
     # A camera that is away is no reason to end: it may come back.

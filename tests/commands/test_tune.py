@@ -57,7 +57,10 @@ def test_a_dry_run_keeps_nothing_and_json_tells_every_way(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--seconds", "0"], "--seconds"),
+        (["--seconds", "0"], "--seconds 0 is no time"),
+        (["--seconds", "nan"], "--seconds nan is no time"),
+        (["--workers", "0"], "--workers 0"),
+        (["--plot", "tune.svg"], "--plot: cannot write tune.svg: it does not end in .png"),
         (["--size", "big"], "--size big"),
         (["--candidate", "none-such.onnx"], "none-such.onnx"),
     ],

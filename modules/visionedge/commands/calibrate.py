@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.commands import options, plots
+from visionedge.commands import options, places, plots
 from visionedge.commands.calibrate_verdicts import words_of_verdicts
 from visionedge.entities import Classification, Detections, Prediction
 from visionedge.errors import EXIT_OK, SettingsError
@@ -93,22 +93,23 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: the data set cannot, or an option is wrong.
     """
     for name in ("risk", "share"):
-        if not 0 <= getattr(args, name) <= 1:
-            raise SettingsError(f"--{name} is a share", hint="choose from 0 to 1")
+        options.share(getattr(args, name), f"--{name}")
     if (args.verdicts is None) == (args.dataset is None):
         raise SettingsError(
             "calibrate from pictures or from verdicts", hint="name a data set, or --verdicts LEDGER"
         )
     if args.verdicts is None and args.model is None:
         raise SettingsError("pictures need a model to look at them", hint="name it with --model")
+    if args.out:
+        places.file(args.out, "--out")
+    if args.plots:
+        places.folder(args.plots, "--plots")
     document = _fitted(args, _of_verdicts(args) if args.verdicts else _words(args))
     if args.out:
         try:
             args.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
         except OSError as error:
-            raise SettingsError(
-                f"--out: cannot write {args.out}: {error.strerror}", hint="name a file of yours"
-            ) from None
+            raise places.unwritable(args.out, "--out", error.strerror, "make room") from None
     told = {key: value for key, value in document.items() if key not in _LONG}
     print(json.dumps(told, indent=1))
     return EXIT_OK
@@ -169,14 +170,8 @@ def _plot(
         for each in (before, after)
     ]
     path = folder / "reliability.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"--plots: cannot write {folder}: {error.strerror}", hint="name a folder of yours"
-        ) from None
     if not cv2.imwrite(str(path), np.concatenate(drawn, axis=1)):
-        raise SettingsError(f"--plots: cannot write {path}", hint="name a folder of yours")
+        raise places.unwritable(path, "--plots", "the write failed", "make room")
 
 
 def tenths(confidence: fitting.Floats, right: NDArray[np.bool_]) -> list[Bin]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from visionedge.commands import options
+from visionedge.commands import options, places
 from visionedge.commands.inspect import card_text
 from visionedge.errors import EXIT_OK, ModelLoadError, SettingsError
 from visionedge.inference import export_manifest
@@ -67,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"{len(pictures)} pictures are too many", hint=f"a bundle has at most {_MOST_FRAMES}"
         )
-    if args.to.exists():
-        raise SettingsError(f"{args.to} is there already", hint="name another, or move it away")
+    places.free(args.to, "--to")
     model = load_tried(args.export, options.DEFAULTS, private_folder(), options.hints(args))
     make_bundle(args.to, model, pictures, licence=args.licence, origin=args.origin)
     print(f"{args.to}: head {model.card.head}, {len(model.card.labels)} labels, "
@@ -107,9 +106,7 @@ def make_bundle(
             _golden(made, pictures)
             made.rename(to)
     except OSError as error:
-        raise SettingsError(
-            f"--to: cannot write {to}: {error.strerror}", hint="name a folder of yours"
-        ) from None
+        raise places.unwritable(to, "--to", error.strerror, "name a folder of yours") from None
 
 
 def _make(folder: Path, model: LoadedModel, licence: str, origin: str) -> None:

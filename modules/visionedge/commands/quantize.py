@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from visionedge.commands import options, speed
+from visionedge.commands import options, places, speed
 from visionedge.commands.evaluate import judge
 from visionedge.commands.import_ import make_bundle
 from visionedge.commands.quantize_graph import RECIPES, Quantizer, Recipe
@@ -102,11 +102,11 @@ def run(args: argparse.Namespace) -> int:
         ModelError: the model cannot be used or quantised, or loses too much.
         SettingsError: an option is wrong, or the extra `tools` is not installed.
     """
-    if args.to.exists():
-        raise SettingsError(f"{args.to} is there already", hint="name another, or move it away")
+    options.share(args.max_loss, "--max-loss")
+    places.free(args.to, "--to")
     pictures = options.pictures([args.calibration])[:_MOST_PICTURES]
     if len(pictures) < _FEW_PICTURES:
-        print(f"only {len(pictures)} pictures to calibrate with: a hundred give truer ranges")
+        print(f"{len(pictures)} pictures to calibrate with are few: a hundred give truer ranges")
     before = load_model(args.model, options.DEFAULTS, options.hints(args))
     dataset = read_dataset(args.dataset) if args.dataset else _own_words(before, pictures)
     with tempfile.TemporaryDirectory(prefix="visionedge-quantize-") as folder:

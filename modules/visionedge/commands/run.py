@@ -7,6 +7,7 @@ line a second on stdout and a summary at the end. The log goes to stderr.
 
 import argparse
 import json
+import math
 import os
 import signal
 import threading
@@ -16,7 +17,9 @@ from typing import Final
 
 from visionedge import settings
 from visionedge.app import App
+from visionedge.commands import places
 from visionedge.commands.summary import StatusLine, Summary
+from visionedge.errors import SettingsError
 from visionedge.runtime import log
 from visionedge.settings.shorthand import camera_document
 
@@ -53,7 +56,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the module; returns the exit code."""
+    """Run the module; returns the exit code.
+
+    Raises:
+        VisionEdgeError: of the kind that ended it; a setting, a model or an option.
+    """
+    _check(args)
     stop = _stop_on_signals()
     layers = [
         settings.from_file(args.config) if args.config else {},
@@ -77,8 +85,22 @@ def run(args: argparse.Namespace) -> int:
     if args.status:
         print(summary.text(), flush=True)
     if args.summary:
-        args.summary.write_text(json.dumps(summary.document(), indent=2), encoding="utf-8")
+        try:
+            args.summary.write_text(json.dumps(summary.document(), indent=2), encoding="utf-8")
+        except OSError as error:
+            raise places.unwritable(
+                args.summary, "--summary", error.strerror, "make room"
+            ) from None
     return code
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what is wrong with the options before anything runs."""
+    for option, value in (("--seconds", args.seconds), ("--grace", args.grace)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise SettingsError(f"{option} {value:g} is no time", hint="give 0 or more")
+    if args.summary:
+        places.file(args.summary, "--summary")
 
 
 def _from_arguments(args: argparse.Namespace) -> settings.Document:

@@ -12,6 +12,7 @@ the figures then are those of a busy device, which is the one that counts.
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Final
 import cv2
 
 from visionedge import settings as sources
-from visionedge.commands import options, speed
+from visionedge.commands import options, places, speed
 from visionedge.commands.tune_result import PRESENT, Result
 from visionedge.delivery.slots import SlotStore
 from visionedge.entities import Image
@@ -65,7 +66,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--seconds", type=float, default=30, metavar="N", help="for each model (default: 30)"
     )
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="most workers (default: one a core)"
+        "--workers", type=int, metavar="N", help="most workers (default: one a core)"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the result as PNG")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -105,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
         ModelError: a model cannot be used.
         SettingsError: an option or the settings are wrong, or the choice cannot be kept.
     """
-    if args.seconds <= 0 or args.workers < 0:
-        raise SettingsError("--seconds and --workers are above 0", hint="leave them out")
+    _check(args)
     settings = _in_use(args)
     tuned = Tuned(Path(settings.spool.path).parent / "models")
     tuning.be_modest()
@@ -119,6 +119,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(told, indent=1))
     return EXIT_OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what is wrong with the options before anything is measured."""
+    if not (math.isfinite(args.seconds) and args.seconds > 0):
+        raise SettingsError(f"--seconds {args.seconds:g} is no time", hint="give more than 0")
+    if args.workers is not None and args.workers < 1:
+        raise SettingsError(f"--workers {args.workers} are none", hint="give 1 or more")
+    if args.plot:
+        places.file(args.plot, "--plot", ".png")
 
 
 def _in_use(args: argparse.Namespace) -> Settings:
@@ -245,7 +255,7 @@ def _settled(
     if result.patch and not args.json:
         print(f"better still, if its answers are as good: {json.dumps(result.patch)}")
     if args.plot and not cv2.imwrite(str(args.plot), result.plot()):
-        raise SettingsError(f"--plot: cannot write {args.plot}", hint="name a .png file of yours")
+        raise places.unwritable(args.plot, "--plot", "the write failed", "make room")
     return {"kept": None if args.dry_run else str(tuned.path), **result.document()}
 
 

@@ -215,13 +215,16 @@ class Contest:
             for number, runner in enumerate(self._runners[way])
         ]
         cpu_s, began = time.process_time(), time.perf_counter()
-        for worker in workers:
-            worker.start()
-        time.sleep(self._turn_s)
-        for worker in workers:
-            worker.request_stop()
-        for worker in workers:
-            worker.stop(_STOP_S)
+        try:
+            for worker in workers:
+                worker.start()
+            time.sleep(self._turn_s)
+        finally:
+            # Also at Ctrl-C: a run that outlives the interpreter takes the process down with it.
+            for worker in workers:
+                worker.request_stop()
+            for worker in workers:
+                worker.stop(_STOP_S)
         wall_s = time.perf_counter() - began
         if failed:
             raise failed[0]
