@@ -285,3 +285,12 @@ def test_the_largest_verdict_is_settled_in_a_moment() -> None:
     kept = note(boxes(*[0.4] * 400, labels=LABELS, xyxy=ours))  # type: ignore[arg-type] # tuples of four
     settled = resolve(kept, verdict(*answer))
     assert settled.confirmed + settled.missed == 1000
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "2026-05-04T14:00:00+02:00"]
+)
+def test_a_verdict_counts_whatever_its_clock_says(at: str) -> None:
+    settled = resolve(note(ONE), verdict(seen("open", HERE), verified_at=at))
+    assert settled.outcome is Outcome.CONFIRMED
+    assert settled.resolved_at.utcoffset() == timedelta(0)

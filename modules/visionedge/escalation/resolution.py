@@ -71,8 +71,16 @@ def resolve(note: Mapping[str, Any], verdict: Verdict) -> Resolution:
             was asked (classes where boxes were claimed, or the other way round), settles
             nothing: the local word stands, as when nobody had answered.
     """
-    at, verifier = verdict.verified_at.astimezone(UTC), verdict.verifier.name
+    at, verifier = _utc(verdict.verified_at), verdict.verifier.name
     return _ended(verdict.escalation_id, _fates(note, verdict), at, verifier)
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        # A default of some languages, midnight of year 1 by local time: its verdict counts.
+        return at.replace(tzinfo=UTC)
 
 
 def by_operator(
