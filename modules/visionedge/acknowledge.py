@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from visionedge.errors import UplinkError, UplinkRejected
+from visionedge.errors import UplinkDown, UplinkError, UplinkRejected
 from visionedge.metrics import Metrics
 from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.worker import Worker
@@ -100,9 +100,9 @@ class Acknowledger:
         except UplinkRejected as error:
             log.error("the hub refuses an acknowledgement, given up: %s", error)
         except UplinkError as error:
-            if not self._failing:
+            if not self._failing and not isinstance(error, UplinkDown):
                 log.warning("the twin cannot be answered, tried again and again: %s", error)
-            self._failing = True
+                self._failing = True
             return self._backoff.next_s()
         else:
             self._delivered[topic] = patch

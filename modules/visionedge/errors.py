@@ -17,6 +17,7 @@
     │   └── SpoolCorrupt                 the file was set aside and a new one begun
     ├── UplinkError                 6
     │   ├── UplinkUnavailable            not now: keep the envelope and send it later
+    │   │   └── UplinkDown               there is no link, and that was said: say nothing
     │   ├── UplinkRejected               never: this envelope cannot be sent as it is
     │   └── UplinkAuthFailed             the hub refuses our identity: rebuild the client
     ├── VerifierError               7
@@ -137,6 +138,10 @@ class UplinkError(VisionEdgeError):
 
 class UplinkUnavailable(UplinkError):
     """Not now. Keep what you were sending; it may or may not have arrived."""
+
+
+class UplinkDown(UplinkUnavailable):
+    """There is no link, which whoever keeps it has said already: keep it, and say nothing."""
 
 
 class UplinkRejected(UplinkError):

@@ -30,8 +30,8 @@ _ESCAPES: Final = {
     0x2028: "\\u2028",
     0x2029: "\\u2029",
 }
-_NOISY: Final = ("azure", "paho", "urllib3")
-"""Loggers kept at warning: at debug they write topics and whole twins."""
+_QUIET: Final = {"azure": logging.ERROR, "paho": logging.ERROR, "urllib3": logging.WARNING}
+"""Levels of loggers that at debug write topics and whole twins, and at warning each lost link."""
 
 
 class EdgeFormatter(logging.Formatter):
@@ -79,5 +79,5 @@ def configure(level: str, stream: TextIO | None = None, clock: Clock | None = No
     limit = before.limit if before and clock is None else RepeatLimit(clock)
     root.handlers[:] = [EdgeHandler(stream or sys.stderr, limit)]
     root.setLevel(level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet)

@@ -169,7 +169,7 @@ class AzureSession:
         try:
             throw_away.call(shut_down, timeout_s)
         except TimeoutError:
-            log.warning("the SDK did not shut down in %.0f s, its client is left behind", timeout_s)
+            log.debug("the SDK did not shut down in %.0f s, its client is left behind", timeout_s)
         except Exception as error:  # noqa: BLE001 - nothing is left to be done with this client
             log.debug("shutdown failed: %r", error)
         finally:

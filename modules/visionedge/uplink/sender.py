@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Final
 
 from visionedge.entities import Envelope, Kind
-from visionedge.errors import SpoolUnavailable, UplinkError, UplinkRejected
+from visionedge.errors import SpoolUnavailable, UplinkDown, UplinkError, UplinkRejected
 from visionedge.metrics import Metrics
 from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.clock import Clock, SystemClock
@@ -82,6 +82,8 @@ class Sender:
         self._wake = threading.Event()
         self._retry = threading.Event()
         self._failing = False
+        self._told = False
+        """That sends fail, by a line of the log."""
         self._silence_ended = threading.Event()
         self._reconnected = threading.Event()
         self._queries = Queries(spool, self._clock)
@@ -232,9 +234,9 @@ class Sender:
         self._link.acknowledged()
         self._suspects.passed(envelope)
         self._spool.mark_sent(envelope.id)
-        if self._failing:
+        if self._told:
             log.info("messages are being sent again")
-        self._failing = False
+        self._failing = self._told = False
         self._backoff.reset()
         return 0.0
 
@@ -244,9 +246,10 @@ class Sender:
         if self._suspects.failed(envelope):
             self._give_up(envelope, error)
             return 0.0
-        if not self._failing:
-            log.warning("messages cannot be sent and are kept: %s", error)
         self._failing = True
+        if not self._told and not isinstance(error, UplinkDown):
+            log.warning("messages cannot be sent and are kept: %s", error)
+            self._told = True
         return self._backoff.next_s()
 
     def _give_up(self, envelope: Envelope, error: UplinkError) -> None:

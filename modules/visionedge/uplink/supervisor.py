@@ -16,6 +16,10 @@ Between two sessions is a growing pause with jitter, which starts anew only afte
 that lived for a while. The twin is read after every connect and from time to time: it is
 how a subscription that the hub has forgotten is found out.
 
+The log tells of an outage once when it begins and once when it ends, however many sessions
+were tried between; and, once, that we are refused, because that does not mend itself. Those
+who send meet `UplinkDown` meanwhile, and are silent.
+
 Nothing here knows the SDK: `Session` is the seam, and a test drives this file by a fake
 session and a fake clock.
 """
@@ -29,7 +33,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from visionedge.entities import Envelope
-from visionedge.errors import UplinkAuthFailed, UplinkError, UplinkUnavailable
+from visionedge.errors import UplinkAuthFailed, UplinkDown, UplinkError, UplinkUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.clock import Clock, SystemClock
@@ -42,6 +46,7 @@ log: Final = logging.getLogger(__name__)
 _MOMENT_S: Final = 1.0
 """How long a send waits for a link that is just being renewed, as it is for each new token."""
 _TWIN_TRIES: Final = 3
+_REFUSED: Final = "auth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ class SupervisedHub:
         self._session: Session | None = None
         self._up = threading.Event()
         self._told_up: bool | None = None
+        self._told_refused = False
+        self._lost_ns = self._clock.ns()
         self._worker = Worker(
             "uplink",
             self._run,
@@ -116,12 +123,12 @@ class SupervisedHub:
     def send(self, envelope: Envelope) -> None:
         """As `HubClient.send`."""
         check_message(envelope)
-        self._ready().send(envelope)
+        self._while_up(lambda session: session.send(envelope))
 
     def report(self, patch: Mapping[str, Any]) -> None:
         """As `HubClient.report`."""
         check_report(patch)
-        self._ready().report(patch)
+        self._while_up(lambda session: session.report(patch))
 
     def refresh_twin(self) -> None:
         """As `HubClient.refresh_twin`."""
@@ -139,12 +146,17 @@ class SupervisedHub:
         self._worker.stop(max(0.0, (deadline_ns - self._clock.ns()) / 1e9))
         self._tell(connected=False)
 
-    def _ready(self) -> Session:
+    def _while_up(self, call: Callable[[Session], None]) -> None:
         self._up.wait(_MOMENT_S)
         session = self._session
         if session is None or not self._up.is_set():
-            raise UplinkUnavailable("the hub is not connected")
-        return session
+            raise UplinkDown("the hub is not connected")
+        try:
+            call(session)
+        except UplinkUnavailable as error:
+            if self._up.is_set():
+                raise
+            raise UplinkDown(str(error)) from error
 
     def _run(self, worker: Worker) -> None:
         while True:
@@ -156,9 +168,7 @@ class SupervisedHub:
             if self._failed_rebuilds == self._patience.max_failed_rebuilds and self._on_stuck:
                 self._on_stuck(f"{self._failed_rebuilds} sessions in a row failed, now by {cause}")
             pause_s = self._backoff.next_s()
-            # One warning an outage: how often it is tried again is in the metrics.
-            level = logging.WARNING if self._failed_rebuilds == 1 else logging.DEBUG
-            log.log(level, "session given up by %s, next in %.0f s: %s", cause, pause_s, detail)
+            log.debug("session given up by %s, next in %.0f s: %s", cause, pause_s, detail)
             worker.beat()
             worker.wait(pause_s)
 
@@ -167,19 +177,20 @@ class SupervisedHub:
         watch = Watch(self._on_event)
         session = self._new_session(watch)
         self._watch, self._session = watch, session
+        cause, detail = "stopped", "before it was open"
         try:
-            if worker.stopping:
-                return "stopped", "before it was open"
-            session.open()
-            return self._watch_over(worker, session, watch), "it was open"
+            if not worker.stopping:
+                session.open()
+                cause, detail = self._watch_over(worker, session, watch), "it was open"
         except UplinkAuthFailed as error:
-            return "auth", str(error)
+            cause, detail = "auth", str(error)
         except UplinkError as error:
-            return watch.cause or "connect", str(error)
+            cause, detail = watch.cause or "connect", str(error)
         finally:
             self._session = self._watch = None
-            self._tell(connected=False)
+            self._tell(connected=False, cause=cause, detail=detail)
             session.close(self._patience.close_s)
+        return cause, detail
 
     def _watch_over(self, worker: Worker, session: Session, watch: Watch) -> str:
         patience = self._patience
@@ -201,7 +212,7 @@ class SupervisedHub:
                 pause_s = min(liveness.keep(session, watch), self._proven_in_s(opened_ns))
             else:
                 lost_ns = lost_ns or now_ns
-                self._tell(connected=False)
+                self._tell(connected=False, cause="connection", detail="it broke")
                 pause_s = patience.lost_s - (now_ns - lost_ns) / 1e9
                 if pause_s <= 0:
                     return "lost"
@@ -218,18 +229,35 @@ class SupervisedHub:
         self._failed_rebuilds = 0
         return math.inf
 
-    def _tell(self, *, connected: bool) -> None:
+    def _tell(self, *, connected: bool, cause: str = "", detail: str = "") -> None:
         """Let senders through or not, and say it where it changes."""
         if connected:
             self._up.set()
         else:
             self._up.clear()
         self._metrics.link_up.set(connected)
-        if connected != self._told_up:
-            if connected or self._told_up:
-                log.info("connected to the hub" if connected else "the hub is lost")
-                self._on_event(LinkChanged(connected))
-            self._told_up = connected
+        before, self._told_up = self._told_up, connected
+        if connected and not before:
+            self._say_found(is_first=before is None)
+        elif not connected and before is not False:
+            self._lost_ns = self._clock.ns()
+            if not self._worker.stopping:
+                state = "lost" if before else "not there"
+                log.warning("the hub is %s, by %s: %s; tried until it is", state, cause, detail)
+                self._told_refused = cause == _REFUSED
+        elif not connected and cause == _REFUSED and not self._told_refused:
+            log.warning("the hub refuses this module: %s", detail)
+            self._told_refused = True
+        if connected != before and (connected or before):
+            self._on_event(LinkChanged(connected))
+
+    def _say_found(self, *, is_first: bool) -> None:
+        if is_first:
+            log.info("connected to the hub")
+            return
+        lost_s = (self._clock.ns() - self._lost_ns) / 1e9
+        log.info("connected to the hub again after %.1f s", lost_s)
+        self._told_refused = False
 
 
 class _Liveness:
