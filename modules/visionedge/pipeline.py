@@ -357,7 +357,7 @@ class Pipeline:
             return
         second = doubt.wiring.seconds[frame.camera_id]
         if decision.action is Action.ACCEPT:
-            left = second.doubt_left(opinion)
+            left = second.doubt_left(doubt.prediction, opinion)
             asked = (
                 None
                 if opinion.agrees
@@ -366,7 +366,7 @@ class Pipeline:
             if asked is not None:
                 self._keep(replace(doubt, decision=asked, second=opinion))
             return
-        judged, settled = second.judge(decision, opinion)
+        judged, settled = second.judge(decision, doubt.prediction, opinion)
         if settled:
             decider.settle(frame, judged)
             self._metrics.escalations_dropped.labels(frame.camera_id, SECOND_LOOK).inc()

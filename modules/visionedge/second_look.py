@@ -75,13 +75,16 @@ class Second:
             seen = runner.infer(frame.image, self.view)
         return SecondOpinion(self.by, agree(first, seen, self.thresholds, self.match_iou), seen)
 
-    def doubt_left(self, opinion: SecondOpinion) -> float:
+    def doubt_left(self, first: Prediction, opinion: SecondOpinion) -> float:
         """How likely the first word is to be wrong after both looks, 0..1."""
-        return doubt_left(opinion, self.thresholds, self.floor)
+        seen = opinion.prediction
+        return doubt_left(first, seen, self.thresholds, self.floor, self.match_iou)
 
-    def judge(self, decision: Decision, opinion: SecondOpinion) -> tuple[Decision, bool]:
+    def judge(
+        self, decision: Decision, first: Prediction, opinion: SecondOpinion
+    ) -> tuple[Decision, bool]:
         """The decision as it is after a second look, and whether that has settled its doubt."""
-        judged = with_second(decision, self.doubt_left(opinion))
+        judged = with_second(decision, self.doubt_left(first, opinion))
         return judged, opinion.agrees and judged.score < self.settles
 
 

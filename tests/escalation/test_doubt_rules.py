@@ -90,7 +90,7 @@ def test_no_sigmoid_over_the_floor_is_an_empty_scene_but_a_softmax_never_is() ->
 
 
 def test_two_classes_too_close_are_doubted_and_at_the_margin_they_are_not() -> None:
-    assert score("margin", classes(0.5, 0.4, 0.1)) == pytest.approx(0.9)
+    assert score("margin", classes(0.5, 0.4, 0.1)) == pytest.approx(0.5)
     assert judge("margin", classes(0.625, 0.375), settings=DecisionSettings(margin=0.25)) is None
 
 
@@ -98,6 +98,23 @@ def test_the_margin_asks_nothing_of_boxes_and_of_classes_that_do_not_compete() -
     assert judge("margin", boxes(0.5, 0.5)) is None
     assert judge("margin", classes(0.9, 0.9, multilabel=True)) is None
     assert judge("margin", classes(0.9)) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "prediction", "chance"),
+    [
+        ("margin", classes(0.45, 0.4, 0.15), 0.55),
+        ("below_threshold", classes(0.45, 0.4, 0.15), 0.55),
+        ("below_threshold", classes(0.3, 0.1, *[0.06] * 10), 0.7),
+        ("close_to_threshold", classes(0.6, 0.4), 0.4),
+    ],
+)
+def test_of_classes_that_compete_every_rule_tells_the_chance_that_another_is_right(
+    rule: str, prediction: Prediction, chance: float
+) -> None:
+    doubt = judge(rule, prediction, settings=DecisionSettings(close=0.4))
+    assert doubt is not None
+    assert doubt.score == pytest.approx(chance)
 
 
 @pytest.mark.parametrize("rule", ["margin", "below_threshold"])
@@ -118,7 +135,7 @@ def test_a_single_class_is_judged_by_itself() -> None:
 
 def test_of_many_classes_a_best_one_below_the_floor_is_doubt_and_not_noise() -> None:
     flat = [0.001] * 949 + [0.051]
-    assert score("below_threshold", classes(*flat)) == pytest.approx(0.95, abs=1e-6)
+    assert score("below_threshold", classes(*flat)) == pytest.approx(0.949, abs=1e-6)
 
 
 def test_a_classification_of_nothing_is_doubted() -> None:

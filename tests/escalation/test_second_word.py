@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.support.predictions import boxes, classes
 
-from visionedge.entities import Action, Decision, Prediction, Question, SecondOpinion
+from visionedge.entities import Action, Classification, Decision, Prediction, Question
 from visionedge.escalation.second import agree, doubt_left, with_second
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import DecisionSettings
@@ -70,17 +71,54 @@ def test_boxes_and_classes_never_agree() -> None:
     assert not same(boxes(0.9), classes(0.9, 0.1))
 
 
-def test_where_both_agree_the_doubt_left_is_that_any_word_is_wrong() -> None:
-    seen = SecondOpinion("m", True, boxes(0.9, 0.2, 0.05))
-    assert doubt_left(seen, THRESHOLDS, 0.1) == pytest.approx(1 - 0.9 * 0.8, abs=1e-6)
-    assert doubt_left(SecondOpinion("m", True, boxes()), THRESHOLDS, 0.1) == 0
-    sure = SecondOpinion("m", True, classes(0.9, 0.1))
-    assert doubt_left(sure, THRESHOLDS, 0.1) == pytest.approx(0.1, abs=1e-6)
+def left(first: Prediction, second: Prediction) -> float:
+    return doubt_left(first, second, THRESHOLDS, 0.1, 0.3)
 
 
-def test_where_they_differ_it_is_at_least_even() -> None:
-    assert doubt_left(SecondOpinion("m", False, boxes()), THRESHOLDS, 0.1) == 0.5
-    assert doubt_left(SecondOpinion("m", False, boxes(0.5)), THRESHOLDS, 0.1) == 0.75
+def test_the_doubt_left_is_that_anything_is_otherwise_than_the_first_look_said() -> None:
+    two = [*AT, *BESIDE]
+    assert left(boxes(0.6, xyxy=AT), boxes(0.9, 0.2, xyxy=two)) == pytest.approx(1 - 0.9 * 0.8)
+    assert left(boxes(0.6, 0.4, xyxy=two), boxes(0.9, xyxy=AT)) == pytest.approx(0.1)
+    assert left(boxes(0.3, xyxy=AT), boxes()) == 0
+    assert left(boxes(), boxes(0.4, 0.05, xyxy=two)) == pytest.approx(0.4)
+    assert left(classes(0.6, 0.4), classes(0.9, 0.1)) == pytest.approx(0.1)
+
+
+def test_a_second_look_that_is_sure_of_something_else_weighs_more_than_one_that_wavers() -> None:
+    assert left(classes(0.6, 0.4), classes(0.4, 0.6)) == pytest.approx(0.6)
+    assert left(classes(0.6, 0.4), classes(0.1, 0.9)) == pytest.approx(0.9)
+    assert left(boxes(), boxes(0.6)) == pytest.approx(0.6)
+    assert left(boxes(), boxes(0.9)) == pytest.approx(0.9)
+
+
+def test_what_the_second_look_does_not_see_at_all_is_wrong_for_certain() -> None:
+    assert left(boxes(0.9, xyxy=AT), boxes()) == 1
+    assert left(boxes(0.9, xyxy=AT), boxes(0.9, xyxy=BESIDE)) == 1
+    assert left(boxes(0.9, xyxy=AT), boxes(0.9, xyxy=AT, class_id=[1])) == 1
+    assert left(boxes(0.9), classes(0.9, 0.1)) == 1
+
+
+def test_the_doubt_about_classes_goes_by_their_names() -> None:
+    larger = Classification(np.array([0.2, 0.8], np.float32), ("Class 1", "class_0"), False)
+    assert left(classes(0.6, 0.4), larger) == pytest.approx(0.2)
+
+
+def test_each_of_classes_that_stand_by_themselves_can_be_wrong() -> None:
+    first = classes(0.9, 0.2, 0.3, multilabel=True)
+    second = classes(0.8, 0.4, 0.05, multilabel=True)
+    assert left(first, second) == pytest.approx(1 - 0.8 * 0.6)
+    assert left(second, classes(0.05, 0.2, 0.9, multilabel=True)) == 1
+
+
+def test_what_is_not_a_number_is_doubted_most() -> None:
+    assert left(boxes(0.9, xyxy=AT), boxes(float("nan"), xyxy=AT)) == 1
+    assert left(classes(0.6, 0.4), classes(float("nan"), 0.5)) == 1
+
+
+def test_a_class_that_a_message_would_not_carry_counts_as_not_seen() -> None:
+    first = classes(0.9, *[0.01] * 20)
+    second = classes(0.001, *[0.04] * 20)
+    assert left(first, second) == 1
 
 
 def test_a_question_is_worth_what_its_doubt_is_and_its_class_stays_rare() -> None:

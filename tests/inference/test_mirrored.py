@@ -44,6 +44,20 @@ def test_a_region_is_mirrored_with_the_picture() -> None:
     assert seen.confidence.tolist() == pytest.approx([0.9])
 
 
+def test_every_mirror_image_is_looked_at_once_and_half_a_turn_is_one() -> None:
+    seen: list[Image] = []
+
+    def look(image: Image, view: View) -> Detections:
+        seen.append(image)
+        return finds_the_spot(image, view)
+
+    image = picture()
+    mirrored_look(look, image, WHOLE, look(image, WHOLE))
+    ways = [image, image[:, ::-1], image[::-1], image[::-1, ::-1]]
+    assert len(seen) == len(ways)
+    assert all(np.array_equal(a, b) for a, b in zip(seen, ways, strict=True))
+
+
 def test_what_is_seen_once_in_three_looks_keeps_a_third_of_its_confidence() -> None:
     looks: list[Prediction] = [boxes(0.9), boxes(), boxes()]
     seen = together(looks)

@@ -201,7 +201,7 @@ def _closed(replay: _Replay, question: _Open, now_ns: int) -> dict[str, Any]:
     asked = decision.question
     if second is not None and asked is not None and asked.reason != control.REASON:
         opinion = second.look(second.model.runner(), frame, question.prediction)
-        decision, settled = second.judge(decision, opinion)
+        decision, settled = second.judge(decision, question.prediction, opinion)
         if settled:
             decider.settle(frame, decision)
             cause = SECOND_LOOK

@@ -21,7 +21,6 @@ from visionedge.entities import (
     Detections,
     Prediction,
     Question,
-    SecondOpinion,
 )
 from visionedge.errors import SettingsError
 from visionedge.escalation.policy import Context
@@ -58,8 +57,8 @@ def replay_message(path: Path, settings: Settings, camera: str | None) -> Iterat
             reason, score = message.reason, message.score
         elif found and message.second_look is not None:
             seen = _prediction(message.second_look.prediction, message)
-            opinion = SecondOpinion(message.second_look.by, message.second_look.agrees, seen)
-            left = doubt_left(opinion, Thresholds(decision), floor)
+            match_iou = settings.escalation.match_iou
+            left = doubt_left(prediction, seen, Thresholds(decision), floor, match_iou)
             question = Question("", reason, frozenset(), 0.0, score, 0)
             judged = Decision(Action.ESCALATE, reason, score, 0, question)
             score = with_second(judged, left).score

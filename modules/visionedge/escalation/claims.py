@@ -19,7 +19,8 @@ from visionedge.wire import MAX_OBJECTS, DetectedObject, NamedClass, PredictionB
 MAX_BYTES: Final = 48 * 1024
 """Of all claims in one message: some 400 boxes; the picture has the rest."""
 _LEAST_INSIDE: Final = 0.5
-_TOP_CLASSES: Final = 10
+TOP_CLASSES: Final = 10
+"""Of a classification in one message."""
 _LABEL_CHARS: Final = 256
 _DIGITS: Final = 5
 
@@ -83,7 +84,7 @@ def _of_classes(
     independent = is_independent(prediction)
     classes = {
         i: NamedClass(class_id=i, label=prediction.label(i)[:_LABEL_CHARS], confidence=_exact(p))
-        for i, p in prediction.top(_TOP_CLASSES)
+        for i, p in prediction.top(TOP_CLASSES)
         if not (independent and noise[i])
     }
     body = PredictionBody(task="classification", classes=list(classes.values()))

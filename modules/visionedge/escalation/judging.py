@@ -33,6 +33,11 @@ def competes(prediction: Prediction) -> bool:
     return isinstance(prediction, Classification) and not is_independent(prediction)
 
 
+def chance_against_best(confidence: NDArray[np.float32]) -> float:
+    """How likely another class is right than the best one, where exactly one is; NaN counts 1."""
+    return unit(1 - float(confidence.max(initial=0.0)))
+
+
 def margin_of(confidence: NDArray[np.float32]) -> float:
     """By how much the best class leads; 0 where there are not two, NaN where one is none."""
     if len(confidence) < 2:

@@ -4,11 +4,12 @@ Both are taken as the settings take a prediction: what reaches its class's thres
 agree when each object that either takes is taken by the other under the same name. Names are
 compared as verdicts are, because a larger model may number or spell its classes otherwise.
 
-Where they agree, the doubt that is left is the chance that any of the second look's words is
-wrong, each by its own confidence: two looks are wrong together less often than one. Where
-they differ, one of them is wrong for certain, and the doubt is at least even. Only doubt that
-came of confidence can shrink: that nothing was seen where something must be, or that an
-object flickers, is not settled by a look that says the same.
+The doubt that is left is one minus the chance that the second look gives to the first word: to
+its class, or to each box that was taken being there and nothing else. So it is one scale for
+looks that agree and for those that do not, and a second look that is sure of something else
+weighs more than one that only wavers. Only doubt that came of confidence can shrink: that
+nothing was seen where something must be, or that an object flickers, is not settled by a look
+that says the same.
 
 What this does not promise: an independent opinion. A larger model that learned from the same
 pictures errs with the first. What it is worth is measured in docs/explanation/doubt.md.
@@ -18,9 +19,11 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from visionedge.entities import Classification, Decision, Detections, Prediction, SecondOpinion
-from visionedge.escalation.judging import competes, is_independent, noise
+from visionedge.entities import Classification, Decision, Detections, Prediction
+from visionedge.escalation.claims import TOP_CLASSES
+from visionedge.escalation.judging import competes, is_independent, noise, unit
 from visionedge.escalation.policies import (
     below_threshold,
     box_minimum,
@@ -32,7 +35,6 @@ from visionedge.escalation.policies import (
 )
 from visionedge.escalation.thresholds import Thresholds, label_key
 
-_EVEN_ODDS: Final = 0.5
 _OF_CONFIDENCE: Final = {
     below_threshold.REASON,
     box_minimum.REASON,
@@ -60,23 +62,25 @@ def agree(one: Prediction, other: Prediction, thresholds: Thresholds, match_iou:
     return False
 
 
-def doubt_left(opinion: SecondOpinion, thresholds: Thresholds, floor: float) -> float:
-    """How likely the local word is to be wrong after a second look, 0..1.
+def doubt_left(
+    first: Prediction, second: Prediction, thresholds: Thresholds, floor: float, match_iou: float
+) -> float:
+    """How likely the first word is to be wrong by what a second look saw, 0..1.
 
     Args:
-        opinion: of the second look.
+        first: what the first look saw, and what is taken of it is its word.
+        second: what the second one saw, in the same pixels.
         thresholds: from which confidence on a class is taken.
-        floor: below it a box is noise.
+        floor: below it a box, or a class that stands by itself, is noise.
+        match_iou: boxes that overlap at least so much are the same object.
     """
-    seen = opinion.prediction
-    confidence = seen.confidence.astype(np.float64)
-    if competes(seen):
-        wrong = 1 - float(confidence.max(initial=0.0))
-    else:
-        taken = confidence >= thresholds.accept(seen)
-        chance = np.where(taken, 1 - confidence, confidence)[~noise(seen, floor)]
-        wrong = 1 - float(np.prod(1 - np.clip(chance, 0, 1)))
-    return wrong if opinion.agrees else _EVEN_ODDS + (1 - _EVEN_ODDS) * wrong
+    if isinstance(first, Classification) and isinstance(second, Classification):
+        return unit(1 - _chance_of_classes(_word(first, thresholds), second, floor))
+    if isinstance(first, Detections) and isinstance(second, Detections):
+        word = _taken(first, thresholds)
+        heard = _where(second, ~noise(second, floor))
+        return unit(1 - _chance_of_boxes(word, heard, match_iou))
+    return 1.0
 
 
 def with_second(decision: Decision, left: float) -> Decision:
@@ -107,21 +111,50 @@ def _word(prediction: Classification, thresholds: Thresholds) -> frozenset[str]:
     return frozenset(label_key(prediction.label(i)) for i in where)
 
 
+def _chance_of_classes(word: frozenset[str], second: Classification, floor: float) -> float:
+    # A message carries no more classes than these, and a replay must come to the same.
+    named = {
+        label_key(second.label(i)): confidence
+        for i, confidence in second.top(TOP_CLASSES)
+        if competes(second) or not confidence < floor
+    }
+    right = [named.get(label, 0.0) for label in word]
+    if not competes(second):
+        right += [1 - chance for label, chance in named.items() if label not in word]
+    return float(np.prod(right))
+
+
+def _chance_of_boxes(word: Detections, heard: Detections, match_iou: float) -> float:
+    match = _matches(word, heard, match_iou)
+    if (match < 0).any():
+        return 0.0
+    confidence = heard.confidence.astype(np.float64)
+    others = np.delete(confidence, match)
+    return float(np.prod(confidence[match]) * np.prod(1 - others))
+
+
 def _taken(prediction: Detections, thresholds: Thresholds) -> Detections:
-    taken = prediction.confidence >= thresholds.accept(prediction)
+    return _where(prediction, prediction.confidence >= thresholds.accept(prediction))
+
+
+def _where(prediction: Detections, kept: NDArray[np.bool_]) -> Detections:
     return Detections(
-        prediction.xyxy[taken],
-        prediction.confidence[taken],
-        prediction.class_id[taken],
+        prediction.xyxy[kept],
+        prediction.confidence[kept],
+        prediction.class_id[kept],
         prediction.labels,
     )
 
 
 def _same_objects(one: Detections, other: Detections, match_iou: float) -> bool:
-    if len(one) != len(other):
-        return False
-    if not len(one):
-        return True
+    return len(one) == len(other) and bool((_matches(one, other, match_iou) >= 0).all())
+
+
+def _matches(one: Detections, other: Detections, match_iou: float) -> NDArray[np.intp]:
+    """(n,) for each object of `one` which of `other` it is, each at most once; -1 is none."""
+    match = np.full(len(one), -1, np.intp)
+    if not len(one) or not len(other):
+        return match
     both = rivals.overlap(np.concatenate([one.xyxy, other.xyxy]))[: len(one), len(one) :]
     mine = np.array([label_key(one.label(i)) for i in range(len(one))])
     theirs = np.array([label_key(other.label(j)) for j in range(len(other))])
@@ -130,7 +163,6 @@ def _same_objects(one: Detections, other: Detections, match_iou: float) -> bool:
     for row in range(len(one)):
         rank = np.where(fits[row] & free, both[row], -1.0)
         best = int(rank.argmax())
-        if rank[best] < 0:
-            return False
-        free[best] = False
-    return True
+        if rank[best] >= 0:
+            match[row], free[best] = best, False
+    return match

@@ -60,7 +60,7 @@ class SecondLookSettings(Section):
         "provisional verdict is second_model.",
     )
     settles: Unit = Field(
-        0.2,
+        0.15,
         title="Settles below",
         description="A doubt that is smaller than this after a second look that agrees is not "
         "asked; 0 asks all.",

@@ -7,7 +7,7 @@ and the cheapest to lose. The frame's score is that of its most doubtful box, no
 nine good boxes do not hide one doubtful one.
 
 A classification always names a class. Its word is wrong when another class is the right
-one, so its score is one minus the margin between the best two.
+one, so its score is what the model gives to all others together.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from visionedge.entities import Prediction
-from visionedge.escalation.judging import competes, doubted, margin_of, noise, unit
+from visionedge.escalation.judging import chance_against_best, competes, doubted, noise, unit
 from visionedge.escalation.policy import Context, Doubt
 from visionedge.escalation.thresholds import Thresholds
 
@@ -53,4 +53,4 @@ class BelowThreshold:
         best = int(prediction.confidence.argmax())
         if prediction.confidence[best] >= self.thresholds.accept(prediction)[best]:
             return None
-        return Doubt(REASON, unit(1 - margin_of(prediction.confidence)))
+        return Doubt(REASON, chance_against_best(prediction.confidence))

@@ -3,7 +3,7 @@
 The threshold is a line through overlapping crowds: right above it the share of wrong boxes
 is nearly that right below it. The score falls from 1 at the threshold to 0 at certainty, so
 it meets that of `below_threshold`, and both sides of the line stand on one scale. Of classes
-that compete it is one minus the margin, as on the other side.
+that compete it is what all but the best have together, as on the other side.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from visionedge.entities import Prediction
-from visionedge.escalation.judging import competes, margin_of, unit
+from visionedge.escalation.judging import chance_against_best, competes, unit
 from visionedge.escalation.policy import Context, Doubt
 from visionedge.escalation.thresholds import Thresholds
 
@@ -40,7 +40,7 @@ class CloseToThreshold:
         if not close.any():
             return None
         if competes(prediction):
-            return Doubt(REASON, unit(1 - margin_of(confidence)))
+            return Doubt(REASON, chance_against_best(confidence))
         above = np.maximum(1 - accept[close], 1e-6)
         doubt = ((1 - confidence[close]) / above).max()
         return Doubt(REASON, unit(float(doubt)), close)

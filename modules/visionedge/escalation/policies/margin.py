@@ -1,10 +1,15 @@
-"""Two classes too close: the frame's word is wrong when the runner-up is right."""
+"""Two classes too close: the frame's word is wrong when the runner-up is right.
+
+The margin says which frames are doubted, and not how much: that is what all classes but the
+best have together, as with the other rules. A margin of 0.1 may stand between 0.55 and 0.45,
+or between 0.2 and 0.1 of ten classes.
+"""
 
 from dataclasses import dataclass
 from typing import Final
 
 from visionedge.entities import Prediction
-from visionedge.escalation.judging import competes, margin_of, unit
+from visionedge.escalation.judging import chance_against_best, competes, margin_of
 from visionedge.escalation.policy import Context, Doubt
 
 REASON: Final = "margin"
@@ -17,8 +22,7 @@ class Margin:
     margin: float
 
     def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
-        """One minus the margin; no doubt where classes do not compete."""
-        if not competes(prediction):
+        """What all but the best have together; no doubt where classes do not compete."""
+        if not competes(prediction) or margin_of(prediction.confidence) >= self.margin:
             return None
-        margin = margin_of(prediction.confidence)
-        return None if margin >= self.margin else Doubt(REASON, unit(1 - margin))
+        return Doubt(REASON, chance_against_best(prediction.confidence))
