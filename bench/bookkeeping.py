@@ -17,10 +17,10 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from bench.cameras import measure, pace
+from bench.clip import write_clip
 from bench.cold_start import write_bundle
 from bench.contenders import Bare, ready_tensor
 from bench.context import Context
-from bench.frames import write_clip
 from bench.harness import median_interval
 from bench.line import settings_of
 from bench.report import Column, Report, Table

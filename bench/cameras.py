@@ -19,9 +19,9 @@ from statistics import median
 from typing import Any, Final
 
 from bench.child import Child, Used
+from bench.clip import CODEC, write_clip
 from bench.cold_start import write_bundle
 from bench.context import Context
-from bench.frames import write_clip
 from bench.harness import repeated
 from bench.load import cores
 from bench.many import WORD
@@ -109,7 +109,7 @@ def _table(context: Context, subject: Subject) -> Table:
         rows=rows,
         columns=_COLUMNS,
         notes=(
-            f"1080p MPEG-4 ({subject.pictures}); decoding and running one frame takes "
+            f"1080p {CODEC} ({subject.pictures}); decoding and running one frame takes "
             f"{step_s * 1e3:.1f} ms of CPU, so {cores()} cores could do "
             f"{cores() / step_s:.0f} a second",
         ),

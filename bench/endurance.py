@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from bench.clip import write_clip
 from bench.context import Context
-from bench.frames import write_clip
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
 from visionedge.cameras.file import FileSource

@@ -1,14 +1,9 @@
-"""The pictures that benchmarks look at: 1080p frames, and the same as a video file.
+"""The pictures that benchmarks look at: 1080p frames.
 
 Photos where the real models and photos are at hand beside the project, so that a model
 trained on photos finds what it knows; else boards of the virtual line.
-
-The video is MPEG-4 Part 2, the best that OpenCV's wheels can write. It decodes in about
-two thirds of the time of H.264 of the same size, so a benchmark that reads it says less
-about decoding than a camera's own stream would.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -24,9 +19,6 @@ SIZE: Final = (1920, 1080)
 COUNT: Final = 7
 _BOARD_STEP: Final = 40
 """Frames of the line between two of ours, so that each shows other boards."""
-_CLIP_FRAMES: Final = 112
-_CLIP_FPS: Final = 30
-_PAN_PX: Final = 6
 
 
 def photos(folder: Path) -> list[Image]:
@@ -47,26 +39,6 @@ def boards() -> list[Image]:
     """Frames of the virtual line."""
     line = VirtualLine(LineSpec(width_px=SIZE[0], height_px=SIZE[1], defect_rate=2.0))
     return [line.render(number * _BOARD_STEP) for number in range(COUNT)]
-
-
-def write_clip(path: Path, frames: Sequence[Image]) -> Path:
-    """A video that pans over `frames`, a second and a half each at most.
-
-    Raises:
-        Unavailable: OpenCV has no encoder here.
-    """
-    code = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, _CLIP_FPS, SIZE)
-    if not writer.isOpened():
-        raise Unavailable(
-            "OpenCV cannot write MPEG-4 here", hint="install opencv-python-headless from a wheel"
-        )
-    each = _CLIP_FRAMES // len(frames)
-    for frame in frames:
-        for step in range(each):
-            writer.write(np.roll(frame, -step * _PAN_PX, axis=1))
-    writer.release()
-    return path
 
 
 def _covering(image: np.ndarray) -> Image:

@@ -54,11 +54,17 @@ class Line:
         clip: the file.
         folder: for the spool.
         workers: frame loops.
-        fps: pace of the camera.
+        fps: pace of the camera; None is as fast as its frames are looked at.
     """
 
     def __init__(
-        self, model: LoadedModel, clip: Path, folder: Path, *, workers: int, fps: float
+        self,
+        model: LoadedModel,
+        clip: Path,
+        folder: Path,
+        *,
+        workers: int,
+        fps: float | None = None,
     ) -> None:
         settings = settings_of(model, clip, folder, fps)
         metrics = Metrics()
@@ -134,9 +140,9 @@ class Line:
         settle()
 
 
-def settings_of(model: LoadedModel, clip: Path, folder: Path, fps: float) -> Settings:
+def settings_of(model: LoadedModel, clip: Path, folder: Path, fps: float | None = None) -> Settings:
     """One camera that plays `clip`, with everything it keeps in `folder`."""
-    camera = {"kind": "file", "path": str(clip), "fps": fps}
+    camera = {"kind": "file", "path": str(clip), "fps": fps or 0, "realtime": fps is not None}
     return resolve(
         [
             {

@@ -2,7 +2,7 @@
 
     OpenCV dnn      cv2.dnn, its own threads
     OpenVINO        its CPU plugin, tuned for latency by its own hint
-    ours            the module at a pace that it can follow, with two workers
+    ours            the module with a worker a core, on a file without a pace
 
 All read the same video and the same model. The peers that are only runtimes get our own
 preprocessing and decode, which are quicker than their samples', so what is compared is the
@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.clip import CODEC, write_clip
 from bench.context import Context
-from bench.frames import write_clip
 from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
 from bench.line import Line
 from bench.load import cores
@@ -40,8 +40,6 @@ _WARM_UP: Final = 1
 _BASE: Final = "ours, 2 workers"
 _NEAR_PX: Final = 0.5
 """Kernels of another runtime round otherwise; boxes differ by hundredths of a pixel."""
-_PACE: Final = 0.9
-"""Of what the cores could do: the module is to look at every frame, as the peers do."""
 Tensor = NDArray[Any]
 Answer = Callable[[Tensor], Outputs]
 
@@ -62,14 +60,10 @@ def run(context: Context) -> Report:
 
 def _table(context: Context, subject: Subject) -> tuple[Table, list[str]]:
     clip = write_clip(context.folder / f"peers-{subject.role}.mp4", subject.frames)
-    runner, read = subject.model.runner(), reader_of(clip)
-    step_s = repeated(lambda: runner.infer(read()), _TURN_S)(0).cpu_s
     turns: dict[str, Turn] = {}
     skipped: list[str] = []
     with ExitStack() as lines:
-        line = Line(
-            subject.model, clip, context.folder, workers=cores(), fps=_PACE * cores() / step_s
-        )
+        line = Line(subject.model, clip, context.folder, workers=cores())
         turns[_BASE] = partial(_line_turn, lines.enter_context(line))
         for name, make in _PEERS.items():
             try:
@@ -85,7 +79,7 @@ def _table(context: Context, subject: Subject) -> tuple[Table, list[str]]:
         rows=compare(rounds, _BASE),
         columns=COLUMNS,
         notes=(
-            f"1080p MPEG-4 ({subject.pictures}), decoded by all; `of bare` and `by CPU` are "
+            f"1080p {CODEC} ({subject.pictures}), decoded by all; `of bare` and `by CPU` are "
             "over ours here: below 1 is slower, or takes more CPU, than ours",
             rounds.disturbance,
         ),

@@ -27,8 +27,8 @@ from resource import RUSAGE_THREAD, getrusage
 from shutil import copytree
 from typing import Final
 
+from bench.clip import write_clip
 from bench.context import Context
-from bench.frames import write_clip
 from bench.load import Load, cores
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
