@@ -169,6 +169,15 @@ class Control:
             self._decide()
 
     def _decide(self) -> None:
+        # Said only where a crash keeps the answer from being given: a twin without any is a riddle.
+        answer: Answer = Refused({"": "the module failed on it; its log has more"})
+        try:
+            answer = self._decided()
+        finally:
+            self._answer = answer
+            self._acknowledge()
+
+    def _decided(self) -> Answer:
         answer = plan([*self._layers, self._desired.document], self._target.settings)
         if isinstance(answer, Accepted) and answer.changed:
             answer = self._apply(answer)
@@ -179,8 +188,7 @@ class Control:
             log.info("desired version %s is in use", self._desired.version)
             self._metrics.twin_patches.labels("applied").inc()
             self._last_good.save(self._desired.document, self._desired.version)
-        self._answer = answer
-        self._acknowledge()
+        return answer
 
     def _apply(self, accepted: Accepted) -> Answer:
         try:

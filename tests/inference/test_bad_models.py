@@ -240,3 +240,10 @@ def test_a_running_lineup_keeps_its_model(tmp_path: Path) -> None:
 def test_a_plain_load_needs_no_trial(tmp_path: Path) -> None:
     load_model(bundle(tmp_path / "good", GOOD), SETTINGS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good"]
+
+
+def test_a_path_that_cannot_be_looked_at_is_refused_by_its_setting() -> None:
+    lineup = Lineup(LatestSlots(), Metrics(), lambda *_: None)
+    with pytest.raises(SettingsError, match="cannot look at") as caught:
+        lineup.prepare(resolve([{"models": {"default": {"path": "a" * 300}}}]), 1)
+    assert "models.default" in caught.value.fields

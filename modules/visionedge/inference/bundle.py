@@ -20,6 +20,7 @@ from visionedge.inference.export_manifest import model_name
 
 MODEL_NAME: Final = "model.onnx"
 GOLDEN_NAME: Final = "golden"
+_MOST_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,20 @@ def find_bundle(path: Path, cache: Path | None = None) -> Bundle:
         cache: where a zip is unpacked, once; None is a private folder for temporary files.
 
     Raises:
-        ModelLoadError: there is no model, or its zip is refused; the hint says what to do.
+        ModelLoadError: there is no model, it may not be looked at, or its zip is refused; the
+            hint says what to do.
     """
+    try:
+        return _found(path, cache)
+    except OSError as error:
+        # A name that is too long, or a folder on the way that may not be entered.
+        raise ModelLoadError(
+            f"cannot look at {str(path)[:_MOST_SHOWN]}: {error.strerror}",
+            hint="check the name, and the permissions of all folders on the way",
+        ) from None
+
+
+def _found(path: Path, cache: Path | None) -> Bundle:
     if path.is_file() and is_archive(path):
         path = unpacked(path, cache or private_folder())
     if path.is_dir():

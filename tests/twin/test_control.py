@@ -1,0 +1,76 @@
+"""The control thread: whatever becomes of a document, the twin is answered."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.hub_fake import FakeHub
+from tests.support.running import wait_until
+
+from visionedge.acknowledge import Acknowledger
+from visionedge.control import Control
+from visionedge.methods import Methods
+from visionedge.metrics import Metrics
+from visionedge.runtime.clock import SystemClock
+from visionedge.settings import Document, LastGood, Settings, resolve
+from visionedge.telemetry import Telemetry
+from visionedge.twin import DesiredState, OpenEnd
+from visionedge.uplink.archive import Archive
+from visionedge.uplink.inbox import Inbox
+from visionedge.uplink.link import Link
+from visionedge.uplink.sender import Pacing, Sender
+from visionedge.uplink.spool import Spool
+
+
+class Failing:
+    """Something that settings are applied to, and that has a fault of its own."""
+
+    settings = resolve([])
+
+    def apply(self, settings: Settings) -> None:
+        if settings.telemetry.interval_s == 7:
+            raise RuntimeError("can't start new thread")
+        self.settings = settings
+
+    def advance(self) -> None:
+        """Nothing takes time."""
+
+    def open_ends(self) -> tuple[OpenEnd, ...]:
+        return ()
+
+    def facts(self) -> Document:
+        return {}
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[FakeHub]:
+    metrics, hub, target = Metrics(), FakeHub(), Failing()
+    spool = Spool(tmp_path / "spool.db", max_bytes=10**7, max_age_s=60, metrics=metrics)
+    inbox, desired, link = Inbox(hub.refresh_twin), DesiredState(), Link(60)
+    sender = Sender(spool, hub, link, metrics, Pacing(1, 60))
+    acknowledger = Acknowledger(hub, metrics, {})
+    operated: Any = target
+    telemetry = Telemetry(SystemClock().utc())
+    archive = Archive(lambda: target.settings.escalation.archive)
+    methods = Methods(spool, telemetry, operated, [], desired, sender.flush, archive)
+    last_good = LastGood(tmp_path / "last-good.json")
+    control = Control(
+        [], target, desired, last_good, inbox, hub, sender, acknowledger, methods, metrics
+    )
+    control.worker.start()
+    acknowledger.worker.start()
+    hub.start(inbox.offer)
+    yield hub
+    inbox.close()
+    control.worker.stop(5)
+    acknowledger.stop(5)
+    spool.close()
+
+
+def test_settings_on_which_the_module_fails_are_answered_as_refused(hub: FakeHub) -> None:
+    hub.patch_desired({"telemetry": {"interval_s": 7}})
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("ac") == 400, "the answer")
+    assert "the module failed on it" in hub.reported["telemetry"]["ad"]
+    hub.patch_desired({"telemetry": {"interval_s": 8}})
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("ac") == 200, "the next one is taken")
