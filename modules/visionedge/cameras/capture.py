@@ -14,6 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from visionedge.cameras.buffers import FrameBuffers
 from visionedge.entities import Image
 from visionedge.errors import CameraUnavailable
 from visionedge.settings.vendors import tame_opencv
@@ -29,6 +30,7 @@ class Capture:
 
     def __init__(self) -> None:
         self._native: cv2.VideoCapture | None = None
+        self._buffers = FrameBuffers()
 
     def open(self, address: str, backend: int, params: Sequence[int] = ()) -> bool:
         """Open `address` with one backend; False if that fails, for whatever reason."""
@@ -52,7 +54,7 @@ class Capture:
             return False
 
     def retrieve(self) -> Image:
-        """The grabbed frame, in a new array, (H, W, 3) uint8 BGR.
+        """The grabbed frame, (H, W, 3) uint8 BGR, in memory that no other frame has.
 
         Raises:
             CameraUnavailable: it could not be converted, or none was grabbed.
@@ -60,12 +62,14 @@ class Capture:
         if self._native is None:
             raise CameraUnavailable("no frame was grabbed")
         try:
-            ok, image = self._native.retrieve()
+            ok, image = self._native.retrieve(self._buffers.idle())
         except cv2.error as error:
             raise CameraUnavailable(f"a frame could not be decoded: {error.err}") from None
         if not ok or image is None or image.size == 0 or image.dtype != np.uint8:
             raise CameraUnavailable("a frame could not be decoded")
-        return _as_bgr(image)
+        if image.shape[2:] != (3,):
+            return _as_bgr(image)
+        return self._buffers.lend(np.asarray(image, np.uint8))
 
     def get(self, property_id: int) -> float:
         """A property of the open capture; 0 where it is closed or does not know."""
@@ -88,6 +92,4 @@ def _as_bgr(image: np.ndarray) -> Image:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
     if image.shape[2] == 4:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), np.uint8)
-    if image.shape[2] != 3:
-        raise CameraUnavailable(f"a frame has {image.shape[2]} channels, not 3")
-    return np.asarray(image, np.uint8)
+    raise CameraUnavailable(f"a frame has {image.shape[2]} channels, not 3")
