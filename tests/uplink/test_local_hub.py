@@ -152,6 +152,32 @@ def test_a_verdict_that_is_no_json_is_refused_without_asking(
     assert not any(isinstance(event, MethodCall) for event in events.seen)
 
 
+def test_what_cannot_be_read_does_not_hold_up_the_verdicts_behind_it(
+    hub: LocalHub, folder: Path, events: Events
+) -> None:
+    drop = folder / "verdicts"
+    (drop / "a-folder.json").mkdir(parents=True)
+    (drop / "b-deep.json").write_text("[" * 200_000)
+    (folder / "v").write_text('{"escalation_id": "e-1"}')
+    (folder / "v").replace(drop / "c.json")
+    call = events.wait(lambda event: isinstance(event, MethodCall))
+    assert isinstance(call, MethodCall)
+    call.answer(200, {})
+    assert eventually((drop / "done" / "c.json").exists)
+    assert (drop / "refused" / "b-deep.json").exists()
+
+
+def test_half_a_line_of_a_full_disk_takes_no_whole_one_with_it(hub: LocalHub, folder: Path) -> None:
+    hub.send(envelope(id="e-1", body=escalation_body()))
+    (path,) = folder.glob(f"{Kind.ESCALATION}-*.jsonl")
+    with path.open("a") as file:
+        file.write('{"id": "e-2", "crea')
+    hub.send(envelope(id="e-2", body=escalation_body()))
+    first, half, second = path.read_text().splitlines()
+    assert [json.loads(line)["id"] for line in (first, second)] == ["e-1", "e-2"]
+    assert half == '{"id": "e-2", "crea'
+
+
 def test_a_busy_module_is_asked_again(folder: Path) -> None:
     asked: list[MethodCall] = []
 

@@ -36,6 +36,8 @@ _POLL_S: Final = 1.0
 _ANSWER_S: Final = 10.0
 _MAX_BYTES: Final = 1024**3
 _BUSY: Final = 503
+_MAX_FILE_BYTES: Final = 16 * 1024**2
+"""Of a file that somebody has put there; far more than settings or verdicts need."""
 
 
 class LocalHub:
@@ -151,7 +153,12 @@ class LocalHub:
     def _look_at_verdicts(self) -> None:
         folder = self._folder / "verdicts"
         for path in sorted(folder.glob("*.json")):
-            verdicts = _read_object(path)
+            try:
+                verdicts = _read_object(path)
+            except OSError as error:
+                # Somebody else's file, or a folder: those behind it are good all the same.
+                log.warning("verdict %s cannot be read: %s", path.name, error)
+                continue
             status = 400 if verdicts is None else self._apply(verdicts)
             if status == _BUSY:
                 return
@@ -177,8 +184,9 @@ class LocalHub:
 
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        with path.open("rb") as file:
+            document = json.loads(file.read(_MAX_FILE_BYTES))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

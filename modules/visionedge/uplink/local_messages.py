@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from visionedge.entities import Envelope
 
@@ -96,10 +96,18 @@ class MessageFolder:
 
 def _append(path: Path, line: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("a+b") as file:
+        if file.tell() and not _ends_a_line(file):
+            # A full disk or a power cut left half a line; it must not take this one with it.
+            file.write(b"\n")
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def _decoded(text: object) -> bytes:
