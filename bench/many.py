@@ -21,7 +21,6 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from bench.naive import naive
 from visionedge.app import App
 from visionedge.entities import Decision, Frame, Prediction
 from visionedge.inference.image import InputWriter
@@ -156,7 +155,10 @@ def _naive(asked: argparse.Namespace, ages: Ages) -> Callable[[], None]:
 
 def _loop(asked: argparse.Namespace, ages: Ages, camera: str, worker: Worker) -> None:
     """One camera's loop; a frame that is late is looked at all the same, and makes all later."""
+    # Imported here, so that the module is not charged for what only the other way needs.
     import onnxruntime as ort
+
+    from bench.naive import naive
 
     model = load_model(asked.model, ModelSettings(path="."))
     signature = model.session.signature

@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST: Final = 4
-"""One that waits, one that is written, and one a worker of two; a burst has its own memory."""
+_MOST: Final = 2
+"""One that is looked at or waits, and one that is written; what a burst needs is not kept."""
 _IDLE_REFERENCES: Final = 3
 """The list, the variable of the loop, and the argument of `getrefcount`."""
 
