@@ -3,10 +3,14 @@
 import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from tests.support.running import busy_line, running
 
-from demo.vitals import MEASURES, Vitals, Watcher, growth, read_vitals
+from demo.vitals import MEASURES, Vitals, Watcher, growth, read_vitals, threads_at_rest
+from devhub import DevHub
+from visionedge.runtime.cores import cores
 
 MEMORY, THREADS, DESCRIPTORS = MEASURES
 
@@ -31,11 +35,11 @@ def test_a_saw_tooth_is_no_growth() -> None:
 
 
 def test_a_leak_is_found_under_the_saw_tooth() -> None:
-    assert grown([300 + 10 * (n % 9) + 1.5 * n for n in range(90)])
+    assert grown([300 + 10 * (n % 9) + 2.5 * n for n in range(90)])
 
 
 def test_steps_that_stay_are_growth() -> None:
-    assert grown([300 + 40 * (n // 20) for n in range(90)])
+    assert grown([300 + 60 * (n // 20) for n in range(90)])
 
 
 def test_threads_and_descriptors_are_counted_as_well() -> None:
@@ -64,3 +68,15 @@ def test_a_watcher_looks_until_it_is_told_to_end() -> None:
         assert looked.wait(10)
     assert watcher.seen[0].pid == os.getpid()
     assert not [each for each in threading.enumerate() if each.name == "vitals"]
+
+
+def test_a_module_has_no_more_threads_than_are_explained_and_not_many_fewer(
+    devhub: DevHub, tmp_path: Path
+) -> None:
+    before = {thread.ident for thread in threading.enumerate()}
+    with running(busy_line(tmp_path)):
+        devhub.wait(lambda: len(devhub.ids("escalation")) >= 2, timeout_s=40)
+        fresh = [thread.name for thread in threading.enumerate() if thread.ident not in before]
+    # The main thread is that of the tests, the queues may be there, and the pools are empty yet.
+    most = threads_at_rest(cores(), cameras=1) - 1
+    assert most - 24 <= len(fresh) <= most, sorted(fresh)

@@ -59,6 +59,21 @@ def test_growth_counts_from_the_least_that_was_seen() -> None:
     assert held.trims == 1
 
 
+def test_what_was_in_use_at_a_trim_is_given_back_by_one_more_a_minute_later() -> None:
+    clock, held = FakeClock(), Resident(300)
+    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    look(heap, clock)
+    held.used_mib, held.resident_mib = 340, 360
+    look(heap, clock)
+    held.used_mib = 300
+    for _ in range(11):
+        look(heap, clock)
+    assert (held.trims, held.resident_mib) == (1, 340)
+    for _ in range(50):
+        look(heap, clock)
+    assert (held.trims, held.resident_mib) == (2, 300)
+
+
 def test_it_looks_no_more_often_than_it_was_told() -> None:
     clock, held = FakeClock(), Resident(100)
     heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)

@@ -7,7 +7,8 @@ and what the module takes. At the end everything is mended, and then this must h
 
     ledger   what was put into the spool is accounted for, and the hub has what it says
     twin     every section is answered with the last version and says what is in use
-    vitals   memory, threads and descriptors have not grown (`demo.vitals` has the rule)
+    vitals   memory, threads and descriptors have not grown (`demo.vitals` has the rule), and
+             no more threads are left than cameras, workers and one session explain
     process  it was never restarted
 
 The seed is printed: the same one does the same things in the same order, though not at the
@@ -28,9 +29,10 @@ from demo.mischief import Mischief
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
 from demo.truth import ledger_faults, twin_faults
-from demo.vitals import MEASURES, Vitals, Watcher, growth
+from demo.vitals import MEASURES, Vitals, Watcher, growth, threads_at_rest
 from devhub import DevHub, WaitTimeout
 from devhub.verifier import Verifier
+from visionedge.runtime.cores import cores
 from visionedge.settings import PatternCamera
 
 _SETTLE_S: Final = 240.0
@@ -81,7 +83,7 @@ def _run(mischief: Mischief, hub: DevHub, module: ModuleRun, seconds: float) -> 
             module.poll()
             mischief.act()
         faults = _settle(mischief, hub, module)
-    return faults + _growth_faults(watcher.seen)
+    return faults + _growth_faults(watcher.seen) + _rest_faults(watcher.seen[-1:])
 
 
 def _warm_up(mischief: Mischief, hub: DevHub) -> None:
@@ -122,6 +124,17 @@ def _growth_faults(seen: Sequence[Vitals]) -> list[str]:
     return faults
 
 
+def _rest_faults(last: Sequence[Vitals]) -> list[str]:
+    most = threads_at_rest(cores(), cameras=1)
+    for vitals in last:
+        print(f"threads: {vitals.threads} at the end, {most} are explained")
+    return [
+        f"{vitals.threads} threads are left, and {most} are explained"
+        for vitals in last
+        if vitals.threads > most
+    ]
+
+
 def _environment(hub: DevHub, folder: Path, camera: PatternCamera) -> dict[str, str]:
     settings: dict[str, Any] = {
         "SPOOL__PATH": folder / "spool.db",
@@ -129,6 +142,8 @@ def _environment(hub: DevHub, folder: Path, camera: PatternCamera) -> dict[str, 
         "TELEMETRY__INTERVAL_S": 2,
         "UPLINK__ANSWER_TIMEOUT_S": 10,
         "UPLINK__SEND_TIMEOUT_S": 5,
+        # With a fault every few seconds the pauses would fill most of the time.
+        "UPLINK__MAX_PAUSE_S": 10,
         "HTTP__PORT": 0,
         "CAMERAS": json.dumps({"line-1": camera.model_dump(mode="json")}),
     }

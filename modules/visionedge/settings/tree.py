@@ -224,6 +224,15 @@ class UplinkSettings(Section):
         "container image sets 30, about two hours.",
         json_schema_extra=NEXT_START,
     )
+    max_pause_s: float = Field(
+        300,
+        ge=1,
+        le=3600,
+        title="Longest pause",
+        description="Seconds between two sessions at most. Pauses grow from 1 s while sessions "
+        "fail, so this is how late the end of a long outage may be noticed.",
+        json_schema_extra=NEXT_START,
+    )
 
 
 class TelemetrySettings(Section):

@@ -41,7 +41,10 @@ def _azure(needs: Needs) -> HubClient:
     return azure_hub.build(
         needs.metrics,
         deadlines=azure_hub.Deadlines(send_s=needs.settings.send_timeout_s),
-        patience=Patience(max_failed_rebuilds=needs.settings.max_failed_rebuilds),
+        patience=Patience(
+            most_pause_s=needs.settings.max_pause_s,
+            max_failed_rebuilds=needs.settings.max_failed_rebuilds,
+        ),
         on_stuck=needs.on_stuck,
         connection=needs.connection,
     )
