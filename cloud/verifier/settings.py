@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from verifier.agreement import Agreement
 from verifier.errors import SettingsRefused
 from verifier.opinion import Want
+from visionedge.refusals import reason
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -190,7 +191,7 @@ def _parsed(kind: type[Parsed], document: object) -> Parsed:
         return kind.model_validate(document)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            f"{'.'.join(map(str, item['loc']))}: {reason(item, kind)}"
             for item in error.errors(include_input=False, include_url=False)[:20]
         )
         raise SettingsRefused(wrong) from None

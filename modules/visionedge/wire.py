@@ -17,6 +17,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from visionedge.refusals import reason
+
 Unit = Annotated[float, Field(ge=0, le=1)]
 Box = Annotated[tuple[Unit, Unit, Unit, Unit], Field(description="x1, y1, x2, y2, normalised 0..1")]
 Label = Annotated[str, Field(max_length=256)]
@@ -64,10 +66,10 @@ class Message(BaseModel):
         try:
             return cls.model_validate(payload)
         except ValidationError as error:
-            listed = error.errors(include_url=False, include_input=False, include_context=False)
+            listed = error.errors(include_url=False, include_input=False)
             raise InvalidMessage(
                 {
-                    ".".join(str(p) for p in item["loc"])[:_MAX_PATH]: item["msg"]
+                    ".".join(str(p) for p in item["loc"])[:_MAX_PATH]: reason(item, cls)
                     for item in listed[:_MAX_LISTED]
                 }
             ) from None

@@ -8,6 +8,7 @@ import pytest
 from tests.architecture.sources import Fault, Source, broken, imports, snippet, sources, visionedge
 
 LAYERS: Final = (
+    ("refusals",),
     ("entities", "errors", "wire"),
     ("settings", "metrics", "runtime", "datasets"),
     (
@@ -36,8 +37,9 @@ _OUTSIDE: Final = (
     "devhub", "eventhub", "loop", "demo", "training", "cloud", "verifier", "bench", "docs", "tests",
     "support",
 )  # fmt: skip
-_SHARED: Final = {"wire", "datasets"}
-"""What the cloud half may know of the module: the messages, and how answered ones are kept."""
+_SHARED: Final = {"wire", "datasets", "refusals"}
+"""What the cloud half may know of the module: the messages, how answered ones are kept, and how
+a document is refused."""
 
 
 def part_of(module: str) -> str:

@@ -78,7 +78,7 @@ def test_what_is_retired_or_unknown_is_refused_with_the_way_out(kind: str) -> No
     ("change", "named"),
     [
         ({"routes": {}}, r"routes: no `\*`"),
-        ({"hub": {}, "x": 1}, "x: Extra"),
+        ({"hub": {}, "x": 1}, "x: there is no such field"),
         ({"budget": {"per_hub": -1}}, "budget.per_hub"),
         ({"store": None}, "store"),
         ({"worker": {"threads": 0}}, "worker.threads"),

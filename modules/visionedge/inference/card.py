@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from visionedge.errors import ModelCardError
 from visionedge.inference.geometry import Fit
+from visionedge.refusals import reason
 
 CARD_NAME: Final = "model.json"
 LABELS_NAME: Final = "labels.txt"
@@ -276,11 +277,12 @@ def validated(document: Mapping[str, Any], source: str) -> ModelCard:
         return ModelCard.model_validate(document)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'card'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc']) or 'card'}: {reason(item, ModelCard)}"
             for item in error.errors(include_url=False, include_input=False)
         )
         raise ModelCardError(
-            f"{source}: {faults}", hint="mend the named fields of the card"
+            f"{source}: {faults}",
+            hint="mend the named fields of the card, or the options that set them",
         ) from None
 
 

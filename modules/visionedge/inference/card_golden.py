@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionedge.errors import ModelCardError
 from visionedge.inference.card import Task, read_document
+from visionedge.refusals import reason
 
 EXPECTED_NAME: Final = "expected.json"
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -88,7 +89,7 @@ def read_golden(folder: Path) -> Golden:
         return Golden.model_validate(document)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc'])}: {reason(item, Golden)}"
             for item in error.errors(include_url=False, include_input=False)
         )
         raise ModelCardError(f"{path}: {faults}", hint="mend the named fields") from None
