@@ -38,7 +38,14 @@ from visionedge.runtime.cores import cores, leave_cores
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Caller
 from visionedge.second_look import second_models, seconds_of
-from visionedge.settings import ModelSettings, Settings, StreamCamera, missing_secrets
+from visionedge.settings import (
+    CameraSettings,
+    ModelSettings,
+    Settings,
+    StreamCamera,
+    missing_secrets,
+)
+from visionedge.settings.cameras import is_same_source
 
 if TYPE_CHECKING:
     from visionedge.inference.rivals import Rivals
@@ -242,11 +249,27 @@ class Lineup:
             self._slots.discard(name)
         fresh = {name: self._feed(name, prepared) for name in after if name not in kept}
         self.feeds = {**kept, **fresh}
-        self._pauses.resume(before.keys() - after.keys())
+        self._change_of_cameras(before, after, prepared.wiring.decider)
         for name, feed in fresh.items():
             if name in self._pauses.cameras:
                 feed.pause()
             feed.start()
+
+    def _change_of_cameras(
+        self,
+        before: Mapping[str, CameraSettings],
+        after: Mapping[str, CameraSettings],
+        decider: Decider,
+    ) -> None:
+        """Let go of what was known of cameras that are gone, or are others by the same name."""
+        gone = before.keys() - after.keys()
+        self._pauses.resume(gone)
+        for name in gone:
+            decider.forget(name)
+            self._metrics.forget_camera(name)
+        for name in before.keys() & after.keys():
+            if not is_same_source(before[name], after[name]):
+                decider.look_anew(name)
 
     def drift(self) -> dict[str, DriftState]:
         """How far each camera has drifted; keeps what was learned meanwhile."""

@@ -206,6 +206,11 @@ class Metrics:
             f"{_PREFIX}_{name}", meaning, labels, buckets=buckets, registry=self._registry
         )
 
+    def forget_camera(self, camera_id: str) -> None:
+        """Take away how a camera is, once it is gone: it is not down, and has no fault."""
+        for state in (self.camera_up, self.camera_fault, self.drift_psi, self.drifted):
+            state.remove_by_labels({"camera": camera_id})
+
     def series(self) -> tuple[Series, ...]:
         """What there is to watch, in the order of the page."""
         return tuple(self._series)

@@ -103,6 +103,21 @@ class Attention:
                 self._cameras[camera_id] = CameraAttention()
             return self._cameras[camera_id]
 
+    def forget(self, camera_id: str) -> None:
+        """The camera is gone; one that comes by its name later has no past."""
+        with self._lock:
+            self._cameras.pop(camera_id, None)
+
+    def look_anew(self, camera_id: str) -> None:
+        """Another camera stands behind the name: how its pictures are is learned anew.
+
+        What was asked stays, and a fault is believed until the new pictures show none.
+        """
+        camera = self.of(camera_id)
+        with camera.lock:
+            camera.picture = PictureWatch(camera.picture.fault)
+            camera.novelty = NoveltyWatch()
+
     def close(self, camera_id: str, question: Question, captured_ns: int) -> bool:
         """A question is about to be asked by the frame that shows `question.tracks`.
 

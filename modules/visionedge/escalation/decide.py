@@ -196,6 +196,14 @@ class Decider:
             with camera.lock:
                 camera.drift.use(key, self._settings.drift, card, kept)
 
+    def forget(self, camera_id: str) -> None:
+        """The camera is gone."""
+        self._attention.forget(camera_id)
+
+    def look_anew(self, camera_id: str) -> None:
+        """Another camera stands behind the name."""
+        self._attention.look_anew(camera_id)
+
     def drift(self) -> dict[str, tuple[DriftState, Baseline | None]]:
         """By camera how far it has drifted, and the baseline that was learned there."""
         found = {}

@@ -247,3 +247,9 @@ class InputCamera(_Camera):
 SourceCamera = PatternCamera | FileCamera | StreamCamera | UsbCamera
 """Cameras that the module opens by itself."""
 CameraSettings = Annotated[SourceCamera | InputCamera, Field(discriminator="kind")]
+
+
+def is_same_source(one: CameraSettings, other: CameraSettings) -> bool:
+    """True where two settings have their pictures from the same place, whatever is done to them."""
+    unlike = {"open_timeout_s", "read_timeout_s", *_Camera.model_fields}
+    return one.model_dump(exclude=unlike) == other.model_dump(exclude=unlike)
