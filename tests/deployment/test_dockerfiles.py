@@ -154,3 +154,19 @@ def test_the_health_check_asks_the_program_and_believes_it(
     finally:
         server.stop(10)
     assert (done.returncode == 0) == (status == 200)
+
+
+def test_the_verifiers_image_holds_every_part_of_the_module_that_it_imports() -> None:
+    copied = " ".join(each.text for each in read(VERIFIER) if each.keyword == "COPY")
+    sources = [*(ROOT / "cloud").rglob("*.py"), *(ROOT / "modules/visionedge/datasets").glob("*.py"),
+               ROOT / "modules/visionedge/wire.py"]  # fmt: skip
+    local = ROOT / "cloud/verifier/backends/local_model.py"
+    pattern = re.compile(r"^(?:from|import) visionedge\.(\w+)", re.MULTILINE)
+    parts = {
+        part
+        for source in sources
+        if source != local
+        for part in pattern.findall(source.read_text())
+    }
+    assert {"wire", "datasets", "refusals"} <= parts
+    assert [part for part in sorted(parts) if f"modules/visionedge/{part}" not in copied] == []
