@@ -158,8 +158,9 @@ def test_the_health_check_asks_the_program_and_believes_it(
 
 def test_the_verifiers_image_holds_every_part_of_the_module_that_it_imports() -> None:
     copied = " ".join(each.text for each in read(VERIFIER) if each.keyword == "COPY")
-    sources = [*(ROOT / "cloud").rglob("*.py"), *(ROOT / "modules/visionedge/datasets").glob("*.py"),
-               ROOT / "modules/visionedge/wire.py"]  # fmt: skip
+    module = ROOT / "modules/visionedge"
+    sources = [*(ROOT / "cloud").rglob("*.py"), *(module / "datasets").glob("*.py")]
+    sources.append(module / "wire.py")
     local = ROOT / "cloud/verifier/backends/local_model.py"
     pattern = re.compile(r"^(?:from|import) visionedge\.(\w+)", re.MULTILINE)
     parts = {
