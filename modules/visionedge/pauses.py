@@ -93,7 +93,8 @@ class Pauses:
             if asked is None or asked <= now:
                 asked, seen = None, None
             else:
-                seen = self._seen if asked == self._asked and self._seen else now
+                # A clock that was set back makes a time of seeing that is still to come.
+                seen = min(self._seen, now) if asked == self._asked and self._seen else now
             if (asked, seen) != (self._asked, self._seen):
                 self._asked, self._seen = asked, seen
                 self._save()

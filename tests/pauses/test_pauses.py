@@ -93,3 +93,12 @@ def test_a_disk_that_cannot_be_written_costs_the_memory_and_not_the_pause(tmp_pa
     pauses = Pauses(tmp_path / "file" / "pauses.json")
     pauses.pause("gate")
     assert pauses.cameras == {"gate"}
+
+
+def test_a_clock_that_is_set_back_by_a_year_makes_no_pause_of_a_year(clock: FakeClock) -> None:
+    pauses, far = Pauses(clock=clock), in_hours(clock, 24 * 3650)
+    assert pauses.rest(far, DAY_S) is not None
+    clock.jump(-365 * DAY_S)
+    assert pauses.rest(far, DAY_S) == Rest(in_hours(clock, 24), far)
+    clock.advance(DAY_S / 2)
+    assert pauses.rest(far, DAY_S) == Rest(in_hours(clock, 12), far)
