@@ -152,3 +152,9 @@ def test_a_canary_that_gets_on_is_not_given_up_for_power_cuts(store: SlotStore) 
     for minute in range(3 * MAX_TRIES):
         assert store.begin("m", B)
         store.hold("m", B, 60.0 * minute)
+
+
+def test_the_file_of_a_later_release_keeps_what_is_active(store: SlotStore, tmp_path: Path) -> None:
+    path = tmp_path / "m" / "slots.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "of_a_later_release": [1]}))
+    assert store.slots("m").active == A

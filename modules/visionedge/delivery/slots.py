@@ -59,10 +59,12 @@ class SlotStore:
         """What is known of a model; nothing where it cannot be read."""
         path = self.folder / name / _NAME
         try:
-            return Slots(**json.loads(path.read_text(encoding="utf-8")))
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            # A later release may have written more; what is active is the same to both.
+            return Slots(**{name: kept[name] for name in kept.keys() & set(Slots.__slots__)})
         except FileNotFoundError:
             return Slots()
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             log.error("%s cannot be used: %r", path, error)
             return Slots()
 
