@@ -18,7 +18,7 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from visionedge.runtime.whole_file import replace_file
 
@@ -45,6 +45,20 @@ class Slots:
     """Bundles that will not be tried again, and why; the newest last."""
 
 
+_EMPTY: Final = asdict(Slots())
+
+
+def _slots(kept: dict[str, Any]) -> Slots:
+    """Those of a file; a later release may have written more, and meant the same by the rest."""
+    known = {name: kept[name] for name in _EMPTY.keys() & kept.keys()}
+    for name, value in known.items():
+        wanted = type(_EMPTY[name])
+        # JSON writes a whole number as one.
+        if not isinstance(value, (int, float) if wanted is float else wanted):
+            raise TypeError(f"{name} is {value!r}")
+    return Slots(**known)
+
+
 class SlotStore:
     """The slots of all models. For one thread at a time, but `path_of` for all.
 
@@ -59,9 +73,7 @@ class SlotStore:
         """What is known of a model; nothing where it cannot be read."""
         path = self.folder / name / _NAME
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            # A later release may have written more; what is active is the same to both.
-            return Slots(**{name: kept[name] for name in kept.keys() & set(Slots.__slots__)})
+            return _slots(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return Slots()
         except (OSError, ValueError, TypeError, AttributeError) as error:
