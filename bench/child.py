@@ -91,6 +91,18 @@ class Child:
             self._last = [*self._last[-4:], line.strip()]
         raise Unavailable(f"a process ended early: {' | '.join(self._last) or 'without a word'}")
 
+    def text(self) -> str:
+        """All that it says until it ends.
+
+        Raises:
+            Unavailable: it failed; its last lines say why.
+        """
+        text = self._output.read()
+        if self._child.wait(_END_S):
+            lines = text.strip().splitlines()[-4:]
+            raise Unavailable(f"a process failed: {' | '.join(lines) or 'without a word'}")
+        return text
+
     def used(self, line: str = "") -> Used:
         """What it has used until now."""
         wall_s = time.perf_counter() - self._began

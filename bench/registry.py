@@ -8,6 +8,8 @@ from bench import (
     cameras,
     cold_start,
     doubt,
+    doubt_tuning,
+    doubt_unseen,
     endurance,
     faults,
     messages,
@@ -15,6 +17,7 @@ from bench import (
     overlap,
     peers,
     swap,
+    tune,
 )
 from bench.context import Context
 from bench.report import Report
@@ -29,8 +32,11 @@ BENCHMARKS: Final[Mapping[str, Callable[[Context], Report]]] = {
     "cameras": cameras.run,
     "cold_start": cold_start.run,
     "doubt": doubt.run,
+    "doubt_tuning": doubt_tuning.run,
+    "doubt_unseen": doubt_unseen.run,
     "faults": faults.run,
     "swap": swap.run,
+    "tune": tune.run,
 }
 """The first line of the module's docstring is what `--list` shows."""
 DEFAULTS: Final = ("overhead", "overlap", "cold_start")

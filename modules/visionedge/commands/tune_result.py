@@ -103,6 +103,9 @@ class Result:
     def _row(self, each: Measured) -> dict[str, Any]:
         return {
             "way": str(each.way),
+            "workers": each.way.workers,
+            "threads": each.way.threads,
+            "spin": each.way.spin,
             "frames_per_s": round(1 / each.median("frame_s"), 2),
             "latency_ms": round(1000 * each.median("latency_s"), 2),
             "p95_ms": round(1000 * each.median("tail_s"), 2),
