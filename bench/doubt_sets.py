@@ -1,17 +1,18 @@
 """Labelled pictures for `bench.doubt`: what a model says of each, and whether that is wrong.
 
 A picture is wrong by itself when anything that is taken from it is: a box where nothing is, a
-wrong name, or a thing that is there and not taken. Each is looked at twice, as the module does
-with what it doubts and with a share of the rest: as it is, and at mirror images.
+wrong name, or a thing that is there and not taken. Each is looked at twice, as the module may do:
+as it is, and at its mirror images.
 
-The virtual line gives one frame a board, the one that shows it in the middle, as the best view
-of `escalation.one_per_object` does; what lies nearer to the next board counts for that one. The
-boards of DeepPCB carry six defects each and are cut into nine parts, so that a part has about
-as many as a board of the line.
+The virtual line shows each board for some seconds, and the module judges every frame of it.
+Here three of them stand for all: the one that shows the board in the middle, whose word is the
+word on the board, and one half a second before and after it. What lies nearer to the next board
+counts for that one. The boards of DeepPCB are stills; they carry six defects each and are cut
+into nine parts, so that a part has about as many as a board of the line.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,15 +29,19 @@ from visionedge.inference.mirrored import mirrored_look
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE
+from visionedge.inference.view import View as Region
 from visionedge.settings import ModelSettings
 
-_FLOOR: Final = 0.02
-"""Boxes above it are kept, so that rules can be opened wide."""
+FLOOR: Final = ModelSettings(path="-").floor
+"""What the module hears by default."""
+LEAST_FLOOR: Final = 0.02
+"""Boxes of first looks are kept from here on, so that rules can be opened wide."""
 _ACCEPT: Final = 0.5
 _MATCH_IOU: Final = 0.3
-_BOARDS: Final = 600
-_LINE_SEED: Final = 4242
-"""Rules and settings were tuned on other lines, 101 to 104; see docs/explanation/doubt.md."""
+BOARDS: Final = 600
+LINE_SEED: Final = 4242
+"""Settings were tuned on other lines, by `bench.doubt_tuning`."""
+_APART_S: Final = 0.5
 _PARTS: Final = 3
 _SHARED: Final = Path("../shared")
 _DEEPPCB: Final = _SHARED / "datasets/deeppcb"
@@ -51,22 +56,35 @@ _PATCH_CARD: Final = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """One labelled picture, looked at.
+class View:
+    """One frame, looked at twice.
 
     Attributes:
-        prediction: boxes from the floor on, or classes.
-        second: what mirror images show as well.
-        wrong: the local word, as the default settings take it, is not the truth.
-        expects: something must be in such pictures.
-        novelty: how unlike the picture is to those before it, 0..1.
+        first: boxes from `LEAST_FLOOR` on, or classes.
+        second: what it shows together with its mirror images, each heard from `FLOOR` on.
     """
 
-    prediction: Prediction
+    first: Prediction
     second: Prediction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One labelled thing.
+
+    Attributes:
+        views: the best one first; what is taken of it is the local word.
+        wrong: the local word, as the default settings take it, is not the truth.
+        expects: something must be in such pictures.
+        novelty: how unlike the best view is to those before it, 0..1.
+        frames: in how many a camera sees it.
+    """
+
+    views: tuple[View, ...]
     wrong: bool
     expects: bool = False
     novelty: float = 0.0
+    frames: int = 1
 
 
 def sets(context: Context) -> Mapping[str, Callable[[], list[Example]]]:
@@ -78,30 +96,36 @@ def sets(context: Context) -> Mapping[str, Callable[[], list[Example]]]:
     }
 
 
-def _detector() -> LoadedModel:
+def detector() -> LoadedModel:
+    """The bundle, heard from `LEAST_FLOOR` on."""
     path = Path("models/pcb-defects")
-    return load_model(path, ModelSettings(path=str(path), floor=_FLOOR))
+    return load_model(path, ModelSettings(path=str(path), floor=LEAST_FLOOR))
 
 
 def _virtual_line(context: Context) -> list[Example]:
-    return line_examples(context, _detector().runner(), _LINE_SEED, _BOARDS)
+    return line_examples(context, detector().runner(), LINE_SEED, BOARDS)
 
 
 def line_examples(context: Context, runner: Runner, seed: int, boards: int) -> list[Example]:
-    """One frame of each of the first boards of a line."""
+    """Three frames of each of the first boards of a line."""
     spec = LineSpec(seed=seed)
     line, half = VirtualLine(spec), spec.board_pitch_px / 2
+    frames = round(spec.board_pitch_px / spec.belt_speed_px_s * spec.fps)
+    apart = round(_APART_S * spec.fps)
     examples, news = [], NoveltyWatch()
-    with context.progress("virtual line", boards) as advance:
+    with context.progress(f"line {seed}", boards) as advance:
         for board in range(1, boards + 1):
-            index, centre = _middle_frame(line, spec, board)
-            image = line.render(index)
-            first, second = _both(runner, image)
-            window = (centre - half, -np.inf, centre + half, np.inf)
-            truth = line.truth(index)
+            middle, centre = _middle_frame(line, spec, board)
+            truth = line.truth(middle)
             mine = truth.defect_board_id == board
-            example = _example(first, second, window, truth.xyxy[mine], truth.class_id[mine])
-            examples.append(replace(example, novelty=news.of(image)))
+            views, novelty = [], 0.0
+            for late in (0, -apart, apart):
+                image = line.render(middle + late)
+                at = centre - late * spec.belt_speed_px_s / spec.fps
+                views.append(_part(_seen(runner, image), (at - half, -np.inf, at + half, np.inf)))
+                novelty = novelty if late else news.of(image)
+            wrong = _wrong(views[0], truth.xyxy[mine], truth.class_id[mine])
+            examples.append(Example((*views,), wrong, novelty=novelty, frames=frames))
             advance()
     return examples
 
@@ -125,28 +149,41 @@ def _centre(line: VirtualLine, index: int, board: int) -> float:
     return float(truth.boards[at[0], [0, 2]].mean())
 
 
-def _both(runner: Runner, image: Image) -> tuple[Prediction, Prediction]:
+def _seen(runner: Runner, image: Image) -> View:
+    """An image as it is, and together with its mirror images."""
     first = runner.infer(image)
-    return first, mirrored_look(runner.infer, image, WHOLE, first)
+
+    def look(turned: Image, region: Region) -> Prediction:
+        return heard(runner.infer(turned, region), FLOOR)
+
+    return View(first, mirrored_look(look, image, WHOLE, heard(first, FLOOR)))
 
 
-def _example(
-    first: Prediction,
-    second: Prediction,
-    window: tuple[float, float, float, float],
-    xyxy: NDArray[np.float32],
-    class_id: NDArray[np.int32],
-) -> Example:
+def heard(prediction: Prediction, floor: float) -> Prediction:
+    """Without the boxes that are weaker than `floor`; a classification as it is."""
+    if not isinstance(prediction, Detections):
+        return prediction
+    return _kept(prediction, prediction.confidence >= floor)
+
+
+def _part(view: View, window: tuple[float, float, float, float]) -> View:
     """What is said of a part of a picture."""
-    assert isinstance(first, Detections)
-    assert isinstance(second, Detections)
-    seen = _within(first, window)
-    return Example(seen, _within(second, window), is_wrong(seen, xyxy, class_id))
+    assert isinstance(view.first, Detections)
+    assert isinstance(view.second, Detections)
+    return View(_within(view.first, window), _within(view.second, window))
+
+
+def _wrong(view: View, xyxy: NDArray[np.float32], class_id: NDArray[np.int32]) -> bool:
+    assert isinstance(view.first, Detections)
+    return is_wrong(view.first, xyxy, class_id)
 
 
 def _within(boxes: Detections, window: tuple[float, float, float, float]) -> Detections:
     """Those whose centre lies in the window."""
-    kept = _inside(boxes.xyxy, window)
+    return _kept(boxes, _inside(boxes.xyxy, window))
+
+
+def _kept(boxes: Detections, kept: NDArray[np.bool_]) -> Detections:
     return Detections(boxes.xyxy[kept], boxes.confidence[kept], boxes.class_id[kept], boxes.labels)
 
 
@@ -159,18 +196,19 @@ def _inside(
 
 
 def _boards(context: Context) -> list[Example]:
-    boards, runner = _labelled_boards(), _detector().runner()
+    boards, runner = _labelled_boards(), detector().runner()
     examples = []
     with context.progress("DeepPCB boards", len(boards)) as advance:
         for picture, xyxy, class_id in boards:
-            first, second = _both(runner, picture)
+            whole = _seen(runner, picture)
             height, width = picture.shape[:2]
             xs, ys = (np.linspace(0, size, _PARTS + 1) for size in (width, height))
             for row in range(_PARTS):
                 for column in range(_PARTS):
                     window = (xs[column], ys[row], xs[column + 1], ys[row + 1])
                     mine = _inside(xyxy, window)
-                    examples.append(_example(first, second, window, xyxy[mine], class_id[mine]))
+                    part = _part(whole, window)
+                    examples.append(Example((part,), _wrong(part, xyxy[mine], class_id[mine])))
             advance()
     return examples
 
@@ -186,10 +224,10 @@ def _patches(context: Context) -> list[Example]:
     with context.progress("DeepPCB patches", len(boards)) as advance:
         for picture, xyxy, class_id in boards:
             for patch, truth in _cut(picture, xyxy, class_id, chance):
-                prediction, second = _both(runner, patch)
-                assert isinstance(prediction, Classification)
-                wrong = prediction.top(1)[0][0] != truth
-                examples.append(Example(prediction, second, wrong, novelty=news.of(patch)))
+                view = _seen(runner, patch)
+                assert isinstance(view.first, Classification)
+                wrong = view.first.top(1)[0][0] != truth
+                examples.append(Example((view,), wrong, novelty=news.of(patch)))
             advance()
     return examples
 
