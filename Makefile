@@ -23,11 +23,12 @@ RUN_ARGS := $(if $(RUN_SECONDS),--seconds $(RUN_SECONDS)) \
 
 .PHONY: run soak loop test test-slow check images audit format bench train generate lock azurite proton clean
 
+# Setuptools warns of each editable install, in a box of stars.
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 run: $(READY)
@@ -78,7 +79,7 @@ generate: $(READY)
 train: $(READY)
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/python -m pip install --quiet -r requirements/train.txt
-	.venv-train/bin/python -m pip install --quiet --no-deps --editable .
+	PYTHONWARNINGS=ignore .venv-train/bin/python -m pip install --quiet --no-deps --editable .
 	.venv-train/bin/python -m training
 
 lock:
