@@ -67,6 +67,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached or does not answer now."""
 
 
+class StoreDamaged(StoreUnavailable):
+    """What is stored cannot be read any more, and no waiting will mend it."""
+
+
 class BackendError(VerifierError):
     """Something about a Vision API."""
 

@@ -10,6 +10,7 @@ from tests.support.cloud import PlayedClock, body, jpeg
 from tests.support.vision_stub import Reply, Stub, serving
 
 from verifier.hosts.direct import Direct, open_direct
+from verifier.stores.sqlite import SqliteStore
 
 SEEN: Final = {
     "iteration": "7",
@@ -217,3 +218,24 @@ def test_a_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         open_direct(
             route("https://x.example"), "k", calls_per_day=1, path=str(tmp_path / "file/direct.db")
         )
+
+
+@pytest.mark.parametrize("damage", ["no database", "a page in its middle"])
+def test_a_damaged_file_is_set_aside_and_the_device_goes_on(tmp_path: Path, damage: str) -> None:
+    path, clock = tmp_path / "direct.db", PlayedClock()
+    with serving(Reply(200, SEEN)) as stub:
+        if damage == "no database":
+            path.write_bytes(b"nonsense" * 1000)
+        else:
+            store = SqliteStore(path)
+            for number in range(500):
+                store.create(f"dead/{number}", b"x" * 100)
+            store.close()
+            with path.open("r+b") as file:
+                file.seek(3 * 4096)
+                file.write(b"\xff" * 4096)
+        direct, module = opened(stub, str(path), clock), Module()
+        assert direct.handle(picture("a"), nothing) == 0
+        direct.deliver(module)
+    assert len(module.taken) == 1
+    assert (tmp_path / "direct.db.damaged").exists()

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from verifier.admit import Meta
 from verifier.asking import Asking
 from verifier.budget import Budget
-from verifier.build import file_store, route_of
+from verifier.build import route_of
 from verifier.cache import Cache
 from verifier.clock import Clock, SystemClock
 from verifier.core import ANY_MODEL, Core
@@ -37,6 +37,7 @@ from verifier.errors import (
     ReplyError,
     ReplyRefused,
     SettingsRefused,
+    StoreDamaged,
     StoreError,
 )
 from verifier.hosts.intake import take
@@ -254,13 +255,36 @@ def open_direct(
         settings = parse_route(_with_key(route, key))
         if path:
             Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
-        store = file_store(path) if path else MemoryStore()
+        store = _file(Path(path)) if path else MemoryStore()
         environment = {_KEY: key}
         return Direct(settings, environment, store, calls_per_day, clock or SystemClock())
     except StoreError as error:
         raise OSError(str(error)) from None
     except (SettingsRefused, TypeError) as error:
         raise ValueError(str(error)) from None
+
+
+def _file(path: Path) -> SqliteStore:
+    """The ledger's file; a damaged one is set aside, since the module must start all the same."""
+    try:
+        return _checked(path)
+    except StoreDamaged as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        log.error("%s; set aside as %s: what was spent today is not known", error, aside.name)
+        return _checked(path)
+
+
+def _checked(path: Path) -> SqliteStore:
+    store = SqliteStore(path)
+    try:
+        store.check()
+    except StoreError:
+        store.close()
+        raise
+    return store
 
 
 def _with_key(route: Mapping[str, Any], key: str) -> dict[str, Any]:

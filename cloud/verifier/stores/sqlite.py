@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from verifier.errors import StoreConflict, StoreUnavailable
+from verifier.errors import StoreConflict, StoreDamaged, StoreUnavailable
 from verifier.stores.store import Stored
 
 _BUSY_S: Final = 10.0
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, version TEXT NOT NULL
@@ -31,6 +32,10 @@ class SqliteStore:
 
     Args:
         path: The file; made if absent, its folder must exist.
+
+    Raises:
+        StoreDamaged: It is no database, or not any more.
+        StoreUnavailable: It cannot be opened now.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,6 +90,17 @@ class SqliteStore:
             ).fetchall()
         yield from (row[0] for row in rows)
 
+    def check(self) -> None:
+        """Look through the whole file.
+
+        Raises:
+            StoreDamaged: it is not whole.
+        """
+        with self._connection() as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StoreDamaged(f"{self._path.name}: {found}")
+
     def close(self) -> None:
         """Close the connections of all threads; the store is not used after."""
         with self._lock:
@@ -95,8 +111,11 @@ class SqliteStore:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
             yield self._mine()
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"{self._path.name}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            # The extended codes of SQLite hold the primary one in their lowest byte.
+            is_damage = (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
+            kind = StoreDamaged if is_damage else StoreUnavailable
+            raise kind(f"{self._path.name}: {error}") from error
 
     def _mine(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -104,8 +123,12 @@ class SqliteStore:
             connection = sqlite3.connect(
                 self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            except BaseException:
+                connection.close()
+                raise
             self._local.connection = connection
             with self._lock:
                 self._open.append(connection)
