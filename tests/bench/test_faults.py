@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from bench.faults import FaultRow, rate_of, row_of
+from bench.faults import FaultRow, Turn, rows_of, turn_of
 from bench.report import Unavailable
 
 from bench import faults
@@ -26,6 +26,8 @@ class Module:
             "# TYPE visionedge_frames_processed_total counter\n"
             f'visionedge_frames_processed_total{{camera="a",model="m"}} {frames}.0\n'
             'visionedge_frames_processed_total{camera="b",model="m"} 7.0\n'
+            f'visionedge_frames_dropped_total{{camera="a",cause="replaced"}} {frames // 4}.0\n'
+            f'visionedge_frames_dropped_total{{camera="a",cause="rate"}} {frames}.0\n'
             "visionedge_frames_processed_created 1.7e9\n"
         )
         return Response(text.encode(), "text/plain")
@@ -44,8 +46,10 @@ def page(module: Module) -> Iterator[str]:
     server.stop(5)
 
 
-def test_frames_are_counted_from_one_to_another(page: str) -> None:
-    assert rate_of(page, 0.4) == pytest.approx(FPS, rel=0.2)
+def test_frames_are_counted_from_one_to_another_and_those_replaced_beside(page: str) -> None:
+    turn = turn_of(page, 0.4)
+    assert turn.fps == pytest.approx(FPS, rel=0.2)
+    assert turn.decided == pytest.approx(0.8, abs=0.05)
 
 
 def test_a_line_that_stands_is_said_so(
@@ -54,9 +58,12 @@ def test_a_line_that_stands_is_said_so(
     monkeypatch.setattr(faults, "_ASK_S", 0.2)
     module.fps = 0
     with pytest.raises(Unavailable, match=r"the line stands: no frame in 0\.2 s"):
-        rate_of(page, 0.1)
+        turn_of(page, 0.1)
 
 
-def test_a_row_holds_medians_of_ratios_within_a_round() -> None:
-    turns = [(10.0, 9.0, 10.0), (20.0, 20.0, 10.0), (10.0, 10.0, 10.0)]
-    assert row_of("latency", turns) == FaultRow("latency", 10.0, 1.0, 0.9, 1.0, 3)
+def test_a_row_is_compared_with_all_turns_without_a_fault() -> None:
+    calm = (Turn(10.0, 1.0), Turn(10.0, 1.0))
+    slow = [(Turn(fps, share), Turn(9.0, 1.0)) for fps, share in ((5, 0.5), (9, 0.9), (10, 1))]
+    first, second = rows_of({"nothing": [calm] * 5, "latency": slow})
+    assert first == FaultRow("nothing", 1.0, 1.0, 1.0, 1.0, 5)
+    assert second == FaultRow("latency", 0.9, 0.5, 0.9, 0.9, 3)
