@@ -1,23 +1,24 @@
 """What a frame costs beside the model: decision, metrics, telemetry, and escalating a fifth.
 
 The first table takes the frame loop of the module from the end of `infer` to the end of its
-step, frame by frame, with the caches as the model left them, as a share of the bare run of
-that model in the same round. The second runs the whole module with and without an escalation
-of every fifth frame, each in a process of its own: snapshots are made and encoded beside the
-frame loop, and must not make results older.
+step, frame by frame as a camera sees them, with the caches as the model left them, as a share
+of the bare run of that model in the same round. The second runs the whole module with and
+without an escalation of every fifth frame, each in a process of its own: snapshots are made
+and encoded beside the frame loop, and must not make results older.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from bench.cameras import measure, pace
-from bench.clip import write_clip
+from bench.clip import panned, write_clip
 from bench.cold_start import write_bundle
 from bench.contenders import Bare, ready_tensor
 from bench.context import Context
@@ -146,11 +147,11 @@ def _pairs(context: Context, subject: Subject, folder: Path) -> list[tuple[float
     pipeline, spool = _pipeline(subject.model, folder)
     bare, tensor, clock = Bare(subject.model.bundle.model), ready_tensor(subject), SystemClock()
     runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
+    images = chain.from_iterable(panned(subject.frames) for _ in count())
     pairs = []
     with context.progress(f"bookkeeping {subject.role}", context.pairs) as tick:
         for number in range(context.pairs + _WARM_UP):
-            image = subject.frames[number % len(subject.frames)]
-            frame = Frame(image, _CAMERA, number, clock.utc(), clock.ns())
+            frame = Frame(next(images), _CAMERA, number, clock.utc(), clock.ns())
             pipeline.answer_for(frame, runners)
             beside_s = (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
             began = time.perf_counter()

@@ -39,7 +39,8 @@ def write_clip(path: Path, frames: Sequence[Image]) -> Path:
     return path
 
 
-def _panned(frames: Sequence[Image]) -> Iterator[Image]:
+def panned(frames: Sequence[Image]) -> Iterator[Image]:
+    """What the camera sees: each of `frames` in turn moves by, and then comes the next."""
     for frame in frames:
         for step in range(_FRAMES // len(frames)):
             yield np.roll(frame, -step * _PAN_PX, axis=1)
@@ -54,7 +55,7 @@ def _write_h264(path: Path, frames: Sequence[Image]) -> None:
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = _BITS_A_SECOND
         stream.gop_size = _KEY_FRAMES
-        for image in _panned(frames):
+        for image in panned(frames):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         file.mux(stream.encode())
 
@@ -66,6 +67,6 @@ def _write_mpeg4(path: Path, frames: Sequence[Image]) -> None:
         raise Unavailable(
             "OpenCV cannot write MPEG-4 here", hint="install opencv-python-headless from a wheel"
         )
-    for image in _panned(frames):
+    for image in panned(frames):
         writer.write(image)
     writer.release()

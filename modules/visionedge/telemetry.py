@@ -151,7 +151,11 @@ class Telemetry:
                 camera.reasons[decision.reason] += 1
             if decision.provisional is not None:
                 camera.provisional[decision.provisional.value] += 1
-            camera.classes.setdefault(prediction.labels, Counter()).update(seen)
+            classes = camera.classes.get(prediction.labels)
+            if classes is None:
+                classes = camera.classes[prediction.labels] = Counter()
+            for class_id in seen:
+                classes[class_id] += 1
             camera.latencies.add(latency_s)
             self._recent.add(latency_s)
             self._total.add(latency_s)

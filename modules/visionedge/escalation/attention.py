@@ -152,11 +152,14 @@ def view_of(
     frame: Frame, detections: Detections, where: NDArray[np.bool_], tracks: list[Track]
 ) -> float:
     """How well `frame` shows the boxes at `where`: how many, how whole, how near the middle."""
-    boxes = detections.xyxy[: len(tracks)][where[: len(tracks)]]
-    if not len(boxes):
+    boxes: list[list[float]] = detections.xyxy[: len(tracks)][where[: len(tracks)]].tolist()
+    if not boxes:
         return 0.0
-    size = np.array([frame.width, frame.height], dtype=np.float32)
-    inside = (boxes[:, :2] > _BORDER_PX).all(axis=1)
-    inside &= (boxes[:, 2:] < size - _BORDER_PX).all(axis=1)
-    off_centre = np.abs((boxes[:, :2] + boxes[:, 2:]) / size - 1).max(axis=1)
-    return float(np.where(inside, 1.0, _CUT_OFF).sum() - 0.4 * off_centre.mean())
+    width, height = frame.width, frame.height
+    whole, off_centre = 0.0, 0.0
+    for x1, y1, x2, y2 in boxes:
+        starts = min(x1, y1) > _BORDER_PX
+        ends = x2 < width - _BORDER_PX and y2 < height - _BORDER_PX
+        whole += 1.0 if starts and ends else _CUT_OFF
+        off_centre += max(abs((x1 + x2) / width - 1), abs((y1 + y2) / height - 1))
+    return whole - 0.4 * off_centre / len(boxes)

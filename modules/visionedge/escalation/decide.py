@@ -32,7 +32,7 @@ from visionedge.escalation import control
 from visionedge.escalation.attention import Attention, CameraAttention, view_of, worth
 from visionedge.escalation.budget import Budget, Spending
 from visionedge.escalation.drift import Baseline, DriftState
-from visionedge.escalation.judging import doubted, noise
+from visionedge.escalation.judging import doubted
 from visionedge.escalation.policy import Context, Doubt, EscalationPolicy
 from visionedge.escalation.quality import Fault
 from visionedge.escalation.rules import RULES
@@ -234,7 +234,7 @@ class Decider:
         if not self._settings.one_per_object or not isinstance(prediction, Detections):
             return [], judge.context
         # Boxes are best first, so noise is at their end.
-        heard = prediction if not len(prediction) else _heard(prediction, judge.context.floor)
+        heard = _heard(prediction, judge.context.floor)
         taken = ~doubted(heard, judge.thresholds.accept(heard))
         tracks = camera.tracks.observe(heard, taken, frame.captured_ns)
         flicker = np.zeros(len(prediction), dtype=np.float32)
@@ -409,7 +409,9 @@ def _judge(decision: DecisionSettings, context: Context) -> _Judge:
 
 def _heard(prediction: Detections, floor: float) -> Detections:
     """The boxes to follow: above the noise, and not too many."""
-    count = min(int((~noise(prediction, floor)).sum()), MOST_TRACKS)
+    count = min(sum(not sure < floor for sure in prediction.confidence.tolist()), MOST_TRACKS)
+    if count == len(prediction):
+        return prediction
     return Detections(
         prediction.xyxy[:count],
         prediction.confidence[:count],

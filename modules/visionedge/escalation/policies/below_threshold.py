@@ -21,6 +21,7 @@ from visionedge.escalation.policy import Context, Doubt
 from visionedge.escalation.thresholds import Thresholds
 
 REASON: Final = "below_threshold"
+_LEAST_ROOM: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class BelowThreshold:
             return None
         low = context.floor
         # `accept` is above `low` wherever the confidence is between them, NaN aside.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            closeness = (prediction.confidence[between] - low) / (accept[between] - low)
+        room = np.maximum(accept[between] - low, _LEAST_ROOM)
+        closeness = (prediction.confidence[between] - low) / room
         return Doubt(REASON, unit(float(closeness.max())), between)
 
     def _judge_best(self, prediction: Prediction) -> Doubt | None:

@@ -4,6 +4,7 @@ Suppression works within a class, so a detector that wavers between two names gi
 each perhaps above its threshold. The name that wins does so by chance.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visionedge.entities import Detections, Prediction
-from visionedge.escalation.judging import noise, unit
+from visionedge.escalation.judging import unit
 from visionedge.escalation.policy import Context, Doubt
 
 REASON: Final = "rivals"
@@ -30,22 +31,31 @@ class Rivals:
         """One minus the smallest gap between two rivals."""
         if self.margin == 0 or not isinstance(prediction, Detections) or len(prediction) < 2:
             return None
-        classes = prediction.class_id[:_MOST]
-        if (classes == classes[0]).all():
+        close = list(_close_pairs(prediction, context.floor, self.margin))
+        if not close:
             return None
-        confidence = prediction.confidence[:_MOST]
-        gap = np.abs(np.subtract.outer(confidence, confidence))
-        rivals = (gap < self.margin) & np.not_equal.outer(classes, classes)
-        weak = noise(prediction, context.floor)[:_MOST]
-        rivals &= ~np.logical_or.outer(weak, weak)
-        if not rivals.any():
-            return None
-        rivals &= overlap(prediction.xyxy[:_MOST]) >= _SAME_OBJECT_IOU
-        if not rivals.any():
+        shared = overlap(prediction.xyxy[:_MOST])
+        rivals = [(gap, i, j) for gap, i, j in close if shared[i, j] >= _SAME_OBJECT_IOU]
+        if not rivals:
             return None
         where = np.zeros(len(prediction), dtype=np.bool_)
-        where[:_MOST] = rivals.any(axis=1)
-        return Doubt(REASON, unit(1 - float(gap[rivals].min())), where)
+        where[[box for _, *pair in rivals for box in pair]] = True
+        return Doubt(REASON, unit(1 - min(rivals)[0]), where)
+
+
+def _close_pairs(
+    found: Detections, floor: float, margin: float
+) -> Iterator[tuple[float, int, int]]:
+    """How close two boxes of different names are in confidence, below `margin`, and which."""
+    confidence, names = found.confidence[:_MOST].tolist(), found.class_id[:_MOST].tolist()
+    for i, sure in enumerate(confidence):
+        for j in range(i + 1, len(confidence)):
+            gap = sure - confidence[j]
+            # Boxes are best first: those that follow are farther apart yet, or noise as well.
+            if confidence[j] < floor or gap >= margin:
+                break
+            if names[i] != names[j] and gap < margin:
+                yield gap, i, j
 
 
 def overlap(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
