@@ -278,3 +278,11 @@ def test_the_guide_names_every_fault_and_word() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "how-to" / "devhub.md").read_text()
     missing = {name for name in (*COMMANDS, *FAULT_NAMES, *MOMENTS) if name not in guide}
     assert not missing
+
+
+def test_the_socket_may_be_named_behind_the_command_too(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--control", str(hub.control)]) == 0
+    assert main(["env", "--control", str(hub.control), "--format", "file"]) == 0
+    assert "IOTEDGE_WORKLOADURI=" in capsys.readouterr().out

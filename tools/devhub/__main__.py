@@ -75,6 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     words.add_parser("stop", help="stop the hub")
     for word, command in COMMANDS.items():
         command.add_arguments(words.add_parser(word, help=command.help, description=command.help))
+    for each in words.choices.values():
+        # Behind the command as well, where most people write it; in front it has its default.
+        each.add_argument(
+            "--control", type=Path, default=argparse.SUPPRESS, metavar="SOCKET",
+            help="the control socket, when several hubs run",
+        )  # fmt: skip
     return parser
 
 
@@ -90,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         return _start(arguments)
     if arguments.command == "play":
         # The hub may run in another folder.
-        words = [*words[:-1], str(arguments.file.absolute())]
+        words = ["play", str(arguments.file.absolute())]
     try:
         answer = ask(arguments.control, words)
     except NoHub as error:
