@@ -3,11 +3,13 @@
 `default` is what the module does: the rules, a second look at what they doubt and at a share
 of the confident frames, and nobody is asked where that has settled it. What it would ask about
 comes first, by the doubt that is left. For somebody with more budget the rest follows on the
-same scale: what a second look has settled by the doubt that it left, and a confident frame by
-what the first look leaves of its own word. `rules alone` is without second looks.
+same scale, and what is too weak to be heard counts there too: what a second look has settled
+by the doubt that it left, a confident frame by what the first look leaves of its own word.
+`rules alone` is without second looks.
 
-Where there are several views of a thing, every order but the oracle goes by the most doubtful
-one, and the default, as the module, looks again at the best of those that it doubts.
+Where there are several views of a thing, rules go by the most doubtful one, and the default, as
+the module, looks again at the best of those that it doubts. Max confidence goes by the best
+view, which serves it better.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +84,9 @@ def by_default(
         left = doubt_left(first, view.second, thresholds, FLOOR, iou)
         settled = agree(first, view.second, thresholds, iou) and (left < settles or not doubtful)
         asks = looked and not settled
-        if not asks and not doubtful:
+        if not asks and doubtful:
+            left = doubt_left(first, view.second, thresholds, LEAST_FLOOR, iou)
+        elif not asks:
             left = max(_own_doubt(each, thresholds, iou) for each in example.views)
         doubted.append(doubtful is not None)
         asked.append(asks)
@@ -148,5 +152,5 @@ def _own_doubt(view: View, thresholds: Thresholds, iou: float) -> float:
 
 def _max_confidence(example: Example) -> float:
     """Least max confidence as it is widely used: a picture without boxes is certain."""
-    seen = [heard(view.first, FLOOR).confidence for view in example.views]
-    return max(1 - float(each.max()) if len(each) else 0.0 for each in seen)
+    seen = heard(example.views[0].first, FLOOR).confidence
+    return 1 - float(seen.max()) if len(seen) else 0.0

@@ -4,10 +4,9 @@ Four lines of 400 boards. For each pair of `decision.close` and `escalation.seco
 the rules doubt, which is the work of the second look; what is asked about; and how many of the
 errors are caught. Run it again whenever the bundle, the rules or the second look change.
 
-`settles` is to be the largest that catches 97 % of the errors, two more than what is aimed at:
-what is chosen on some boards is worth a little less on others. `close` costs little, because a
-second look settles most of what it opens; it is kept wide for models that are surer of
-themselves than this one.
+`settles` is the largest that catches 95 % of the errors: that is what is aimed at, and every
+question that is not needed for it is one too many. `close` is kept wider than these boards need:
+a second look settles most of what it opens, and other models are surer of themselves.
 """
 
 from collections.abc import Sequence
