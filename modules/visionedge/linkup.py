@@ -26,7 +26,7 @@ from visionedge.uplink.egress import EgressLedger, RecordedHub
 from visionedge.uplink.hub import HubEvent, InputMessage
 from visionedge.uplink.inbox import Inbox
 from visionedge.uplink.link import Link
-from visionedge.uplink.registry import choose
+from visionedge.uplink.registry import check_next, choose
 from visionedge.uplink.sender import Pacing, Sender
 from visionedge.uplink.spool import Spool
 
@@ -83,6 +83,7 @@ class Linkup:
         environment: Mapping[str, str],
     ) -> None:
         metrics, uplink = owner.metrics, owner.settings.uplink
+        self._uplink, self._environment = uplink, environment
         egress = owner.settings.egress
         ledger = EgressLedger(Path(egress.path), egress.max_bytes)
         hub = RecordedHub(choose(uplink, environment, metrics, owner.give_up), ledger)
@@ -134,6 +135,8 @@ class Linkup:
             SettingsError: it could not; the field is named.
         """
         check_direct(settings.direct)
+        if settings.uplink != self._uplink:
+            check_next(settings.uplink, self._uplink, self._environment)
 
     def pace(self, uplink: UplinkSettings, paused_until: datetime | None) -> None:
         """Use what a twin may change of the link.

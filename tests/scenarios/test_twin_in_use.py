@@ -95,3 +95,16 @@ def test_a_camera_is_added_and_removed_by_patch(devhub: DevHub, tmp_path: Path) 
         devhub.patch_desired({"cameras": {"line-2": None}})
         wait_until(lambda: list(app.lineup.feeds) == ["line-1"], "the camera is gone")
         assert app.lineup.feeds["line-1"] is kept
+
+
+def test_a_twin_cannot_take_the_module_away_from_its_hub(devhub: DevHub, tmp_path: Path) -> None:
+    with running(busy_line(tmp_path)) as app:
+        wait_until(lambda: devhub.connections != (), "the module connects")
+        version = devhub.patch_desired({"uplink": {"kind": "local"}})
+        wait_until(lambda: acknowledged(devhub, "uplink", version), "the refusal")
+        assert devhub.reported["uplink"]["ac"] == 400
+        assert "would not connect any more" in devhub.reported["uplink"]["ad"]
+        assert app.settings.uplink.kind == "auto"
+        version = devhub.patch_desired({"uplink": {"kind": "azure"}})
+        wait_until(lambda: acknowledged(devhub, "uplink", version), "the answer")
+        assert devhub.reported["uplink"]["ac"] == 202

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from visionedge.errors import SettingsError
 from visionedge.metrics import Metrics
@@ -75,6 +75,42 @@ def choose(
     Raises:
         SettingsError: `azure` is asked for and its environment is incomplete.
     """
+    kind, connection = _resolved(settings, environment)
+    return HUBS[kind](Needs(settings, metrics, on_stuck, connection))
+
+
+def check_next(
+    settings: UplinkSettings, in_use: UplinkSettings, environment: Mapping[str, str]
+) -> None:
+    """See that a module which starts with these settings next can be reached again.
+
+    Args:
+        settings: as the twin has them.
+        in_use: since the start.
+        environment: of the process.
+
+    Raises:
+        SettingsError: it would not start, or would not come back to the hub that said so.
+    """
+    kind, _ = _resolved(settings, environment)
+    now, _ = _resolved(in_use, environment)
+    if kind == "local" and now == "azure":
+        reason = "no hub could undo it: the module would not connect any more"
+        raise SettingsError(
+            f"uplink.kind: {reason}",
+            fields={"uplink.kind": reason},
+            hint="set VISIONEDGE__UPLINK__KIND in the module's createOptions",
+        )
+
+
+def _resolved(
+    settings: UplinkSettings, environment: Mapping[str, str]
+) -> tuple[Literal["azure", "local"], ConnectionString | None]:
+    """Which hub it is, and by which connection string, where there is one.
+
+    Raises:
+        SettingsError: as `choose` says.
+    """
     kind = settings.kind
     connection = None if kind == "local" else connection_string.from_environment(environment)
     missing = [] if connection else _missing(environment)
@@ -89,7 +125,7 @@ def choose(
             hint=f"run it under IoT Edge, set {connection_string.VARIABLE}, or "
             "EdgeHubConnectionString and EdgeModuleCACertificateFile, or set uplink.kind to local",
         )
-    return HUBS[kind](Needs(settings, metrics, on_stuck, connection))
+    return kind, connection
 
 
 def _missing(environment: Mapping[str, str]) -> list[str]:
