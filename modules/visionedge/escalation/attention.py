@@ -66,10 +66,14 @@ class CameraAttention:
 
         Workers finish frames out of order, so the distance counts in both directions.
         """
-        if self.last_ns is not None and abs(captured_ns - self.last_ns) < min_interval_ns:
+        if self.is_too_soon(captured_ns, min_interval_ns):
             return False
         self.last_ns = max(captured_ns, self.last_ns or captured_ns)
         return True
+
+    def is_too_soon(self, captured_ns: int, min_interval_ns: int) -> bool:
+        """True if `admit` would not let the frame in."""
+        return self.last_ns is not None and abs(captured_ns - self.last_ns) < min_interval_ns
 
     def open_question(self, due_ns: int) -> str:
         """Begin a question that is due at `due_ns`."""

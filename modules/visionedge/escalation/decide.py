@@ -365,12 +365,14 @@ class Decider:
     def _ask_of_scene(
         self, camera: CameraAttention, frame: Frame, prediction: Prediction, finding: _Finding
     ) -> tuple[Action, str, Question | None]:
+        # Asked first, because looking for the scene among others reads all of the frame.
+        if camera.is_too_soon(frame.captured_ns, self._min_interval_ns):
+            return Action.SUPPRESS, TOO_SOON, None
         follow = self._settings.one_per_object
         scene = scene_of(frame, prediction, finding.doubt.reason) if follow else None
         if scene and camera.scenes.is_repeated(scene, frame.captured_ns, self._ask_again_ns):
             return Action.SUPPRESS, REPEATED, None
-        if not camera.admit(frame.captured_ns, self._min_interval_ns):
-            return Action.SUPPRESS, TOO_SOON, None
+        camera.admit(frame.captured_ns, self._min_interval_ns)
         if scene:
             camera.scenes.remember(scene, frame.captured_ns)
         value = self._value(camera, finding, control.stratum_of(prediction), asks=True)
