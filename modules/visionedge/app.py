@@ -428,7 +428,7 @@ class App:
             log.error("the last good settings are not good any more and are not used: %s", error)
             return
         self._desired = DesiredState(kept)
-        log.info("begun with the settings of desired version %s", kept[1])
+        log.info("begun with %s, as the hub last said", self._desired.title)
 
     def _first_lineup(self) -> Prepared:
         """Of the last good settings; of those without the twin where they cannot be used."""

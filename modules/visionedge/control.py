@@ -182,10 +182,10 @@ class Control:
         if isinstance(answer, Accepted) and answer.changed:
             answer = self._apply(answer)
         if isinstance(answer, Refused):
-            log.error("desired version %s refused: %s", self._desired.version, _listed(answer))
+            log.error("%s refused: %s", self._desired.title, _listed(answer))
             self._metrics.twin_patches.labels("refused").inc()
         else:
-            log.info("desired version %s is in use", self._desired.version)
+            log.info("%s is in use", self._desired.title)
             self._metrics.twin_patches.labels("applied").inc()
             self._last_good.save(self._desired.document, self._desired.version)
         return answer

@@ -90,6 +90,11 @@ class DesiredState:
         self._heard = False
         """Whether this process has heard of it from the hub."""
 
+    @property
+    def title(self) -> str:
+        """How the log calls it; a hub in a folder has no version until somebody writes one."""
+        return "no desired property" if self.version is None else f"desired version {self.version}"
+
     def replace(self, properties: Mapping[str, Any], version: int | None) -> Folded:
         """Take a whole document, which is the hub's word: also with a smaller version.
 

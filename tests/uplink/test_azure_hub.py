@@ -179,6 +179,14 @@ def test_a_connection_string_that_lacks_a_part_names_it_and_repeats_nothing(
     assert key not in f"{caught.value!r} {caught.value.hint} {caught.value.fields}"
 
 
+def test_a_key_that_cannot_be_one_ends_the_start_and_is_not_repeated(devhub: DevHub) -> None:
+    environment = plain_environment(devhub)
+    environment["IOTHUB_MODULE_CONNECTION_STRING"] += "!cut"
+    with pytest.raises(SettingsError, match="the SharedAccessKey of .* is no base64") as caught:
+        choice("auto", environment)
+    assert "!cut" not in f"{caught.value!r} {caught.value.hint} {caught.value.fields}"
+
+
 # Methods
 
 

@@ -7,6 +7,7 @@ the environment alone, and no error repeats any of it.
 Source: "IoT Hub connection strings", Microsoft Learn.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ def from_environment(environment: Mapping[str, str]) -> ConnectionString | None:
     """The connection string in the environment, None where there is none.
 
     Raises:
-        SettingsError: it lacks a part.
+        SettingsError: it lacks a part, or its key cannot be one.
     """
     text = environment.get(VARIABLE, "").strip()
     if not text:
@@ -58,5 +59,12 @@ def from_environment(environment: Mapping[str, str]) -> ConnectionString | None:
             fields={"uplink.kind": reason},
             hint="copy the connection string of the module identity, not that of the device",
         )
+    try:
+        b64decode(parts["SharedAccessKey"], validate=True)
+    except ValueError:
+        reason = f"the SharedAccessKey of {VARIABLE} is no base64"
+        raise SettingsError(
+            reason, fields={"uplink.kind": reason}, hint="copy the whole string again"
+        ) from None
     ca_file = environment.get(CA_VARIABLE)
     return ConnectionString(text, Path(ca_file) if ca_file else None)
