@@ -21,6 +21,9 @@ Area = tuple[int, int, int, int]
 """x1, y1, x2, y2 in whole pixels of the frame, inside it, at least one pixel each way."""
 
 _QUALITY_STEPS: Final = (85, 75, 65, 55, 45)
+_LINEAR_FROM: Final = 0.5
+"""From this scale on every pixel has its part in a linear sample. The mean over areas differs
+from it by less than JPEG does (48 dB), and takes four times as long: 10 ms for 1080p to 1280."""
 _AIM: Final = 0.95
 """Aim a little below the budget: bytes shrink somewhat less than the area does. Below one, so
 that every attempt is smaller than the last."""
@@ -67,7 +70,8 @@ def _scaled(pixels: Image, scale: float) -> Image:
         return pixels
     height, width = pixels.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value] # uint8 in, uint8 out
+    way = cv2.INTER_LINEAR if scale >= _LINEAR_FROM else cv2.INTER_AREA
+    return cv2.resize(pixels, size, interpolation=way)  # type: ignore[return-value] # uint8 in, uint8 out
 
 
 def _encoded(pixels: Image, quality: int) -> Jpeg:
