@@ -181,7 +181,7 @@ class SupervisedHub:
         try:
             if not worker.stopping:
                 session.open()
-                cause, detail = self._watch_over(worker, session, watch), "it was open"
+                cause, detail = self._watch_over(worker, session, watch), "while it was open"
         except UplinkAuthFailed as error:
             cause, detail = "auth", str(error)
         except UplinkError as error:
@@ -212,7 +212,7 @@ class SupervisedHub:
                 pause_s = min(liveness.keep(session, watch), self._proven_in_s(opened_ns))
             else:
                 lost_ns = lost_ns or now_ns
-                self._tell(connected=False, cause="connection", detail="it broke")
+                self._tell(connected=False, cause="connection", detail="it broke off")
                 pause_s = patience.lost_s - (now_ns - lost_ns) / 1e9
                 if pause_s <= 0:
                     return "lost"
@@ -243,7 +243,9 @@ class SupervisedHub:
             self._lost_ns = self._clock.ns()
             if not self._worker.stopping:
                 state = "lost" if before else "not there"
-                log.warning("the hub is %s, by %s: %s; tried until it is", state, cause, detail)
+                log.warning(
+                    "the hub is %s, by %s: %s; tried until it answers", state, cause, detail
+                )
                 self._told_refused = cause == _REFUSED
         elif not connected and cause == _REFUSED and not self._told_refused:
             log.warning("the hub refuses this module: %s", detail)
