@@ -212,7 +212,8 @@ class Deliveries:
     def stop(self, timeout_s: float) -> None:
         """End; a trial that is under way is taken up at the next start."""
         self.worker.request_stop()
-        for job in self._jobs.values():
+        # The control thread still takes bundles in and out.
+        for job in list(self._jobs.values()):
             job.cancelled.set()
             with _not_needed():
                 if job.rivals and job.phase == "canary":

@@ -1,5 +1,6 @@
-"""Bundles by twin while the disk takes nothing: settings are still taken whole, and a stop ends."""
+"""Bundles by twin in bad moments: settings are still taken whole, and a stop ends."""
 
+import threading
 from pathlib import Path
 
 from visionedge.deliveries import Deliveries
@@ -47,3 +48,24 @@ def test_a_refusal_that_cannot_be_noted_is_not_forgotten(tmp_path: Path) -> None
     deliveries._prepare(deliveries._jobs["default"])
     (end,) = deliveries.open_ends(settings)
     assert end.reason.startswith("models.default: waiting [Errno")
+
+
+def test_a_stop_ends_although_a_patch_takes_bundles_out_meanwhile(tmp_path: Path) -> None:
+    deliveries = Deliveries(SlotStore(tmp_path), tmp_path / "cache", Metrics(), lambda *_: None)
+    models = {
+        name: {"path": "models/x", "uri": "file:///nowhere", "sha256": "a" * 64}
+        for name in ("default", "other")
+    }
+    deliveries.want(resolve([{"models": models}]))
+
+    class Meanwhile(threading.Event):
+        """The control thread has its turn when this is set."""
+
+        def set(self) -> None:
+            if not self.is_set():
+                super().set()
+                deliveries.want(resolve([]))
+
+    deliveries._jobs["default"].cancelled = Meanwhile()
+    deliveries.stop(1.0)
+    assert deliveries._jobs == {}
