@@ -69,8 +69,11 @@ class Trace:
         """Write what is left."""
         with self.lock:
             if self._file is not None:
-                self._file.close()
-                self._file = None
+                file, self._file = self._file, None
+                try:
+                    file.close()
+                except OSError as error:
+                    log.error("the trace of decisions lacks its end: %s", error)
 
 
 class TracedDecider(Decider):
