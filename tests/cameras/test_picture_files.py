@@ -14,6 +14,7 @@ from tests.cameras.videos import SIDES, pictures
 
 from visionedge.cameras import picture as module
 from visionedge.cameras.picture import picture_size, read_picture
+from visionedge.cameras.pictures import PictureReader
 from visionedge.errors import CameraUnavailable
 
 _FORMATS: Final = (".jpg", ".png", ".bmp", ".webp", ".tif")
@@ -126,3 +127,16 @@ def test_a_deep_grey_picture_is_read_as_bytes(tmp_path: Path) -> None:
 def test_no_header_makes_the_reader_raise(head: bytes, cut: int, tail: bytes) -> None:
     size = picture_size(head[:cut] + tail)
     assert size is None or min(size) > 0
+
+
+def test_a_file_that_is_written_anew_again_and_again_is_not_remembered_for_ever(
+    tmp_path: Path,
+) -> None:
+    reader = PictureReader(tmp_path)
+    path = tmp_path / "latest.jpg"
+    for size in range(1, 1500):
+        path.write_bytes(b"\xff" * size)
+        reader.open()
+        with pytest.raises(CameraUnavailable):
+            reader.advance()
+    assert len(reader._bad) <= 1000

@@ -14,6 +14,8 @@ from visionedge.entities import Image
 from visionedge.errors import CameraUnavailable
 
 log: Final = logging.getLogger(__name__)
+_MOST_BAD: Final = 1000
+"""Pictures that are remembered as such; a folder with more has them looked at again."""
 
 
 class PictureReader:
@@ -99,6 +101,9 @@ class PictureReader:
         try:
             return read_picture(path)
         except CameraUnavailable as error:
+            if len(self._bad) >= _MOST_BAD:
+                # A file that is written anew each second is another one each time.
+                self._bad.clear()
             self._bad.add(identity)
             log.warning("skipped: %s", error)
             return None
