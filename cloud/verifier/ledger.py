@@ -19,6 +19,7 @@ of another. What it cannot know is whether a worker that died had its answer alr
 escalation is asked about again, once a death at most, and `MAX_CLAIMS` deaths make it poison.
 """
 
+import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,13 +28,14 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from verifier.clock import Clock
 from verifier.errors import StoreConflict
 from verifier.stores.store import Store
 from visionedge.wire import Verdict
 
+log: Final = logging.getLogger(__name__)
 MAX_CLAIMS: Final = 4
 """Workers that may die over one escalation before it is thought to be the cause."""
 
@@ -183,7 +185,12 @@ class Ledger:
             stored = self._store.read(_LEDGER + mark.removeprefix(_OPEN))
             if stored is None:
                 continue
-            held = Held(Entry.model_validate_json(stored.value), stored.version)
+            try:
+                held = Held(Entry.model_validate_json(stored.value), stored.version)
+            except ValidationError as error:
+                # Of a later release, perhaps; the verdicts behind it must not wait for it.
+                log.error("%s is no entry that is known here: %s", mark, error.errors()[0]["msg"])
+                continue
             if held.entry.state.is_terminal:
                 self._store.delete(mark)
             elif not self._is_leased(held.entry) and self._is_for_all(held.entry):

@@ -166,3 +166,12 @@ def test_a_copy_that_comes_late_opens_nothing_again() -> None:
 
 def _dies(_: Picture) -> Opinion:
     raise SystemExit
+
+
+def test_an_entry_of_a_later_release_does_not_keep_the_verdicts_behind_it() -> None:
+    dead = verified(2)
+    dead.store.create("open/a/a/a", b"")
+    dead.store.create("ledger/a/a/a", b'{"state": "asked_again"}')
+    heir = Cloud(clock=dead.clock, store=dead.store, reply=PlayedReply())
+    dead.clock.advance(121)
+    assert heir.courier.adopt() == 2

@@ -15,11 +15,14 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from verifier.admit import Meta
 from verifier.asking import Asking
@@ -219,7 +222,10 @@ class Direct:
         before = self._clock.utc() - _KEEP
         for key in list(self._store.keys("ledger/")):
             stored = self._store.read(key)
-            entry = Entry.model_validate_json(stored.value) if stored else None
+            entry = None
+            with suppress(ValidationError):
+                # One of a later release is left to that.
+                entry = Entry.model_validate_json(stored.value) if stored else None
             if entry and entry.state.is_terminal and entry.changed_at < before:
                 self._store.delete(key)
         for key in list(self._store.keys("budget/")):
