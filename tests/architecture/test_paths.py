@@ -29,6 +29,8 @@ def text_files() -> Iterator[tuple[str, str]]:
     pending = [ROOT]
     while pending:
         for path in sorted(pending.pop().iterdir()):
+            if path == ROOT / ".git":
+                continue  # a file, in a work tree beside the clone
             if path.is_dir():
                 if path.name not in _SKIPPED_FOLDERS and not path.name.endswith(".egg-info"):
                     pending.append(path)
