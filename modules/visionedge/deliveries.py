@@ -247,7 +247,8 @@ class Deliveries:
     def _step(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         if job.phase == "loaded":
             self._begin_shadow(job, lineup, rewire)
-        elif job.rivals is not None:
+        elif job.rivals is not None and job.name in lineup.models:
+            # One that no camera uses any more is shown no frames, and waits until one does.
             self._follow(job, lineup, rewire)
             if fault := job.rivals.fault():
                 self._refuse(job, fault, lineup, rewire)
@@ -333,7 +334,7 @@ class Deliveries:
         guarding, answered = job.phase == "guard", job.phase in ("canary", "guard")
         self._jobs.pop(job.name, None)
         lineup.trials.pop(job.name, None)
-        if job.rivals and guarding and job.former_path:
+        if job.rivals and guarding and job.former_path and job.name in lineup.models:
             lineup.use(job.name, job.rivals.former, job.former_path)
         rewire()
         with _not_needed():

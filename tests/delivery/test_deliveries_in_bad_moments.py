@@ -1,11 +1,18 @@
 """Bundles by twin in bad moments: settings are still taken whole, and a stop ends."""
 
+import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+from tests.inference.graphs import color_classifier, saved
 
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import SlotStore
+from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
+from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import Settings, resolve
 
 
@@ -69,3 +76,47 @@ def test_a_stop_ends_although_a_patch_takes_bundles_out_meanwhile(tmp_path: Path
     deliveries._jobs["default"].cancelled = Meanwhile()
     deliveries.stop(1.0)
     assert deliveries._jobs == {}
+
+
+def test_a_bundle_on_trial_waits_while_no_camera_uses_its_model(tmp_path: Path) -> None:
+    old = saved(color_classifier(np.eye(3, dtype=np.float32)), tmp_path / "old" / "m.onnx")
+    new = saved(color_classifier(np.eye(3, dtype=np.float32) * 2), tmp_path / "new" / "m.onnx")
+    sha256 = hashlib.sha256(new.read_bytes()).hexdigest()
+    metrics, store = Metrics(), SlotStore(tmp_path / "slots")
+    deliveries = Deliveries(store, tmp_path / "cache", metrics, lambda *_: None)
+    lineup = Lineup(LatestSlots(), metrics, lambda *_: None, deliveries.paths)
+
+    def use(model: str) -> Callable[[], None]:
+        settings = resolve(
+            [
+                {
+                    "models": {
+                        "one": {"path": str(old), "uri": str(new), "sha256": sha256},
+                        "two": {"path": str(old)},
+                    },
+                    "cameras": {"c": {"kind": "file", "path": "/nowhere", "model": model}},
+                    "spool": {"path": str(tmp_path / "spool.db")},
+                    "delivery": {"shadow_frames": 0, "guard_frames": 0},
+                }
+            ]
+        )
+
+        def rewire() -> None:
+            lineup.swap(lineup.prepare(settings, 1))
+
+        rewire()
+        deliveries.want(settings)
+        return rewire
+
+    rewire = use("one")
+    deliveries._prepare(deliveries._jobs["one"])
+    deliveries.advance(lineup, rewire)
+    assert deliveries._jobs["one"].phase == "shadow"
+    rewire = use("two")
+    deliveries.advance(lineup, rewire)
+    assert deliveries._jobs["one"].phase == "shadow"
+    rewire = use("one")
+    for _ in range(3):
+        deliveries.advance(lineup, rewire)
+    assert store.slots("one").active == sha256
+    lineup.stop(5)
