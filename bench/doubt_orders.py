@@ -2,9 +2,10 @@
 
 `default` is what the module does: the rules, a second look at what they doubt and at a share
 of the confident frames, and nobody is asked where that has settled it. What it would ask about
-comes first, by the doubt that is left. For somebody with more budget the rest follows on the
-same scale, and what is too weak to be heard counts there too: what a second look has settled
-by the doubt that it left, a confident frame by what the first look leaves of its own word.
+comes first, by the doubt that is left. Somebody with more budget lowers `settles` and then opens
+the rules wider: so what was settled comes next, by the doubt that it left, and confident frames
+last, by what the first look leaves of its own word. What is too weak to be heard by default
+counts in these two.
 `rules alone` is without second looks.
 
 Where there are several views of a thing, rules go by the most doubtful one, and the default, as
@@ -58,7 +59,7 @@ class Asked:
     Attributes:
         doubted: (n,) bool, by the rules.
         asked: (n,) bool, after second looks.
-        scores: (n,) the order; what is asked stands above 1.
+        scores: (n,) the order: 2 and more is asked about, 1 and more is doubted and settled.
     """
 
     doubted: NDArray[np.bool_]
@@ -90,7 +91,7 @@ def by_default(
             left = max(_own_doubt(each, thresholds, iou) for each in example.views)
         doubted.append(doubtful is not None)
         asked.append(asks)
-        scores.append(1 + left if asks else left)
+        scores.append(left + (2 if asks else 1 if doubtful else 0))
     return Asked(np.array(doubted), np.array(asked), np.array(scores))
 
 

@@ -67,14 +67,14 @@ def test_what_is_doubted_is_asked_unless_a_second_look_settles_it() -> None:
     )
     assert found.doubted.tolist() == [True, True, False]
     assert found.asked.tolist() == [True, False, False]
-    assert found.scores.tolist() == pytest.approx([1.3, 0.03, 0.01])
+    assert found.scores.tolist() == pytest.approx([2.3, 1.03, 0.01])
 
 
 def test_of_several_views_the_best_that_is_doubted_is_looked_at_again() -> None:
     views = ((SURE, SURE), (WAVERS, boxes(0.6)), (WAVERS, boxes(0.9)))
     found = by_default([example(*views)])
     assert found.asked.tolist() == [True]
-    assert found.scores.tolist() == pytest.approx([1.4])
+    assert found.scores.tolist() == pytest.approx([2.4])
 
 
 def test_a_confident_frame_is_looked_at_again_where_its_turn_comes() -> None:
@@ -88,7 +88,7 @@ def test_a_confident_frame_is_looked_at_again_where_its_turn_comes() -> None:
 def test_a_second_look_that_is_sure_of_another_class_comes_before_one_that_wavers() -> None:
     first = classes(0.6, 0.4)
     found = by_default([example((first, classes(0.45, 0.55))), example((first, classes(0.1, 0.9)))])
-    assert found.scores.tolist() == pytest.approx([1.55, 1.9])
+    assert found.scores.tolist() == pytest.approx([2.55, 2.9])
 
 
 def test_a_table_says_whether_the_default_is_above_a_baseline() -> None:
