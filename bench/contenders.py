@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
+import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from bench.naive import Floats, Found, naive
 from bench.subjects import Subject
 from visionedge.entities import Image
+from visionedge.inference.geometry import place
 from visionedge.inference.image import InputWriter
 
 _ERRORS_ONLY: Final = 3
@@ -52,6 +55,21 @@ def ready_tensor(subject: Subject) -> NDArray[Any]:
     writer = InputWriter(subject.model.card.input, subject.model.session.signature.inputs[0])
     writer.write(subject.frames[0])
     return writer.tensor.copy()
+
+
+def after_resize(subject: Subject, session: Bare) -> Callable[[Image], Floats]:
+    """What nobody can do without who is shown frames: one resize by OpenCV, then the bare run."""
+    tensor, card = ready_tensor(subject), subject.model.card.input
+    height, width = subject.frames[0].shape[:2]
+    placed = place(card.fit, (width, height), (tensor.shape[3], tensor.shape[2]), card.resize_px)
+    x1, y1, x2, y2 = placed.cut
+    small = np.empty((placed.height, placed.width, 3), np.uint8)
+
+    def run(image: Image) -> Floats:
+        cv2.resize(image[y1:y2, x1:x2], (placed.width, placed.height), dst=small)
+        return session.run(tensor)
+
+    return run
 
 
 def naive_way(subject: Subject, session: Bare) -> Callable[[Image], Found]:

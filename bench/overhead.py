@@ -1,6 +1,7 @@
 """What one frame costs over the bare run of its model: a ready 1080p frame to a typed result.
 
     bare    `session.run` on a ready tensor: the floor, which nothing can be below
+    resize  one resize by OpenCV before it, and nothing else: what any way takes at the least
     naive   the tutorials' way, with our session options, and with the runtime's own
     ours    `Runner.infer`, with every check, to a `Detections` or `Classification`
 
@@ -12,7 +13,7 @@ from operator import attrgetter
 from typing import Final
 
 from bench.agreement import agreement
-from bench.contenders import Bare, naive_way, ready_tensor
+from bench.contenders import Bare, after_resize, naive_way, ready_tensor
 from bench.context import Context
 from bench.harness import Turn, compare, in_rounds, settled, timed
 from bench.ratios import BASE, COLUMNS
@@ -34,6 +35,7 @@ def _table(context: Context, subject: Subject) -> Table:
     tensor, frames = ready_tensor(subject), subject.frames
     runner = subject.model.runner()
     same_options, by_default = naive_way(subject, same), naive_way(subject, own)
+    resized = after_resize(subject, same)
     agreed = agreement(subject, runner.infer, same_options, by_default)
 
     def frame(number: int) -> Image:
@@ -41,6 +43,7 @@ def _table(context: Context, subject: Subject) -> Table:
 
     turns: dict[str, Turn] = {
         BASE: timed(lambda _: same.run(tensor)),
+        "resize, then bare": timed(lambda number: resized(frame(number))),
         "naive, same options": timed(lambda number: same_options(frame(number))),
         "naive, default options": settled(timed(lambda number: by_default(frame(number)))),
         "ours, Runner.infer": timed(lambda number: runner.infer(frame(number))),
