@@ -115,6 +115,11 @@ def test_what_is_not_a_number_is_doubted_most() -> None:
     assert left(classes(0.6, 0.4), classes(float("nan"), 0.5)) == 1
 
 
+def test_two_looks_that_name_no_class_settle_nothing() -> None:
+    assert left(classes(), classes()) == 1
+    assert left(classes(0.2, 0.3, multilabel=True), classes(0.05, 0.04, multilabel=True)) == 0
+
+
 def test_a_class_that_a_message_would_not_carry_counts_as_not_seen() -> None:
     first = classes(0.9, *[0.01] * 20)
     second = classes(0.001, *[0.04] * 20)

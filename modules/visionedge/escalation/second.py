@@ -118,6 +118,8 @@ def _chance_of_classes(word: frozenset[str], second: Classification, floor: floa
         for i, confidence in second.top(TOP_CLASSES)
         if competes(second) or not confidence < floor
     }
+    if competes(second) and not word:
+        return 0.0
     right = [named.get(label, 0.0) for label in word]
     if not competes(second):
         right += [1 - chance for label, chance in named.items() if label not in word]
