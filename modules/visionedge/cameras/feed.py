@@ -159,12 +159,16 @@ class CameraFeed:
                 self._halt.clear()
                 self._go.set()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Close the camera and take back its waiting frame; False if a call is parked."""
+    def request_stop(self) -> None:
+        """Ask it to end; does not wait, and leaves its waiting frame to the workers."""
         with self._lock:
             self._worker.request_stop()
             self._halt.set()
             self._go.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Close the camera and take back its waiting frame; False if a call is parked."""
+        self.request_stop()
         ended = self._worker.stop(timeout_s)
         self._intake.withdraw()
         self._up.set(0)

@@ -32,6 +32,9 @@ class Feed(Protocol):
     def resume(self) -> None:
         """Open it again."""
 
+    def request_stop(self) -> None:
+        """Ask it to end; does not wait."""
+
     def stop(self, timeout_s: float) -> bool:
         """End; False where a call did not come back in time."""
 
@@ -53,6 +56,6 @@ def stop_feeds(feeds: Collection[Feed], timeout_s: float) -> None:
     """End all of them within one time: cameras that hang do so one beside the other."""
     deadline_s = time.monotonic() + timeout_s
     for feed in feeds:
-        feed.stop(0)
+        feed.request_stop()
     for feed in feeds:
         feed.stop(max(0.0, deadline_s - time.monotonic()))

@@ -122,11 +122,15 @@ class InputFeed:
         if self._state is not None:
             self._change(CameraState.RUNNING)
 
-    def stop(self, timeout_s: float) -> bool:
-        """Refuse what waits and what comes, and end; False if a decode is still under way."""
+    def request_stop(self) -> None:
+        """Refuse what waits and what comes; does not wait for its end."""
         self._worker.request_stop()
         self._wake.set()
         self._refuse_all("stopped", "the camera was changed, or the module ends")
+
+    def stop(self, timeout_s: float) -> bool:
+        """Refuse what waits and what comes, and end; False if a decode is still under way."""
+        self.request_stop()
         ended = self._worker.stop(timeout_s)
         if (frame := self._slots.discard(self.camera_id)) is not None and frame.request:
             self._refuse(frame.request, "stopped", "the camera was changed, or the module ends")
