@@ -33,6 +33,8 @@ def reason(item: Mapping[str, Any], root: Any) -> str:  # noqa: ANN401 - a model
     if kind == "union_tag_invalid":
         tag, known = str(context["tag"])[:40], str(context["expected_tags"]).replace("'", "")
         return f"{str(context['discriminator']).strip(chr(39))} `{tag}` must be one of {known}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "must be an object, with its fields in braces"
     if kind == "union_tag_not_found":
         return f"{str(context['discriminator']).strip(chr(39))} is missing"
     text = str(item["msg"])

@@ -39,7 +39,8 @@ class InvalidMessage(ValueError):
     """What came in is not what its schema says; `fields` names what is wrong, by path."""
 
     def __init__(self, fields: dict[str, str]) -> None:
-        super().__init__("; ".join(f"{path}: {reason}" for path, reason in fields.items()))
+        told = (f"{path}: {why}" if path else why for path, why in fields.items())
+        super().__init__("; ".join(told))
         self.fields = fields
 
 

@@ -108,7 +108,12 @@ def test_two_replays_of_pictures_are_the_same_and_tell_what_was_asked(
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("{}", "no escalations"), ("nothing", "no escalations")]
+    ("text", "word"),
+    [
+        ("{}", "no escalations: id: is missing"),
+        ("[1]", "no escalations: must be an object"),
+        ("nothing", "no escalations"),
+    ],
 )
 def test_what_is_no_escalation_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, word: str
@@ -117,6 +122,36 @@ def test_what_is_no_escalation_is_named(
     path.write_text(text)
     assert main(["replay", str(path)]) == 2
     assert word in capsys.readouterr().err
+
+
+def test_a_message_that_is_not_there_is_named_without_numbers_of_the_system(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(tmp_path / "none.json")]) == 2
+    told = capsys.readouterr().err
+    assert "none.json: No such file or directory" in told
+    assert "Errno" not in told
+
+
+def test_a_model_that_is_not_there_is_named_with_its_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps({"models": {"default": {"path": "none-such"}}}))
+    assert main(["replay", str(folder), "--config", str(config)]) == 2
+    told = capsys.readouterr().err
+    assert "model `default`: there is no model at none-such" in told
+    assert "models.default.path" in told
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    (folder / "bad.png").write_bytes(b"")
+    assert main(["replay", str(folder)]) == 0
+    assert "bad.png cannot be read: the file is empty" in capsys.readouterr().err
 
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(

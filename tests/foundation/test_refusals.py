@@ -71,5 +71,8 @@ def test_a_wrong_kind_is_told_with_the_kinds_that_there_are() -> None:
 def test_values_are_refused_without_the_words_of_programmers() -> None:
     assert refused({"share": 7, "name": "a"}) == {"share": "must be less than or equal to 1"}
     assert refused({}) == {"name": "is missing"}
+    assert refused({"name": "a", "parts": []}) == {
+        "parts": "must be an object, with its fields in braces"
+    }
     assert refused({"name": ""}) == {"name": "a name has letters"}
     assert refused({"name": 3}) == {"name": "must be a valid string"}

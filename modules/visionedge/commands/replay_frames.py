@@ -5,16 +5,17 @@ best view, the second look, the budget. A picture's bytes are not known without 
 byte budgets are drawn on by the most that a picture may have.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from visionedge.commands.footage import shots
+from visionedge.commands.footage import shots, why_unreadable
 from visionedge.commands.replay_rules import doubts, explained
 from visionedge.entities import Action, Decision, Frame, Image, Prediction
-from visionedge.errors import SettingsError
+from visionedge.errors import ModelError, SettingsError
 from visionedge.escalation import control
 from visionedge.escalation.decide import SECOND_LOOK, Decider
 from visionedge.escalation.policy import Context
@@ -41,12 +42,15 @@ class Footage:
         self._held: dict[int, Image] = {}
 
     def once(self) -> Iterator[tuple[str, Image]]:
-        """Each frame with its name."""
+        """Each frame with its name; what cannot be read is named on stderr and left out."""
         for path in self._paths:
             for shot in shots(path):
-                if shot.image is not None:
-                    shot.image.flags.writeable = False
-                    yield shot.name, shot.image
+                if shot.image is None:
+                    why = why_unreadable(shot.path)
+                    sys.stderr.write(f"visionedge: {shot.name} cannot be read: {why}\n")
+                    continue
+                shot.image.flags.writeable = False
+                yield shot.name, shot.image
 
     def frame(self, number: int, keep: int = 64) -> Image:
         """The picture that a camera gave as its frame of this number.
@@ -101,18 +105,26 @@ def models_of(settings: Settings, camera: str) -> dict[str, LoadedModel]:
     """The models that one camera needs, by name.
 
     Raises:
-        ModelError: one cannot be used.
+        SettingsError: one cannot be used; its name in the settings is told.
     """
     first = settings.cameras[camera].model
     loaded: dict[str, LoadedModel] = {}
     for name in {first} | second_models(settings):
-        model = load_model(Path(settings.models[name].path), settings.models[name])
+        model = _loaded(settings, name)
         if then := settings.models[name].then:
-            follows = settings.models[then.model]
-            second = Second(load_model(Path(follows.path), follows), rules_of(then))
-            model = model.with_second(second)
+            model = model.with_second(Second(_loaded(settings, then.model), rules_of(then)))
         loaded[name] = model
     return loaded
+
+
+def _loaded(settings: Settings, name: str) -> LoadedModel:
+    own = settings.models[name]
+    try:
+        return load_model(Path(own.path), own)
+    except ModelError as error:
+        raise SettingsError(
+            f"model `{name}`: {error}", hint=f"models.{name}.path of --config says where it is"
+        ) from None
 
 
 def view_of_camera(settings: Settings, camera: str) -> View:

@@ -28,7 +28,7 @@ from visionedge.escalation.rules import RULES
 from visionedge.escalation.second import doubt_left, with_second
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import Settings
-from visionedge.wire import Escalation, InvalidMessage, PredictionBody
+from visionedge.wire import Escalation, PredictionBody
 
 _STATEFUL: Final = {"unstable", "novelty"}
 
@@ -82,7 +82,11 @@ def _messages(path: Path) -> Iterator[Escalation]:
         for line in lines:
             document = json.loads(line)
             yield Escalation.read(_whole(document))
-    except (OSError, ValueError, InvalidMessage) as error:
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read {path}: {error.strerror}", hint="check the path and its permissions"
+        ) from None
+    except ValueError as error:
         raise SettingsError(
             f"{path} holds no escalations: {error}",
             hint="name a message `escalation/1`, or a file escalation-*.jsonl of a folder hub",
