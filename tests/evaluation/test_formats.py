@@ -137,3 +137,21 @@ def test_what_is_no_data_set_says_so(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     with pytest.raises(SettingsError, match="there is no data set"):
         read_dataset(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("nan 0.5 0.5 0.1 0.1", "is not finite"),
+        ("inf 0.5 0.5 0.1 0.1", "is not finite"),
+        ("0 nan 0.5 0.1 0.1", "is not finite"),
+        ("-1 0.5 0.5 0.1 0.1", "classes count from 0"),
+    ],
+)
+def test_a_number_that_is_no_class_and_no_place_is_named_by_its_file(
+    tmp_path: Path, line: str, named: str
+) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text(line)
+    with pytest.raises(SettingsError, match=rf"a\.txt: .*{named}"):
+        read_dataset(tmp_path)

@@ -13,6 +13,7 @@ own has no truth and is left out: it may show anything.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -121,6 +122,8 @@ def _yolo(path: Path) -> Dataset:
             for _, x, y, w, h in rows
         ]
         classes = np.array([int(row[0]) for row in rows], np.int32)
+        if (classes < 0).any():
+            raise _wrong(text, "classes count from 0")
         pictures.append(Picture(picture, classes, boxes(scaled)))
     return Dataset("yolo", _names(path), pictures)
 
@@ -244,6 +247,8 @@ def _numbers(file: Path, count: int) -> list[list[float]]:
             rows.append([float(part) for part in parts[:count]])
         except ValueError:
             raise _wrong(file, f"`{line[:60]}` holds no numbers") from None
+        if not all(map(math.isfinite, rows[-1])):
+            raise _wrong(file, f"`{line[:60]}` is not finite")
         if len(parts) < count:
             raise _wrong(file, f"`{line[:60]}` has {len(parts)} numbers, and not {count}")
     return rows
