@@ -18,8 +18,15 @@ from numpy.typing import NDArray
 
 _MOST: Final = 2
 """One that is looked at or waits, and one that is written; what a burst needs is not kept."""
-_IDLE_REFERENCES: Final = 3
-"""The list, the variable of the loop, and the argument of `getrefcount`."""
+
+
+def _references(kept: list[NDArray[np.uint8]]) -> list[int]:
+    """How many there are to each; the list's own, and those of looking, are counted too."""
+    return [sys.getrefcount(buffer) for buffer in kept]
+
+
+_IDLE: Final = _references([np.empty(0, np.uint8)])[0]
+"""Of one that only a list holds: measured, because looking takes more or fewer by the version."""
 
 
 class FrameBuffers:
@@ -35,8 +42,9 @@ class FrameBuffers:
 
     def idle(self) -> NDArray[np.uint8] | None:
         """An array of the latest frames' size that nobody looks at; None where there is none."""
-        for buffer in self._kept:
-            if sys.getrefcount(buffer) == _IDLE_REFERENCES:
+        # Who holds no view can make none, so what is idle now stays so.
+        for buffer, references in zip(self._kept, _references(self._kept), strict=True):
+            if references == _IDLE:
                 return buffer
         return None
 
