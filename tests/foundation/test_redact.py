@@ -24,6 +24,7 @@ _ANY = st.text(st.sampled_from(string.ascii_letters + string.digits + "!#$%&()*+
         ("https://x.blob/a?sv=1&sig=s3cret%3D", "https://x.blob/a?sv=1&sig=***"),
         ("http://camera/v?apiKey=s3cret#top", "http://camera/v?apiKey=***"),
         ("rtsp://camera/user=ann_password=s3cret_channel=1", "rtsp://camera/user=ann_password=***"),
+        ("https://models/get?code=s3cret==&v=2", "https://models/get?code=***&v=2"),
         ("HostName=hub;SharedAccessKey=s3cr/et+=;x=1", "HostName=hub;SharedAccessKey=***;x=1"),
         ("two: rtsp://a:s3cret@b/c, http://d:s3cret@e/f", "two: rtsp://***@b/c, http://***@e/f"),
     ],

@@ -164,7 +164,7 @@ def test_what_cannot_be_read_does_not_hold_up_the_verdicts_behind_it(
     assert isinstance(call, MethodCall)
     call.answer(200, {})
     assert eventually((drop / "done" / "c.json").exists)
-    assert (drop / "refused" / "b-deep.json").exists()
+    assert eventually((drop / "refused" / "b-deep.json").exists)
 
 
 def test_half_a_line_of_a_full_disk_takes_no_whole_one_with_it(hub: LocalHub, folder: Path) -> None:
@@ -193,6 +193,31 @@ def test_a_busy_module_is_asked_again(folder: Path) -> None:
     hub.start(busy_once)
     assert eventually((drop / "done" / "v.json").exists)
     assert len(asked) == 2
+    hub.close(10)
+
+
+def test_a_verdict_that_is_still_being_copied_is_waited_for(folder: Path) -> None:
+    drop = folder / "verdicts"
+    drop.mkdir(parents=True)
+    parts = ['{"escala', 'tion_id": ', '"e-1"}']
+    asked: list[str] = []
+
+    def copies_on(event: HubEvent) -> None:
+        # Between two looks: the one behind it is asked about in each.
+        if isinstance(event, MethodCall):
+            asked.append(event.payload["verdicts"][0]["escalation_id"])
+            if parts:
+                with (drop / "a.json").open("a") as file:
+                    file.write(parts.pop(0))
+            event.answer(503 if asked[-1] == "e-2" and "e-1" not in asked else 200, {})
+
+    (drop / "a.json").write_text(parts.pop(0))
+    (drop / "b.json").write_text('{"escalation_id": "e-2"}')
+    hub = LocalHub(folder, Metrics(), poll_s=POLL_S)
+    hub.start(copies_on)
+    assert eventually((drop / "done" / "b.json").exists)
+    assert asked == ["e-2", "e-2", "e-1", "e-2"]
+    assert (drop / "done" / "a.json").exists()
     hub.close(10)
 
 

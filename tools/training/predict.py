@@ -14,7 +14,7 @@ from training.augment import INPUT_HEIGHT, INPUT_WIDTH
 from training.net import DefectNet, decode_boxes
 from visionedge.entities import Image
 from visionedge.evaluation.average_precision import Boxes
-from visionedge.inference.boxes import nms
+from visionedge.inference.nms import nms
 
 _PAD_GREY: Final = 114
 _IOU: Final = 0.45

@@ -17,7 +17,9 @@ HIDDEN: Final = "***"
 _SECRETS: Final = (
     re.compile(r"[A-Za-z0-9+.-]://(?P<secret>\S*)@"),
     re.compile(
-        r"(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]{0,128}=(?P<secret>[^&;\s'\"]+)",
+        # `code` is the key of an Azure function.
+        r"(?:(?:pass|pwd|token|secret|sig|key|auth|credential)[\w.%-]{0,128}|[?&]code)"
+        r"=(?P<secret>[^&;\s'\"]+)",
         re.IGNORECASE,
     ),
 )

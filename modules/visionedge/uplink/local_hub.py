@@ -67,6 +67,7 @@ class LocalHub:
         self._refresh = threading.Event()
         self._desired: tuple[Mapping[str, Any], int | None] = ({}, None)
         self._seen_mtime_ns: int | None = None
+        self._unfinished: dict[str, int] = {}
         self._worker = Worker(
             "local-hub",
             self._poll,
@@ -152,12 +153,17 @@ class LocalHub:
 
     def _look_at_verdicts(self) -> None:
         folder = self._folder / "verdicts"
+        before, self._unfinished = self._unfinished, {}
         for path in sorted(folder.glob("*.json")):
             try:
-                verdicts = _read_object(path)
+                verdicts, size = _read_object(path), path.stat().st_size
             except OSError as error:
                 # Somebody else's file, or a folder: those behind it are good all the same.
                 log.warning("verdict %s cannot be read: %s", path.name, error)
+                continue
+            if verdicts is None and before.get(path.name) != size:
+                # Perhaps a copy under way: one look more, and it is refused if it stays so.
+                self._unfinished[path.name] = size
                 continue
             status = 400 if verdicts is None else self._apply(verdicts)
             if status == _BUSY:
