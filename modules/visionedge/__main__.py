@@ -30,22 +30,23 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 
 COMMANDS: Final = {
-    "replay": "replay",
     "run": "run",
-    "audit": "audit",
-    "calibrate": "calibrate",
-    "predict": "predict",
     "inspect": "inspect",
-    "verify": "verify",
-    "import": "import_",
-    "quantize": "quantize",
+    "predict": "predict",
     "evaluate": "evaluate",
-    "export": "export",
+    "calibrate": "calibrate",
+    "quantize": "quantize",
     "tune": "tune",
+    "import": "import_",
+    "verify": "verify",
+    "replay": "replay",
+    "audit": "audit",
+    "export": "export",
     "manifest": "manifest",
 }
-"""Commands by name, and the file of each in `visionedge.commands`. Only the one that is asked
-for is imported: on a device the module's own start waits for every import."""
+"""Commands by name, in the order in which somebody needs them, and the file of each in
+`visionedge.commands`. Only the one that is asked for is imported: on a device the module's own
+start waits for every import."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,7 +79,11 @@ def console() -> None:
     hub takes connections and says nothing, and for ever where a call of it never returns. A
     process that was to be restarted must not hang in its end, with its line standing still.
     """
-    code = main()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nvisionedge: stopped by Ctrl-C\n")
+        code = _EXIT_CTRL_C
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -88,6 +93,8 @@ def console() -> None:
 
 
 _OWN: Final = ("--help", "--version")
+_EXIT_CTRL_C: Final = 130
+"""What shells take for it: 128 and the number of SIGINT."""
 
 
 @contextmanager

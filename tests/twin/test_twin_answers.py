@@ -66,9 +66,7 @@ def test_a_bad_field_is_answered_with_its_reason_and_the_value_that_stays() -> N
     assert isinstance(answer, Refused)
     assert reported["decision"]["value"] == {"accept": 0.5, "margin": 0.15}
     assert (reported["decision"]["ac"], reported["decision"]["av"]) == (400, 4)
-    assert reported["decision"]["ad"] == (
-        "decision.accept: Input should be less than or equal to 1"
-    )
+    assert reported["decision"]["ad"] == ("decision.accept: must be less than or equal to 1")
 
 
 def test_every_bad_field_is_named_in_its_section() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from pydantic import ValidationError
 
 from visionedge.errors import SettingsError
+from visionedge.refusals import reason
 from visionedge.settings.tree import Settings
 
 ENV_PREFIX: Final = "VISIONEDGE__"
@@ -147,7 +148,8 @@ def _named(error: ValidationError) -> SettingsError:
         if path[-1:] == ["[key]"]:
             del path[-1]
         name = ".".join(path)
-        fields.setdefault(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}...", item["msg"])
+        name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
+        fields.setdefault(name, reason(item, Settings))
     return _refused(fields)
 
 
