@@ -9,7 +9,7 @@
 # The first of them makes .venv and installs the pinned requirements.
 
 PYTHON ?= python3
-TEST_JOBS ?= 2
+TEST_JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

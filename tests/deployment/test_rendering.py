@@ -107,7 +107,7 @@ def test_our_manifest_has_no_fault() -> None:
     ("desired", "place", "reason"),
     [
         ({"decision": {"accept": 1.5}}, "decision.accept", "less than or equal to 1"),
-        ({"nonsense": 1}, "nonsense", "xtra"),
+        ({"nonsense": 1}, "nonsense", "no such field"),
         ({"cameras": {"a b": {"kind": "pattern"}}}, "cameras.a b", "no space"),
         ({"log": {"level": "x" * 5000}}, "log.level", "4096"),
     ],
