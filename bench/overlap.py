@@ -9,9 +9,9 @@ Ours plays the file without a pace, as the naive loop does: each frame is decode
 at, so the figure is what the machine can do, decoding included. One worker stands against
 the one thread of the bare run; a worker a core is how the module runs by default.
 
-The last row is a live camera: it gives as many frames a second as the bare run in one thread
-could look at, whether or not somebody takes them, and what is replaced is lost. Its figure is
-the share of the bare run that is left beside decoding: 1 is all of it, and cannot be exceeded.
+The last row is a live camera: it gives a quarter more frames a second than the bare run in one
+thread could look at, whether or not somebody takes them, and what is replaced is lost. Its figure
+is what of the bare run is left beside decoding all of them.
 """
 
 from contextlib import ExitStack
@@ -34,6 +34,8 @@ from bench.subjects import Subject
 _TURN_S: Final = 0.4
 _WARM_UP: Final = 1
 _PROBES: Final = 2
+_FASTER: Final = 1.25
+"""A camera at the pace of the bare run would be what is measured, and not the module."""
 
 
 def run(context: Context) -> Report:
@@ -55,7 +57,8 @@ def _table(context: Context, subject: Subject) -> Table:
 
         for workers in sorted({1, cores()}):
             line(f"ours, {workers} worker{'s' * (workers > 1)}", workers)
-        line(f"ours, a camera of {1 / run_s:.0f} frames/s", cores(), 1 / run_s)
+        fps = _FASTER / run_s
+        line(f"ours, a camera of {fps:.0f} frames/s", cores(), fps)
         tick = lines.enter_context(context.progress(f"overlap {subject.role}", context.blocks))
         rounds = in_rounds(
             turns, context.blocks, warm_up=_WARM_UP, patience_s=context.patience_s, tick=tick
