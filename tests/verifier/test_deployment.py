@@ -73,7 +73,11 @@ def test_the_verifier_stands_on_the_files_of_its_image_alone(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     listed = ast.literal_eval(done.stdout.splitlines()[0])
-    assert {name.split(".")[1] for name in listed if "." in name} == {"wire", "datasets", "refusals"}
+    assert {name.split(".")[1] for name in listed if "." in name} == {
+        "wire",
+        "datasets",
+        "refusals",
+    }
 
 
 def test_the_example_settings_build_a_worker() -> None:
