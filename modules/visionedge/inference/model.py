@@ -148,7 +148,7 @@ def load_model(
             bundle=bundle,
             limits=limits_of(settings),
         )
-        # The first run of a session plans its memory, and shows shapes that were free until now.
+        # The first run of a session takes its memory, and shows shapes that were free until now.
         model.cold_runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
     for field, origin in described.origins.items():
         log.debug("%s: %s is %s", bundle.model, field, origin)

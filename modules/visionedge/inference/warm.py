@@ -36,7 +36,7 @@ log: Final = logging.getLogger(__name__)
 Size = tuple[int, int]
 """Height and width of a frame, pixels."""
 _TIMES: Final = 2
-"""The runtime lays its memory out by the first run, and uses that plan from the second on."""
+"""Runs that did not overlap the first time took turns with the same memory of the session."""
 _DEADLINE_S: Final = 20.0
 _GRAY: Final = 114
 
