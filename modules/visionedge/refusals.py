@@ -10,9 +10,9 @@ What this does not promise: a name that was meant. It is the nearest by its lett
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
-_BEGINNINGS = (
+_BEGINNINGS: Final = (
     (re.compile(r"^Input should be "), "must be "),
     (re.compile(r"^(?:Value|Assertion) error, "), ""),
     (re.compile(r"^Field required$"), "is missing"),
@@ -28,15 +28,16 @@ def reason(item: Mapping[str, Any], root: Any) -> str:  # noqa: ANN401 - a model
         root: the model class that the document was given to.
     """
     kind, context = item["type"], item.get("ctx", {})
+    tag_field = str(context.get("discriminator", "")).strip("'")
     if kind == "extra_forbidden":
         return f"there is no such field{_nearest(str(item['loc'][-1]), _names(root, item['loc']))}"
     if kind == "union_tag_invalid":
         tag, known = str(context["tag"])[:40], str(context["expected_tags"]).replace("'", "")
-        return f"{str(context['discriminator']).strip(chr(39))} `{tag}` must be one of {known}"
+        return f"{tag_field} `{tag}` must be one of {known}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return "must be an object, with its fields in braces"
     if kind == "union_tag_not_found":
-        return f"{str(context['discriminator']).strip(chr(39))} is missing"
+        return f"{tag_field} is missing"
     text = str(item["msg"])
     for pattern, plain in _BEGINNINGS:
         text = pattern.sub(plain, text)
