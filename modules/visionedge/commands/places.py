@@ -37,7 +37,7 @@ def file(path: Path, option: str, suffix: str = "") -> Path:
     Raises:
         SettingsError: it cannot be written, or has another suffix.
     """
-    hint = f"name a {suffix or ''} file of yours".replace("  ", " ")
+    hint = f"name a {suffix} file of yours" if suffix else "name a file of yours"
     if suffix and path.suffix.lower() != suffix:
         raise unwritable(path, option, f"it does not end in {suffix}", hint)
     is_new = not path.exists()
