@@ -42,7 +42,7 @@ loop: $(READY) $(PROTON) $(AZURITE)
 	@$(BIN)/python -m loop $(if $(LOOP_SECONDS),--seconds $(LOOP_SECONDS)) \
 	  $(if $(KILL_AT),--kill-at $(KILL_AT))
 
-# In two processes: most of what a test does is wait for somebody.
+# In a few processes: most of what a test does is wait for somebody.
 test: $(READY)
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal
 

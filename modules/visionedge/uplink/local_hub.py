@@ -68,6 +68,7 @@ class LocalHub:
         self._desired: tuple[Mapping[str, Any], int | None] = ({}, None)
         self._seen_mtime_ns: int | None = None
         self._unfinished: dict[str, int] = {}
+        """Sizes of the verdicts that were no JSON at the last look, by name."""
         self._worker = Worker(
             "local-hub",
             self._poll,
