@@ -1,7 +1,8 @@
-"""`doubt` on more lines that nothing was tuned on: how far a figure of 600 boards reaches.
+"""`doubt` on more lines than settings were tuned on: how far a figure of 600 boards reaches.
 
 A model as good as this one is wrong about some thirty of 600 boards, and a share of thirty is
-uncertain by ten percent. Here are 3000: the line that `doubt` shows, and four others.
+uncertain by ten percent. Here are 3000: the line that `doubt` shows, and four others. What was
+learned from misses on some of them is told in docs/explanation/doubt.md.
 """
 
 from collections.abc import Sequence

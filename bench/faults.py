@@ -23,6 +23,7 @@ import statistics
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -211,11 +212,9 @@ def _frames(page: str) -> tuple[float, float]:
 def _await_frames(page: str, module: ModuleRun) -> None:
     deadline_s = time.perf_counter() + _START_S
     while time.perf_counter() < deadline_s:
-        try:
+        with suppress(OSError):
             if _frames(page)[0] > _FPS:
                 return
-        except OSError:
-            pass
         time.sleep(_LOOK_S)
     raise Unavailable(f"the module shows no frames after {_START_S:.0f} s, see {module.log}")
 
