@@ -2,19 +2,21 @@
 
 The first table takes the frame loop of the module from the end of `infer` to the end of its
 step, frame by frame as a camera sees them, with the caches as the model left them, as a share
-of the bare run of that model in the same round. The second runs the whole module with and
+of the bare run of that model in the same round; and the same frames again with what was seen in
+them, without a run between two of them: the difference is what the model does to the caches. The
+second runs the whole module with and
 without an escalation of every fifth frame, each in a process of its own: snapshots are made
 and encoded beside the frame loop, and must not make results older.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from bench.cameras import measure, pace
@@ -89,48 +91,64 @@ class Aged:
 
 def run(context: Context) -> Report:
     """Measure every subject."""
-    beside = context.report("bookkeeping", partial(_beside, context))
-    aged = context.report("bookkeeping", partial(_aged, context))
-    tables = [*beside.tables, *aged.tables]
-    return Report("bookkeeping", tables, [*beside.skipped, *aged.skipped])
+    reports = [context.report("bookkeeping", partial(table, context)) for table in (beside, _aged)]
+    tables = [table for report in reports for table in report.tables]
+    return Report("bookkeeping", tables, [word for report in reports for word in report.skipped])
 
 
 class _Stamped(Runner):
-    """A runner that remembers when it was done."""
+    """A runner that remembers when it was done, and what it saw."""
 
     ended_ns = 0
+    saw: ClassVar[list[Prediction]] = []
 
     def infer(self, *args: Any, **kwargs: Any) -> Prediction:  # noqa: ANN401 - whatever it takes
         found = super().infer(*args, **kwargs)
+        _Stamped.saw.append(found)
+        _Stamped.ended_ns = time.perf_counter_ns()
+        return found
+
+
+class _Recalled(Runner):
+    """A runner that tells what another saw in the same frames, in their order."""
+
+    recalled: ClassVar[Iterator[Prediction]] = iter(())
+
+    def infer(self, *_: Any, **__: Any) -> Prediction:  # noqa: ANN401 - whatever it takes
+        found = next(_Recalled.recalled)
         _Stamped.ended_ns = time.perf_counter_ns()
         return found
 
 
 class _Model(LoadedModel):
-    """The subject's model, whose runners are stamped."""
+    """The subject's model, whose runners are of another class."""
+
+    runners: type[Runner] = _Stamped
 
     def runner(self, *args: Any, **kwargs: Any) -> Runner:  # noqa: ANN401 - whatever it takes
         runner = super().runner(*args, **kwargs)
-        runner.__class__ = _Stamped
+        runner.__class__ = self.runners
         return runner
 
 
-def _beside(context: Context, subject: Subject) -> Table:
+class _Recalling(_Model):
+    """The same without a run."""
+
+    runners = _Recalled
+
+
+def beside(context: Context, subject: Subject) -> Table:
+    """The cost of a frame of one model, beside the model."""
     folder = context.folder / f"beside-{subject.role}"
     folder.mkdir()
-    pairs = _pairs(context, subject, folder)
-    share, low, high = median_interval(beside / run_s for beside, run_s in pairs)
-    row = Cost(
-        "from the end of infer to the next frame",
-        1000 * median(beside for beside, _ in pairs),
-        1000 * median(run_s for _, run_s in pairs),
-        share,
-        low,
-        high,
-    )
+    beside, runs = _after_runs(context, subject, folder)
+    alone = _alone(context, subject, folder)
     return Table(
         title=f"{subject.role}: {subject.title}; {context.pairs} frames",
-        rows=[row],
+        rows=[
+            _cost("from the end of infer to the next frame", beside, runs),
+            _cost("the same, with no run between frames", alone, runs),
+        ],
         columns=(
             Column("", lambda row: row.contender),
             Column("ms", lambda row: f"{row.beside_ms:.3f}"),
@@ -142,29 +160,51 @@ def _beside(context: Context, subject: Subject) -> Table:
     )
 
 
-def _pairs(context: Context, subject: Subject, folder: Path) -> list[tuple[float, float]]:
+def _cost(contender: str, beside: Sequence[float], runs: Sequence[float]) -> Cost:
+    share, low, high = median_interval(a / b for a, b in zip(beside, runs, strict=True))
+    return Cost(contender, 1000 * median(beside), 1000 * median(runs), share, low, high)
+
+
+def _after_runs(
+    context: Context, subject: Subject, folder: Path
+) -> tuple[list[float], list[float]]:
     """Seconds beside the model, and of its bare run, frame by frame."""
-    pipeline, spool = _pipeline(subject.model, folder)
-    bare, tensor, clock = Bare(subject.model.bundle.model), ready_tensor(subject), SystemClock()
+    bare, tensor = Bare(subject.model.bundle.model), ready_tensor(subject)
+    beside, runs = [], []
+    _Stamped.saw.clear()
+    for taken_s in _beside_each(context, subject, folder, _Model):
+        beside.append(taken_s)
+        began = time.perf_counter()
+        bare.run(tensor)
+        runs.append(time.perf_counter() - began)
+    return beside[_WARM_UP:], runs[_WARM_UP:]
+
+
+def _alone(context: Context, subject: Subject, folder: Path) -> list[float]:
+    """Seconds beside the model, frame by frame, on what was seen in them before."""
+    _Recalled.recalled = iter(_Stamped.saw)
+    return list(_beside_each(context, subject, folder, _Recalling))[_WARM_UP:]
+
+
+def _beside_each(
+    context: Context, subject: Subject, folder: Path, kind: type[_Model]
+) -> Iterator[float]:
+    """Seconds from the end of `infer` to the end of the step."""
+    pipeline, spool = _pipeline(subject.model, folder, kind)
     runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
-    images = chain.from_iterable(panned(subject.frames) for _ in count())
-    pairs = []
+    images, clock = chain.from_iterable(panned(subject.frames) for _ in count()), SystemClock()
     with context.progress(f"bookkeeping {subject.role}", context.pairs) as tick:
         for number in range(context.pairs + _WARM_UP):
             frame = Frame(next(images), _CAMERA, number, clock.utc(), clock.ns())
             pipeline.answer_for(frame, runners)
-            beside_s = (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
-            began = time.perf_counter()
-            bare.run(tensor)
-            pairs.append((beside_s, time.perf_counter() - began))
+            yield (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
             tick()
     spool.close()
-    return pairs[_WARM_UP:]
 
 
-def _pipeline(own: LoadedModel, folder: Path) -> tuple[Pipeline, Spool]:
+def _pipeline(own: LoadedModel, folder: Path, kind: type[_Model]) -> tuple[Pipeline, Spool]:
     """The frame loop as the module has it, not started."""
-    model = _Model(own.session, own.card, origins=own.origins, bundle=own.bundle, limits=own.limits)
+    model = kind(own.session, own.card, origins=own.origins, bundle=own.bundle, limits=own.limits)
     settings = settings_of(model, folder / "none", folder, 30.0)
     metrics = Metrics()
     spool = Spool(

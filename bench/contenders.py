@@ -72,6 +72,17 @@ def after_resize(subject: Subject, session: Bare) -> Callable[[Image], Floats]:
     return run
 
 
+def after_tensor(subject: Subject, session: Bare) -> Callable[[Image], Floats]:
+    """From a frame to the model's scores, and not to boxes: our writer, then the bare run."""
+    writer = InputWriter(subject.model.card.input, subject.model.session.signature.inputs[0])
+
+    def run(image: Image) -> Floats:
+        writer.write(image)
+        return session.run(writer.tensor)
+
+    return run
+
+
 def naive_way(subject: Subject, session: Bare) -> Callable[[Image], Found]:
     """The tutorials' way for a subject."""
     model = subject.model

@@ -2,6 +2,7 @@
 
     bare    `session.run` on a ready tensor: the floor, which nothing can be below
     resize  one resize by OpenCV before it, and nothing else: what any way takes at the least
+    tensor  planes and scale as well, but nothing of what the model says is read
     naive   the tutorials' way, with our session options, and with the runtime's own
     ours    `Runner.infer`, with every check, to a `Detections` or `Classification`
 
@@ -13,7 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from bench.agreement import agreement
-from bench.contenders import Bare, after_resize, naive_way, ready_tensor
+from bench.contenders import Bare, after_resize, after_tensor, naive_way, ready_tensor
 from bench.context import Context
 from bench.harness import Turn, compare, in_rounds, settled, timed
 from bench.ratios import BASE, COLUMNS
@@ -35,7 +36,7 @@ def _table(context: Context, subject: Subject) -> Table:
     tensor, frames = ready_tensor(subject), subject.frames
     runner = subject.model.runner()
     same_options, by_default = naive_way(subject, same), naive_way(subject, own)
-    resized = after_resize(subject, same)
+    resized, unread = after_resize(subject, same), after_tensor(subject, same)
     agreed = agreement(subject, runner.infer, same_options, by_default)
 
     def frame(number: int) -> Image:
@@ -44,6 +45,7 @@ def _table(context: Context, subject: Subject) -> Table:
     turns: dict[str, Turn] = {
         BASE: timed(lambda _: same.run(tensor)),
         "resize, then bare": timed(lambda number: resized(frame(number))),
+        "tensor, then bare": timed(lambda number: unread(frame(number))),
         "naive, same options": timed(lambda number: same_options(frame(number))),
         "naive, default options": settled(timed(lambda number: by_default(frame(number)))),
         "ours, Runner.infer": timed(lambda number: runner.infer(frame(number))),

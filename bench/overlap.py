@@ -2,6 +2,8 @@
 
     bare    `session.run` on a ready tensor, over and over: one thread, and the runtime's
             default of all cores
+    decode  one thread decodes the file, and for each frame another makes a bare run: what no way
+            can beat that looks at each frame of a video with this decoder and this runtime
     naive   one loop: read a frame of the file, the tutorials' way, the runtime's defaults
     ours    camera feed, slots, workers, decision, telemetry, spool
 
@@ -14,10 +16,14 @@ thread could look at, whether or not somebody takes them, and what is replaced i
 is what of the bare run is left beside decoding all of them.
 """
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Final
 
 from bench.clip import CODEC, write_clip
@@ -84,8 +90,33 @@ def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
     return {
         BASE: repeated(lambda: same.run(tensor), _TURN_S),
         "bare, default options": settled(repeated(lambda: own.run(tensor), _TURN_S)),
+        f"decode, bare in {cores()} threads": beside(
+            reader_of(clip), lambda: same.run(tensor), cores(), _TURN_S
+        ),
         "naive loop, default options": settled(repeated(lambda: infer(read()), _TURN_S)),
     }
+
+
+def beside(
+    read: Callable[[], object], run: Callable[[], object], threads: int, seconds: float
+) -> Turn:
+    """A turn that reads in one thread, and runs once in another for each that was read."""
+
+    def turn(_: int) -> Sample:
+        # One frame more than are looked at, so that nobody waits for the reader.
+        free = BoundedSemaphore(threads + 1)
+        count = 0
+        cpu_s, began = time.process_time(), time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            while time.perf_counter() - began < seconds or not count:
+                read()
+                free.acquire()
+                pool.submit(run).add_done_callback(lambda _: free.release())
+                count += 1
+        wall_s = time.perf_counter() - began
+        return Sample(wall_s / count, (time.process_time() - cpu_s) / count)
+
+    return turn
 
 
 def _line_turn(line: Line, _: int) -> Sample:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench.agreement import agreement
-from bench.contenders import Bare, naive_way, ready_tensor
+from bench.contenders import Bare, after_tensor, naive_way, ready_tensor
 from bench.naive import Found
 from bench.report import Unavailable
 from bench.subjects import DEFAULT_SUBJECTS, Subject, prepare
@@ -49,6 +49,15 @@ def test_the_bare_run_of_the_ready_tensor_is_what_ours_decodes(
     ours = adapter.run({spec.name: ready_tensor(subject)})[0]
     np.testing.assert_array_equal(output, ours)
     assert isinstance(runner.infer(subject.frames[0]), Detections)
+
+
+def test_the_way_that_reads_nothing_gives_the_scores_that_ours_decodes(
+    subjects: Callable[[str], Subject],
+) -> None:
+    subject = subjects("pcb-defects")
+    bare = Bare(subject.model.bundle.model)
+    scores = after_tensor(subject, bare)(subject.frames[0])
+    np.testing.assert_array_equal(scores, bare.run(ready_tensor(subject)))
 
 
 def _without_the_best(found: Found) -> Found:
