@@ -24,12 +24,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.load import Load
+from visionedge.evaluation.tuning import settle
 
 Turn = Callable[[int], "Sample"]
 """One turn of a contender in round `n`; what it took, a frame."""
-_IDLE_SHARE: Final = 0.1
-_LOOK_S: Final = 0.01
-_SETTLE_S: Final = 0.5
 _BUSY_SHARE: Final = 0.15
 """Of the whole machine: from here on others slow a contender down, and not all alike."""
 
@@ -148,16 +146,6 @@ def settled(turn: Turn) -> Turn:
         return sample
 
     return then_settle
-
-
-def settle() -> None:
-    """Wait until this process uses no CPU, at most half a second."""
-    deadline = time.perf_counter() + _SETTLE_S
-    while time.perf_counter() < deadline:
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
-        time.sleep(_LOOK_S)
-        if time.process_time() - cpu_s < _IDLE_SHARE * (time.perf_counter() - wall_s):
-            return
 
 
 def in_rounds(

@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
-from bench.harness import Sample, settle
+from bench.harness import Sample
 from bench.report import Unavailable
 from visionedge.cameras.feed import CameraFeed, CameraState
 from visionedge.entities import Decision, Frame, Prediction, new_id
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
+from visionedge.evaluation.tuning import settle
 from visionedge.inference.model import LoadedModel
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Pipeline, Wiring

@@ -2,7 +2,7 @@
 
 Ratios survive a busy machine and absolute times do not; so every result says how busy it
 was. Counted from /proc/stat: all CPU time that was used, or taken by the hypervisor, less
-our own. Where there is no /proc/stat, nothing is said.
+our own and that of our processes that have ended. Where there is no /proc/stat, nothing is said.
 """
 
 import os
@@ -27,7 +27,7 @@ class Load:
 
     def __init__(self) -> None:
         self._before = _busy_s()
-        self._own_s = time.process_time()
+        self._own_s = _own_s()
         self._began = time.perf_counter()
 
     @property
@@ -35,14 +35,21 @@ class Load:
         """Since it was made."""
         return time.perf_counter() - self._began
 
+    def own_s(self) -> float:
+        """CPU seconds of this process, and of those that it has waited for."""
+        return _own_s() - self._own_s
+
     def others(self) -> float | None:
         """Share of the whole machine that others used, 0..1; None where it cannot be told."""
         after = _busy_s()
         if after is None or self._before is None:
             return None
-        own_s = time.process_time() - self._own_s
-        share = (after - self._before - own_s) / (self.wall_s * cores())
+        share = (after - self._before - self.own_s()) / (self.wall_s * cores())
         return min(1.0, max(0.0, share))
+
+
+def _own_s() -> float:
+    return sum(os.times()[:4])
 
 
 def _busy_s() -> float | None:

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 from tests.inference.graphs import color_classifier, saved
 
+from visionedge.entities import Image, Prediction
 from visionedge.errors import ModelRunError
 from visionedge.evaluation.tuning import Contest, Measured, Turn, Way, ways
+from visionedge.inference.boxes import Limits
 from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.runner import Runner
+from visionedge.inference.view import WHOLE, View
 from visionedge.settings import ModelSettings
 
 WEIGHTS = np.eye(3, dtype=np.float32)[:2]
@@ -88,3 +92,29 @@ def test_a_model_that_fails_ends_the_contest_with_its_error(
     contest = Contest([(way(2), model)], [FRAME], "latency", turn_s=0.01)
     with pytest.raises(ModelRunError, match="it failed"):
         contest.run(0.0)
+
+
+class _Slowly(Runner):
+    """Looks at each frame three hundred times."""
+
+    def infer(self, image: Image, view: View = WHOLE) -> Prediction:
+        for _ in range(299):
+            super().infer(image, view)
+        return super().infer(image, view)
+
+
+class _Slow(LoadedModel):
+    """The same model, slowly."""
+
+    def runner(self, limits: Limits | None = None) -> Runner:
+        return _Slowly(self.session, self.card, limits or self.limits)
+
+
+def test_a_slow_way_lengthens_its_own_turns_and_no_others(model: LoadedModel) -> None:
+    slow = _Slow(
+        model.session, model.card, origins=model.origins, bundle=model.bundle, limits=model.limits
+    )
+    contest = Contest([(way(1), model), (way(2), slow)], [FRAME], "cpu", turn_s=0.01)
+    contest.run(0)
+    assert contest.turns_s[way(1)] == 0.01
+    assert contest.turns_s[way(2)] > 0.01

@@ -19,13 +19,14 @@ def test_a_file_is_read_as_json(tmp_path: Path) -> None:
     [
         (b"", "is not JSON"),
         (b'{"decision": {"accept": 0.8}', "is not JSON"),
-        (b"\xff\xfe\x00", "is not JSON"),
+        (b'{"a": "\xe9"}', "byte 8 is not UTF-8"),
+        (b"\xff\xfe\x00", "is not UTF-8"),
         (b"[1, 2]", "holds no JSON object"),
         (b"null", "holds no JSON object"),
         (b'{"a":' + b"[" * 100_000, "nested too deeply"),
         (b" " * 1_100_000 + b"{}", "larger than 1 MiB"),
     ],
-    ids=["empty", "cut", "binary", "list", "null", "deep", "large"],
+    ids=["empty", "cut", "latin 1", "binary", "list", "null", "deep", "large"],
 )
 def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, content: bytes, complaint: str) -> None:
     path = tmp_path / "settings.json"

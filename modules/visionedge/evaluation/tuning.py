@@ -147,7 +147,8 @@ class Contest:
         self._goal = goal
         self._shuffle = random.Random(seed).shuffle
         self._runners = {way: [model.runner() for _ in range(way.workers)] for way, model in models}
-        self._turn_s = turn_s
+        self.turns_s = dict.fromkeys(self._runners, turn_s)
+        """How long a turn of each is."""
         self.results = [Measured(way) for way, _ in models]
 
     @property
@@ -167,9 +168,10 @@ class Contest:
         """
         began = time.monotonic()
         rounds = 0
-        # The first turn of each plans memory and does not count.
-        slowest_s = max(self._turn(way).latency_s for way in self._runners)
-        self._turn_s = max(self._turn_s, _LEAST_RUNS * slowest_s)
+        # The first turn of each plans memory and does not count. Each has its own length: a slow
+        # file that is on trial must not make the turns of the others as long as its own.
+        for way, turn_s in self.turns_s.items():
+            self.turns_s[way] = max(turn_s, _LEAST_RUNS * self._turn(way).latency_s)
         while rounds < LEAST_ROUNDS or time.monotonic() - began < seconds:
             alive = [each for each in self.results if not each.dropped]
             self._shuffle(alive)
@@ -218,7 +220,7 @@ class Contest:
         try:
             for worker in workers:
                 worker.start()
-            time.sleep(self._turn_s)
+            time.sleep(self.turns_s[way])
         finally:
             # Also at Ctrl-C: a run that outlives the interpreter takes the process down with it.
             for worker in workers:
@@ -230,7 +232,7 @@ class Contest:
             raise failed[0]
         if not latencies:
             raise ModelRunError(f"{way}: no answer within {_STOP_S:g} s", hint="leave it out")
-        _settle()
+        settle()
         cpu_s = time.process_time() - cpu_s
         latencies.sort()
         tail = latencies[min(len(latencies) - 1, math.ceil(_PERCENTILE * len(latencies)) - 1)]
@@ -243,7 +245,7 @@ def be_modest() -> None:
     os.nice(10)
 
 
-def _settle() -> None:
+def settle() -> None:
     """Wait until threads that spin have stopped, at most a moment."""
     deadline = time.perf_counter() + _SETTLE_S
     while time.perf_counter() < deadline:

@@ -6,7 +6,8 @@ from typing import Final
 
 from visionedge.settings.sources import Document
 
-_STREAMS: Final = ("rtsp://", "rtsps://", "http://", "https://")
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""RFC 3986; which schemes can be read is for the camera's own check to say."""
 
 
 def camera_document(source: str) -> Document:
@@ -17,7 +18,7 @@ def camera_document(source: str) -> Document:
     """
     if source == "pattern":
         return {}
-    if source.startswith(_STREAMS):
+    if _ADDRESS.match(source):
         name, camera = "stream", {"kind": "stream", "url": source}
     elif source.startswith("/dev/"):
         name, camera = source.rpartition("/")[2], {"kind": "usb", "device": source}

@@ -183,6 +183,10 @@ def from_file(path: Path) -> Document:
         document = json.loads(text)
     except RecursionError:
         raise SettingsError(f"{path} is nested too deeply", hint="check --config") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is no text: byte {error.start + 1} is not UTF-8", hint="save it as UTF-8"
+        ) from None
     except ValueError as error:
         raise SettingsError(f"{path} is not JSON: {error}", hint="check it with `jq .`") from None
     if not isinstance(document, dict):

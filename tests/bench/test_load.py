@@ -1,0 +1,19 @@
+"""How busy others were does not count what this process and its children did."""
+
+import subprocess
+import sys
+import time
+
+from bench.load import Load
+
+BUSY_S = 0.3
+
+
+def test_a_child_that_has_ended_counts_as_our_own() -> None:
+    load, own = Load(), time.process_time()
+    burn = f"import time\nwhile time.process_time() < {BUSY_S}: pass"
+    subprocess.run([sys.executable, "-c", burn], check=True, timeout=60)
+    assert time.process_time() - own < BUSY_S <= load.own_s()
+    others = load.others()
+    assert others is not None
+    assert 0 <= others <= 1
