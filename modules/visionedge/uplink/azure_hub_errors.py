@@ -17,6 +17,8 @@ _MOST_TEXT: Final = 300
 _STATUS: Final = re.compile(r"returned status (4\d\d)")
 """The SDK puts the status of a twin operation into the text of a ServiceError only."""
 _WORTH_TRYING: Final = ("408", "429")
+_NO_SOCKET: Final = FileNotFoundError.__name__
+"""Within the text of what its HTTP client raises, without being a cause of it."""
 
 
 def mapped_error(error: BaseException) -> UplinkError:
@@ -30,7 +32,8 @@ def mapped_error(error: BaseException) -> UplinkError:
     text = " < ".join(f"{type(each).__name__}: {each}"[:_MOST_TEXT] for each in chain)
     if UplinkAuthFailed in found:
         return UplinkAuthFailed(text, hint="a new client fetches new credentials")
-    return UplinkUnavailable(text)
+    hint = "IoT Edge's socket is not here: let edgeAgent start the module, which mounts it"
+    return UplinkUnavailable(text, hint=hint if _NO_SOCKET in text else "")
 
 
 def causes(error: BaseException | None) -> list[BaseException]:

@@ -185,7 +185,8 @@ class SupervisedHub:
         except UplinkAuthFailed as error:
             cause, detail = "auth", str(error)
         except UplinkError as error:
-            cause, detail = watch.cause or "connect", str(error)
+            mend = f" ({error.hint})" if error.hint else ""
+            cause, detail = watch.cause or "connect", f"{error}{mend}"
         finally:
             self._session = self._watch = None
             self._tell(connected=False, cause=cause, detail=detail)
