@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from visionedge.delivery.download import Wanted, fetch
 from visionedge.delivery.signature import check_signature
 from visionedge.delivery.slots import SlotStore
 from visionedge.errors import ModelError, ModelLoadError, ModelUnavailable, SettingsError
@@ -389,6 +388,9 @@ class Deliveries:
         path = self._store.path_of(job.name, settings.sha256)
         if not self._store.has(job.name, settings.sha256):
             job.phase, job.reason = "fetching", ""
+            # Brings HTTP and TLS.
+            from visionedge.delivery.download import Wanted, fetch
+
             wanted = Wanted(
                 reveal(settings.uri),
                 settings.sha256,

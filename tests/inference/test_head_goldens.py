@@ -10,7 +10,7 @@ from tests.inference.head_goldens import Golden, goldens
 
 from visionedge.entities import Classification, Detections
 from visionedge.inference.model import load_model
-from visionedge.inference.registry import FORMATS
+from visionedge.inference.registry import FORMATS, TASKS
 from visionedge.settings import ModelSettings
 
 GOLDENS = goldens()
@@ -74,3 +74,8 @@ def approximately(box: dict[str, Any]) -> dict[str, Any]:
         "confidence": pytest.approx(box["confidence"], abs=1e-4),
         "xyxy": pytest.approx(box["xyxy"], abs=1e-3),
     }
+
+
+def test_the_registry_says_of_each_head_what_its_own_file_says() -> None:
+    assert {head: FORMATS[head].head for head in FORMATS} == {head: head for head in FORMATS}
+    assert {head: FORMATS[head].task for head in FORMATS} == TASKS

@@ -12,7 +12,6 @@ The names follow the field's own: `scale`, then `mean` and `std`, as in torchvis
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -227,13 +226,12 @@ class ModelCard(_Part):
         return self
 
 
-@cache
 def _tasks() -> Mapping[str, Task]:
     """What each head is for."""
     # Heads are built from cards, so they can be asked for only once both are there.
-    from visionedge.inference.registry import FORMATS
+    from visionedge.inference.registry import TASKS
 
-    return {head: known.task for head, known in FORMATS.items()}
+    return TASKS
 
 
 def read_document(path: Path) -> Document:

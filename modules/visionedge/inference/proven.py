@@ -9,7 +9,6 @@ from pathlib import Path
 
 from visionedge.errors import ModelLoadError
 from visionedge.inference.bundle import checked_sha256, find_bundle
-from visionedge.inference.golden import verify_golden
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.proof import Proof
 from visionedge.inference.sessions import Sessions
@@ -40,6 +39,9 @@ def load_proven(
     proof = Proof("golden", model.bundle, settings, {}, cache)
     if proof.holds():
         return model
+    # Only now, because most starts find the proof.
+    from visionedge.inference.golden import verify_golden
+
     if mismatches := verify_golden(model):
         raise ModelLoadError(
             f"{path} fails {len(mismatches)} of its golden frames: {mismatches[0]}",

@@ -4,58 +4,55 @@ The order is that in which they are asked whether a model is theirs: the narrow 
 wide, so that a shape two formats share goes to the one that looks more closely.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Final
 
-from visionedge.inference import (
-    anomaly,
-    classifier,
-    custom_vision,
-    custom_vision_detection,
-    detr,
-    detr_queries,
-    fastestdet,
-    gfl,
-    tf_detection,
-    torchvision_detection,
-    ultraface,
-    yolo_end2end,
-    yolo_v2,
-    yolo_v5,
-    yolo_v5_raw,
-    yolo_v8,
-    yolox,
-    yunet,
-)
 from visionedge.inference.adapter import ModelAdapter
 from visionedge.inference.boxes import Limits
-from visionedge.inference.card import ModelCard
+from visionedge.inference.card import ModelCard, Task
 from visionedge.inference.format import Format
 from visionedge.inference.tensors import Signature
 
-FORMATS: Final[Mapping[str, Format]] = {
-    known.head: known
-    for known in (
-        custom_vision.FORMAT,
-        custom_vision_detection.FORMAT,
-        tf_detection.FORMAT,
-        yunet.FORMAT,
-        anomaly.FORMAT,
-        detr.FORMAT,
-        torchvision_detection.FORMAT,
-        gfl.FORMAT,
-        ultraface.FORMAT,
-        yolo_v2.FORMAT,
-        fastestdet.FORMAT,
-        yolo_v8.FORMAT,
-        yolo_v5.FORMAT,
-        yolo_v5_raw.FORMAT,
-        yolox.FORMAT,
-        yolo_end2end.FORMAT,
-        detr_queries.FORMAT,
-        classifier.FORMAT,
-    )
+_HEADS: Final[Mapping[str, tuple[str, Task]]] = {
+    "custom_vision_classification": ("custom_vision", "classification"),
+    "custom_vision_detection": ("custom_vision_detection", "detection"),
+    "tf_detection": ("tf_detection", "detection"),
+    "yunet": ("yunet", "detection"),
+    "anomaly": ("anomaly", "classification"),
+    "detr": ("detr", "detection"),
+    "torchvision_detection": ("torchvision_detection", "detection"),
+    "gfl": ("gfl", "detection"),
+    "ultraface": ("ultraface", "detection"),
+    "yolo_v2": ("yolo_v2", "detection"),
+    "fastestdet": ("fastestdet", "detection"),
+    "yolo_v8": ("yolo_v8", "detection"),
+    "yolo_v5": ("yolo_v5", "detection"),
+    "yolo_v5_raw": ("yolo_v5_raw", "detection"),
+    "yolox": ("yolox", "detection"),
+    "yolo_end2end": ("yolo_end2end", "detection"),
+    "detr_queries": ("detr_queries", "detection"),
+    "classifier": ("classifier", "classification"),
 }
+"""The file of each, and what its models do. Only those that are asked for are imported: a start
+waits for every import, and most devices need one of them."""
+TASKS: Final[Mapping[str, Task]] = {head: task for head, (_, task) in _HEADS.items()}
+
+
+class _Formats(Mapping[str, Format]):
+    def __getitem__(self, head: str) -> Format:
+        file, _ = _HEADS[head]
+        known: Format = import_module(f"visionedge.inference.{file}").FORMAT
+        return known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HEADS)
+
+    def __len__(self) -> int:
+        return len(_HEADS)
+
+
+FORMATS: Final[Mapping[str, Format]] = _Formats()
 
 
 def build_adapter(card: ModelCard, signature: Signature, limits: Limits) -> ModelAdapter:

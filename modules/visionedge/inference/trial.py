@@ -19,7 +19,6 @@ import logging
 import os
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -80,6 +79,9 @@ def load_tried(
 def _try(
     path: Path, settings: ModelSettings, cache: Path, hints: Document, deadline_s: float
 ) -> None:
+    # Only now, because most starts find the proof.
+    import subprocess
+
     asked = {
         "path": str(path),
         "cache": str(cache),
