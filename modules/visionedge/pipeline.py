@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -144,7 +145,11 @@ class Pipeline:
         """The latest escalations that the spool took, oldest first."""
         crash = metrics.worker_crashes
         self._loops = [
-            Worker(f"frames-{n}", self._loop, on_crash=lambda w, _: crash.labels(w.name).inc())
+            Worker(
+                f"frames-{n}",
+                partial(self._loop, n),
+                on_crash=lambda w, _: crash.labels(w.name).inc(),
+            )
             for n in range(workers)
         ]
         self._encoder = Worker(
@@ -202,14 +207,18 @@ class Pipeline:
         while (late := self._doubts.take(0)) is not None:
             self._metrics.escalations_dropped.labels(late.frame.camera_id, "stopped").inc()
 
-    def _loop(self, worker: Worker) -> None:
+    def _loop(self, rank: int, worker: Worker) -> None:
         # A runner holds buffers and belongs to one thread; it goes when its model goes.
         runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
         while not worker.stopping:
             worker.beat()
-            frame = self._slots.take(_IDLE_S)
-            if frame is not None:
-                self.answer_for(frame, runners)
+            self._answer_next(rank, runners)
+
+    def _answer_next(self, rank: int, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+        # A call of its own, so that no frame is held while the next one is waited for.
+        frame = self._slots.take(_IDLE_S, rank)
+        if frame is not None:
+            self.answer_for(frame, runners)
 
     def answer_for(self, frame: Frame, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
         """Take one frame all the way to its decision.
@@ -334,11 +343,12 @@ class Pipeline:
     def _encode(self, worker: Worker) -> None:
         while not worker.stopping or len(self._doubts):
             worker.beat()
-            doubt = self._doubts.take(_IDLE_S)
-            if doubt is None:
-                continue
-            for unseen in self._look_again(doubt):
-                self._without_second(unseen)
+            self._encode_next()
+
+    def _encode_next(self) -> None:
+        doubt = self._doubts.take(_IDLE_S)
+        for unseen in [] if doubt is None else self._look_again(doubt):
+            self._without_second(unseen)
 
     def _look_again(self, doubt: Doubt) -> list[Doubt]:
         """Let a doubt wait for its second look; returns those that have none, or have to go."""

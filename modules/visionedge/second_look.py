@@ -210,9 +210,13 @@ class SecondLooks(Generic[T]):
         runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
         while not worker.stopping:
             worker.beat()
-            waiting = self._take()
-            if waiting is not None:
-                self._then(waiting.item, self._look(waiting, runners))
+            self._look_at_next(runners)
+
+    def _look_at_next(self, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+        # A call of its own, so that no frame is held while the next one is waited for.
+        waiting = self._take()
+        if waiting is not None:
+            self._then(waiting.item, self._look(waiting, runners))
 
     def _take(self) -> _Waiting[T] | None:
         with self._changed:

@@ -1,6 +1,7 @@
 """The feed in fair weather: the newest frame, numbered, counted, paced, paused, stopped."""
 
 import logging
+import weakref
 
 import numpy as np
 import pytest
@@ -30,6 +31,15 @@ def test_nobody_can_draw_on_a_frame() -> None:
         frame = bench.take()
     with pytest.raises(ValueError, match="read-only"):
         frame.image[0, 0] = 0
+
+
+def test_a_frame_that_was_taken_is_held_by_nobody_else_while_the_next_is_waited_for() -> None:
+    camera = FakeCamera(picture(9))
+    with started(FeedBench(camera)) as bench:
+        camera.wait_until("retrieved")
+        camera.wait_until("waiting")
+        held = weakref.ref(bench.take().image)
+        assert held() is None
 
 
 def test_the_newest_frame_is_what_a_worker_gets() -> None:

@@ -164,6 +164,8 @@ def test_a_picture_that_stands_still_is_a_lost_camera() -> None:
     camera = FakeCamera(picture(1))
     with started(FeedBench(camera, clock=clock)) as bench:
         bench.take()
+        camera.send(picture(1))
+        bench.take()
         clock.advance(4)
         camera.send(picture(1))
         bench.take()
@@ -178,6 +180,8 @@ def test_a_camera_that_still_shows_the_frozen_picture_is_not_back() -> None:
     clock = FakeClock()
     camera = FakeCamera(picture(1))
     with started(FeedBench(camera, clock=clock)) as bench:
+        bench.take()
+        camera.send(picture(1))
         bench.take()
         clock.advance(6)
         camera.send(picture(1), picture(1), picture(1))

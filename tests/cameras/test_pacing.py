@@ -112,8 +112,8 @@ def test_frames_that_come_in_a_burst_pass_one_at_a_time() -> None:
 
 def test_the_same_bytes_are_frozen_only_after_the_time() -> None:
     watch = StillWatch(2)
-    seen = [watch.frozen(picture(5), second * _SECOND_NS) for second in range(5)]
-    assert seen == [False, False, False, True, True]
+    seen = [watch.frozen(picture(5), second * _SECOND_NS) for second in range(6)]
+    assert seen == [False, False, False, False, True, True]
 
 
 def test_any_change_of_a_picture_begins_anew() -> None:
@@ -121,7 +121,8 @@ def test_any_change_of_a_picture_begins_anew() -> None:
     assert not watch.frozen(picture(5), 0)
     assert not watch.frozen(picture(6), 3 * _SECOND_NS)
     assert not watch.frozen(picture(6), 4 * _SECOND_NS)
-    assert watch.frozen(picture(6), 6 * _SECOND_NS)
+    assert not watch.frozen(picture(6), 6 * _SECOND_NS)
+    assert watch.frozen(picture(6), 7 * _SECOND_NS)
 
 
 def test_a_change_between_the_points_of_the_grid_is_seen_before_the_verdict() -> None:

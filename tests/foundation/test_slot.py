@@ -1,9 +1,11 @@
 """The hand-over of frames: the newest wins, cameras take turns, nothing waits for nobody."""
 
 import threading
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.running import wait_until
 
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
@@ -101,6 +103,28 @@ def test_a_waiting_consumer_wakes_for_an_item_and_for_the_end() -> None:
     slots.close()
     assert consumer.stop(10)
     assert taken == [1, None]
+
+
+def test_of_those_that_wait_the_lowest_rank_is_woken_and_the_next_by_another_item() -> None:
+    slots: LatestSlots[str] = LatestSlots()
+    ranks = [0, 1, 2]
+    taken: dict[int, str | None] = {}
+
+    def consume(_: Worker, rank: int) -> None:
+        taken[rank] = slots.take(60, rank)
+
+    # Begun in reverse, so that who has waited longest is not who is meant.
+    threads = []
+    for rank in reversed(ranks):
+        threads.append(Worker(f"rank-{rank}", partial(consume, rank=rank)).start())
+        wait_until(lambda: len(slots._idle) == len(threads), "a consumer waits")
+    slots.put("a", "first")
+    wait_until(lambda: taken == {0: "first"}, "the lowest rank has the first item")
+    slots.put("b", "second")
+    slots.put("c", "third")
+    wait_until(lambda: taken.keys() == set(ranks), "each item has woken a consumer of its own")
+    assert {taken[1], taken[2]} == {"second", "third"}
+    assert all(thread.join(10) for thread in threads)
 
 
 def served(slots: LatestSlots[str], keys: str, turns: int) -> str:

@@ -211,9 +211,8 @@ class CameraFeed:
             self._opened_before = True
             while not self._halt.is_set():
                 worker.beat()
-                shot = guard.shoot(self._intake.wants)
-                if not self._halt.is_set():
-                    self._take(shot, guard, worker)
+                # Held by no name here, because the next frame may go where this one was.
+                self._take(guard.shoot(self._intake.wants), guard, worker)
         except CameraUnavailable as error:
             return None if self._halt.is_set() else error
         finally:
@@ -230,7 +229,7 @@ class CameraFeed:
         return self._guard
 
     def _take(self, shot: Shot, guard: Guard, worker: Worker) -> None:
-        frame = self._intake.frame(shot, guard.live)
+        frame = None if self._halt.is_set() else self._intake.frame(shot, guard.live)
         if frame is None:
             return
         if self._running_ns is None:

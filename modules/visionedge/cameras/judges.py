@@ -87,8 +87,10 @@ class StillWatch:
 
     A sensor has noise, so a camera that sends the very same bytes is not looking any more:
     its encoder hangs, or something between repeats the last frame. Each frame is compared
-    with the first of its run on a sparse grid; only before the verdict is it compared
-    whole, so a small thing that moves between the points is no false alarm.
+    with those before on a sparse grid; only before the verdict is it compared
+    whole, so a small thing that moves between the points is no false alarm. The time counts
+    from the second frame, the first that is kept whole: one of 1080p has 6 MB, which a camera
+    that sends no frame twice need not hold.
 
     What it remembers survives a reopening: a camera that still shows the same picture is
     not back.
@@ -96,24 +98,24 @@ class StillWatch:
 
     def __init__(self, stale_after_s: float) -> None:
         self._stale_after_ns = round(stale_after_s * 1e9)
-        self._first: Image | None = None
+        self._points: Image | None = None
+        self._whole: Image | None = None
         self._since_ns = 0
 
     def frozen(self, image: Image, now_ns: int) -> bool:
         """True if the picture has been the same for longer than `stale_after_s`."""
-        if self._first is None or not _same(_grid(self._first), _grid(image)):
-            self._begin(image, now_ns)
+        points = _grid(image)
+        if self._points is None or not _same(self._points, points):
+            self._points, self._whole = points.copy(), None
             return False
+        if self._whole is None:
+            self._whole, self._since_ns = image, now_ns
         if now_ns - self._since_ns <= self._stale_after_ns:
             return False
-        if _same(self._first, image):
+        if _same(self._whole, image):
             return True
-        self._begin(image, now_ns)
+        self._whole, self._since_ns = image, now_ns
         return False
-
-    def _begin(self, image: Image, now_ns: int) -> None:
-        self._first = image
-        self._since_ns = now_ns
 
 
 def _grid(image: Image) -> Image:

@@ -9,9 +9,13 @@ by one over its weight when a frame of it is taken, and the waiting camera whose
 farthest behind is next (start-time fair queueing; Goyal, Vin, Cheng, SIGCOMM 1996). So a fast
 camera cannot starve a slow one, a weight of 2 gets twice the turns of 1 when there are not
 enough for all, and a camera that was silent does not save up turns meanwhile.
+
+Consumers take no turns: of those that wait the one of the lowest rank is woken. So a line that
+keeps one worker busy always meets the same one, and the others need no memory of their own.
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -23,9 +27,10 @@ class LatestSlots(Generic[T]):
     """One slot a key. Safe for any number of producers and consumers."""
 
     def __init__(self) -> None:
-        lock = threading.Lock()
-        self._filled = threading.Condition(lock)
-        self._freed = threading.Condition(lock)
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
+        # Consumers that wait, by rank and thread.
+        self._idle: dict[tuple[int, int], threading.Condition] = {}
         # Ordered by when a key's slot became full: replacing keeps the place in the queue.
         self._waiting: OrderedDict[str, T] = OrderedDict()
         self._weights: Mapping[str, float] = {}
@@ -35,7 +40,7 @@ class LatestSlots(Generic[T]):
 
     def weigh(self, weights: Mapping[str, float]) -> None:
         """Give keys their weights, above 0; one that is not named has 1. Others are forgotten."""
-        with self._filled:
+        with self._lock:
             self._weights = dict(weights)
             # What still waits has its turn, also where its camera is on the way out.
             kept = weights.keys() | self._waiting.keys()
@@ -43,7 +48,7 @@ class LatestSlots(Generic[T]):
 
     def put(self, key: str, item: T) -> T | None:
         """Offer `item`; the item it replaces is returned, to be counted as dropped."""
-        with self._filled:
+        with self._lock:
             if self._closed:
                 return item
             replaced = self._waiting.get(key)
@@ -51,14 +56,20 @@ class LatestSlots(Generic[T]):
             if replaced is None:
                 # It begins where the others are: what it did not use while silent is gone.
                 self._served[key] = max(self._served.get(key, 0.0), self._now)
-            self._filled.notify()
+                if self._idle:
+                    # No longer idle from here on, so that the next item wakes another one.
+                    self._idle.pop(min(self._idle)).notify()
             return replaced
 
-    def take(self, timeout_s: float) -> T | None:
-        """The item of the key whose turn it is, or None when nothing came in time."""
-        with self._filled:
-            if not self._waiting:
-                self._filled.wait_for(lambda: bool(self._waiting) or self._closed, timeout_s)
+    def take(self, timeout_s: float, rank: int = 0) -> T | None:
+        """The item of the key whose turn it is, or None when nothing came in time.
+
+        Args:
+            timeout_s: how long to wait for one.
+            rank: of the consumer; the lowest that waits is woken.
+        """
+        with self._lock:
+            self._await(timeout_s, rank)
             if not self._waiting:
                 return None
             # Of those that are equally far behind, `min` takes the one that waits longest.
@@ -71,23 +82,37 @@ class LatestSlots(Generic[T]):
 
     def discard(self, key: str) -> T | None:
         """Take away what waits for `key`, for a camera that is removed."""
-        with self._filled:
+        with self._lock:
             self._freed.notify_all()
             return self._waiting.pop(key, None)
 
     def is_waiting(self, key: str) -> bool:
         """True while an item of `key` has not been taken."""
-        with self._filled:
+        with self._lock:
             return key in self._waiting
 
     def wait_free(self, key: str, timeout_s: float) -> bool:
         """True once nothing of `key` waits: for a producer whose items must not be replaced."""
-        with self._filled:
+        with self._lock:
             return self._freed.wait_for(lambda: key not in self._waiting or self._closed, timeout_s)
 
     def close(self) -> None:
         """Take no more items and wake all consumers; what waits can still be taken."""
-        with self._filled:
+        with self._lock:
             self._closed = True
-            self._filled.notify_all()
+            for consumer in self._idle.values():
+                consumer.notify()
             self._freed.notify_all()
+
+    def _await(self, timeout_s: float, rank: int) -> None:
+        """Wait until there is an item, or nothing will come; the lock is held."""
+        until_s = time.monotonic() + timeout_s
+        me, woken = (rank, threading.get_ident()), threading.Condition(self._lock)
+        # One who was quicker may have taken what this one was woken for.
+        while not (self._waiting or self._closed):
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return
+            self._idle[me] = woken
+            woken.wait(left_s)
+            self._idle.pop(me, None)
