@@ -32,10 +32,30 @@ def look(heap: Heap, clock: FakeClock) -> None:
     heap.relieve()
 
 
-def test_a_process_that_has_grown_is_trimmed_and_measured_anew() -> None:
+def steady(held: Resident) -> tuple[Heap, FakeClock]:
+    """A heap that has given back what the start left, and nothing else is due."""
+    clock = FakeClock()
+    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    for _ in range(14):
+        look(heap, clock)
+    held.trims = 0
+    return heap, clock
+
+
+def test_what_the_start_left_is_given_back_at_once_and_a_minute_later() -> None:
     clock, held = FakeClock(), Resident(200)
     heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    held.resident_mib = 220
     look(heap, clock)
+    assert (held.trims, held.resident_mib) == (1, 200)
+    for _ in range(50):
+        look(heap, clock)
+    assert held.trims == 2
+
+
+def test_a_process_that_has_grown_is_trimmed_and_measured_anew() -> None:
+    held = Resident(200)
+    heap, clock = steady(held)
     held.resident_mib = 249
     look(heap, clock)
     assert held.trims == 0
@@ -51,8 +71,8 @@ def test_a_process_that_has_grown_is_trimmed_and_measured_anew() -> None:
 
 
 def test_growth_counts_from_the_least_that_was_seen() -> None:
-    clock, held = FakeClock(), Resident(300)
-    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
+    held = Resident(300)
+    heap, clock = steady(held)
     for mib in (300, 200, 251):
         held.resident_mib = mib
         look(heap, clock)
@@ -60,9 +80,8 @@ def test_growth_counts_from_the_least_that_was_seen() -> None:
 
 
 def test_what_was_in_use_at_a_trim_is_given_back_by_one_more_a_minute_later() -> None:
-    clock, held = FakeClock(), Resident(300)
-    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
-    look(heap, clock)
+    held = Resident(300)
+    heap, clock = steady(held)
     held.used_mib, held.resident_mib = 340, 360
     look(heap, clock)
     held.used_mib = 300
@@ -75,9 +94,8 @@ def test_what_was_in_use_at_a_trim_is_given_back_by_one_more_a_minute_later() ->
 
 
 def test_it_looks_no_more_often_than_it_was_told() -> None:
-    clock, held = FakeClock(), Resident(100)
-    heap = Heap(held.trim, held.resident, growth_bytes=50 * MIB, every_s=5, clock=clock)
-    heap.relieve()
+    held = Resident(100)
+    heap, clock = steady(held)
     held.resident_mib = 500
     clock.advance(4.9)
     heap.relieve()
@@ -102,7 +120,9 @@ from visionedge.runtime.heap import resident_bytes, system_heap
 
 clock = FakeClock()
 heap = system_heap(clock)
-heap.relieve()
+for _ in range(2):
+    heap.relieve()
+    clock.advance(60)
 # Below the size from which malloc maps blocks; every second one stays, between the freed.
 blocks = [bytearray(b"x" * 60_000) for _ in range(4000)]
 kept = blocks[1::2]

@@ -47,8 +47,11 @@ def mirrored_look(
     """
     looks = [first]
     for axes in _MIRRORS:
-        turned = flipped(image, left_right=LEFT_RIGHT in axes, top_bottom=TOP_BOTTOM in axes)
-        seen = look(turned, _mirrored_view(view, axes))
+        # Without a name for the turned picture, so that there is one of them at a time.
+        seen = look(
+            flipped(image, left_right=LEFT_RIGHT in axes, top_bottom=TOP_BOTTOM in axes),
+            _mirrored_view(view, axes),
+        )
         looks.append(_turned_back(seen, axes, image))
     return together(looks)
 
