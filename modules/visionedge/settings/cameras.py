@@ -124,7 +124,9 @@ class _Camera(Section):
         description="This camera's own rules of doubt, whole, in place of `decision`.",
     )
     budget: BudgetSettings = Field(
-        BudgetSettings(), title="Budget", description="Of this camera, below that of all."
+        BudgetSettings.model_construct(),
+        title="Budget",
+        description="Of this camera, below that of all.",
     )
 
 

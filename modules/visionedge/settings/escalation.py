@@ -224,17 +224,25 @@ class EscalationSettings(Section):
         description="A box of a verdict and one of ours are the same object from this IoU on.",
     )
     drift: DriftSettings = Field(
-        DriftSettings(), title="Drift", description="Against the baseline of each camera."
+        DriftSettings.model_construct(),
+        title="Drift",
+        description="Against the baseline of each camera.",
     )
     second: SecondLookSettings = Field(
-        SecondLookSettings(), title="Second look", description="By a larger model, or mirrored."
+        SecondLookSettings.model_construct(),
+        title="Second look",
+        description="By a larger model, or mirrored.",
     )
     snapshot: SnapshotSettings = Field(
-        SnapshotSettings(), title="Snapshot", description="How the picture is made."
+        SnapshotSettings.model_construct(), title="Snapshot", description="How the picture is made."
     )
     redaction: RedactionSettings = Field(
-        RedactionSettings(), title="Redaction", description="Faces and other private things."
+        RedactionSettings.model_construct(),
+        title="Redaction",
+        description="Faces and other private things.",
     )
     archive: ArchiveSettings = Field(
-        ArchiveSettings(), title="Archive", description="Settled escalations, to train from."
+        ArchiveSettings.model_construct(),
+        title="Archive",
+        description="Settled escalations, to train from.",
     )

@@ -43,13 +43,18 @@ NEXT_START: Final[dict[str, JsonValue]] = {"x-next-start": True}
 
 
 class Section(BaseModel):
-    """Base of every part of the settings."""
+    """Base of every part of the settings.
+
+    Only what is validated by itself is built, when that is first done: a start validates the tree
+    and no part of it alone. So defaults are made by `model_construct`; a test validates them.
+    """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         validate_default=True,
         allow_inf_nan=False,
+        defer_build=True,
         # A field has one name outside: that of the twin.
         serialize_by_alias=True,
     )

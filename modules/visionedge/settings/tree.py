@@ -275,55 +275,67 @@ class Settings(Section):
     """Everything that can be set."""
 
     cameras: dict[Name, CameraSettings] = Field(
-        {"line-1": PatternCamera()},
+        {"line-1": PatternCamera.model_construct()},
         max_length=64,
         title="Cameras",
         description="By name; null removes one.",
     )
     models: dict[Name, ModelSettings] = Field(
-        {"default": ModelSettings(path="models/pcb-defects")},
+        {"default": ModelSettings.model_construct(path="models/pcb-defects")},
         max_length=64,
         title="Models",
         description="By name; null removes one.",
     )
     delivery: DeliverySettings = Field(
-        DeliverySettings(), title="Delivery", description="Models that the twin names."
+        DeliverySettings.model_construct(),
+        title="Delivery",
+        description="Models that the twin names.",
     )
     inference: InferenceSettings = Field(
-        InferenceSettings(), title="Inference", description="How frames are worked on."
+        InferenceSettings.model_construct(),
+        title="Inference",
+        description="How frames are worked on.",
     )
     decision: DecisionSettings = Field(
-        DecisionSettings(), title="Decision", description="When a prediction is doubted."
+        DecisionSettings.model_construct(),
+        title="Decision",
+        description="When a prediction is doubted.",
     )
     escalation: EscalationSettings = Field(
-        EscalationSettings(), title="Escalation", description="What is asked, and how."
+        EscalationSettings.model_construct(),
+        title="Escalation",
+        description="What is asked, and how.",
     )
-    spool: SpoolSettings = Field(SpoolSettings(), title="Spool", description="The durable store.")
+    spool: SpoolSettings = Field(
+        SpoolSettings.model_construct(), title="Spool", description="The durable store."
+    )
     egress: EgressSettings = Field(
-        EgressSettings(),
+        EgressSettings.model_construct(),
         title="Egress",
         description="The ledger of pictures that left.",
         json_schema_extra=NEXT_START,
     )
     uplink: UplinkSettings = Field(
-        UplinkSettings(), title="Uplink", description="The way to the cloud."
+        UplinkSettings.model_construct(), title="Uplink", description="The way to the cloud."
     )
     direct: DirectSettings = Field(
-        DirectSettings(),
+        DirectSettings.model_construct(),
         title="Direct mode",
         description="A Vision API that the device asks by itself.",
         json_schema_extra=NEXT_START,
     )
     telemetry: TelemetrySettings = Field(
-        TelemetrySettings(), title="Telemetry", description="The small regular message."
+        TelemetrySettings.model_construct(),
+        title="Telemetry",
+        description="The small regular message.",
     )
     http: HttpSettings = Field(
-        HttpSettings(),
+        HttpSettings.model_construct(),
         title="HTTP",
         description="/metrics and /healthz; takes effect at the next start.",
         json_schema_extra=NEXT_START,
     )
-    log: LogSettings = Field(LogSettings(), title="Log", description="Log lines.")
+    log: LogSettings = Field(LogSettings.model_construct(), title="Log", description="Log lines.")
 
     def decision_of(self, camera_id: str) -> DecisionSettings:
         """The camera's own rules of doubt, or those of all."""
