@@ -35,7 +35,9 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    """Built when it is first validated by itself, as a `Section` of the settings is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
 
 class InputCard(_Part):
@@ -181,8 +183,12 @@ class ModelCard(_Part):
         title="Labels",
         description="Names of the classes by number; absent is labels.txt beside the card.",
     )
-    input: InputCard = Field(InputCard(), title="Input", description="Preprocessing.")
-    output: OutputCard = Field(OutputCard(), title="Output", description="Reading the outputs.")
+    input: InputCard = Field(
+        InputCard.model_construct(), title="Input", description="Preprocessing."
+    )
+    output: OutputCard = Field(
+        OutputCard.model_construct(), title="Output", description="Reading the outputs."
+    )
     temperature: float = Field(
         1.0,
         gt=0,
