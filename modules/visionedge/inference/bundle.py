@@ -17,6 +17,7 @@ from visionedge.inference.archive import is_archive, unpacked
 from visionedge.inference.cache import private_folder
 from visionedge.inference.card import CARD_NAME, LABELS_NAME, Document, read_document, read_labels
 from visionedge.inference.export_manifest import model_name
+from visionedge.inference.unchanged import while_unchanged
 
 MODEL_NAME: Final = "model.onnx"
 GOLDEN_NAME: Final = "golden"
@@ -107,6 +108,12 @@ def _model_in(folder: Path) -> Path:
     raise ModelLoadError(f"{folder} holds {found}", hint=f"a bundle holds one, called {MODEL_NAME}")
 
 
+@while_unchanged
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def checked_sha256(model: Path, wanted: object) -> str:
     """The SHA-256 of the model file.
 
@@ -118,8 +125,7 @@ def checked_sha256(model: Path, wanted: object) -> str:
         ModelLoadError: the file cannot be read.
     """
     try:
-        with model.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256(model)
     except OSError as error:
         raise ModelLoadError(
             f"cannot read {model}: {error.strerror}", hint="check its permissions"

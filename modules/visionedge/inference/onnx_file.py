@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from visionedge.errors import ModelLoadError
+from visionedge.inference.unchanged import while_unchanged
 
 MAX_BYTES: Final = 1024**3
 """A model for a device is far smaller; what is larger is a mistake, or meant to fill the disk."""
@@ -54,18 +55,22 @@ def read_onnx(path: Path) -> OnnxFile:
             the hint says how to get a good one.
     """
     try:
-        size_bytes = path.stat().st_size
-        _check_size(path, size_bytes)
-        with path.open("rb") as file:
-            _check_kind(path, file.read(512))
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                found = _read(path, mapped)
+        found = _header(path)
     except OSError as error:
         raise ModelLoadError(
             f"cannot read {path}: {error.strerror}", hint="check the path and its permissions"
         ) from None
     _check_external(path, found.external)
     return found
+
+
+@while_unchanged
+def _header(path: Path) -> OnnxFile:
+    _check_size(path, path.stat().st_size)
+    with path.open("rb") as file:
+        _check_kind(path, file.read(512))
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            return _read(path, mapped)
 
 
 def _check_external(path: Path, names: tuple[str, ...]) -> None:
