@@ -6,13 +6,11 @@ ends with a traceback and 1.
 """
 
 import argparse
-import gc
 import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Final
@@ -28,6 +26,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
+from visionedge.runtime.collector import uncollected
 
 COMMANDS: Final = {
     "run": "run",
@@ -55,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or (arguments[0].startswith("--") and arguments[0] not in _OWN):
         arguments = ["run", *arguments]
     asked = [name for name in COMMANDS if name == arguments[0]]
-    with _uncollected():
+    with uncollected():
         parser = _parser(asked or list(COMMANDS))
     parsed = parser.parse_args(arguments)
     try:
@@ -95,21 +94,6 @@ def console() -> None:
 _OWN: Final = ("--help", "--version")
 _EXIT_CTRL_C: Final = 130
 """What shells take for it: 128 and the number of SIGINT."""
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let the garbage collector alone, and never look at what was made meanwhile.
-
-    Imports make a few hundred thousand objects that all last, and the collector walks them again
-    and again: a fifth of the start, and later a pause of tens of milliseconds between frames.
-    """
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 def _parser(names: list[str]) -> argparse.ArgumentParser:

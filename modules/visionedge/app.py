@@ -28,11 +28,11 @@ from visionedge.errors import EXIT_OK, EXIT_STUCK, SettingsError
 from visionedge.escalation.baselines import NAME as BASELINES_NAME
 from visionedge.escalation.baselines import Baselines
 from visionedge.handover import restore_budgets
+from visionedge.inference.ahead import Ahead
 from visionedge.lineup import Lineup, Prepared
 from visionedge.load import LoadWatch
 from visionedge.metrics import Metrics, identity_of
 from visionedge.news import News
-from visionedge.page import open_page
 from visionedge.pauses import NAME as PAUSES_NAME
 from visionedge.pauses import Pauses, Rest
 from visionedge.pipeline import Asked, Pipeline
@@ -64,9 +64,11 @@ class App:
     """The module, from `start` to `stop`.
 
     Args:
-        layers: settings documents, later ones winning; the twin comes on top of them.
+        layers: settings documents, later ones winning; the twin comes on top of them. Or what
+            was made of them already.
         environment: of the process; IoT Edge's variables name the hub and label the metrics.
         clock: by which the threads are watched over.
+        ahead: models that are being loaded already.
 
     Raises:
         SettingsError: the layers are not valid settings.
@@ -74,23 +76,23 @@ class App:
 
     def __init__(
         self,
-        layers: Iterable[sources.Document],
+        layers: Iterable[sources.Document] | sources.Beginning,
         environment: Mapping[str, str],
         clock: Clock | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
-        self._layers = list(layers)
+        begun = layers if isinstance(layers, sources.Beginning) else sources.begin(layers)
+        self._layers = list(begun.layers)
         self._clock = clock or SystemClock()
         self._heap = system_heap()
         self._started_ns = self._clock.ns()
         self._fatal: int | None = None
         self._watch = StuckWatch(self._clock)
-        self.settings = sources.resolve(self._layers)
-        # Where it lies is no matter of the twin: it must be found before the twin is.
-        folder = Path(self.settings.spool.path).parent
-        self._last_good = sources.LastGood(folder / sources.LAST_GOOD_NAME)
-        self._desired = DesiredState()
-        self._take_last_good()
-        self.started_with = self.settings
+        self.settings = self.started_with = begun.settings
+        folder, self._last_good = begun.folder, begun.last_good
+        self._desired = DesiredState(begun.kept) if begun.kept else DesiredState()
+        if begun.kept:
+            log.info("begun with %s, as the hub last said", self._desired.title)
         self.revision = 1
         self.metrics = Metrics(identity_of(environment))
         # The reporter needs parts that have news already, and is made after them.
@@ -110,6 +112,7 @@ class App:
             lambda: self.link.state == "offline",
             self._pauses,
             Baselines(folder / BASELINES_NAME),
+            ahead,
         )
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = self._make_spool()
@@ -151,6 +154,9 @@ class App:
         self._deliveries.want(self.settings)
         self._pace()
         self._linkup.start()
+        # Brings a web server.
+        from visionedge.page import open_page
+
         self._page = open_page(self, self.settings.http, sources.resolve(self._layers).http)
         if self._page:
             self._page.start()
@@ -416,19 +422,6 @@ class App:
         if self._pipeline:
             self._pipeline.rewire(prepared.wiring)
         self.lineup.swap(prepared)
-
-    def _take_last_good(self) -> None:
-        """Begin with what the hub last said and was good, if it still is."""
-        kept = self._last_good.load()
-        if kept is None:
-            return
-        try:
-            self.settings = sources.resolve([*self._layers, kept[0]])
-        except SettingsError as error:
-            log.error("the last good settings are not good any more and are not used: %s", error)
-            return
-        self._desired = DesiredState(kept)
-        log.info("begun with %s, as the hub last said", self._desired.title)
 
     def _first_lineup(self) -> Prepared:
         """Of the last good settings; of those without the twin where they cannot be used."""

@@ -25,10 +25,10 @@ from visionedge.escalation.drift import Baseline, DriftState
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.trace import Trace, TracedDecider
 from visionedge.handover import make_ready
+from visionedge.inference.ahead import Ahead
 from visionedge.inference.cascade import misfit, rules_of
 from visionedge.inference.model import LoadedModel, Second, limits_of
 from visionedge.inference.proven import load_proven
-from visionedge.inference.sessions import Sessions
 from visionedge.inference.tuned import Tuned
 from visionedge.inference.view import View, view_of
 from visionedge.metrics import Metrics
@@ -94,6 +94,7 @@ class Lineup:
         away: whether the cloud is measured to be away.
         pauses: which cameras rest; None keeps them for this process only.
         baselines: of drift; likewise.
+        ahead: models that are being loaded already.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Lineup:
         away: Callable[[], bool] = lambda: False,
         pauses: Pauses | None = None,
         baselines: Baselines | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._baselines = baselines or Baselines()
         self._on_fault = on_fault
@@ -117,7 +119,8 @@ class Lineup:
         self._now: Prepared | None = None
         self._trace: Trace | None = None
         self._held: dict[str, Held] = {}
-        self._sessions = Sessions()
+        self._ahead = ahead or Ahead()
+        self._sessions = self._ahead.sessions
         self._pauses = pauses or Pauses()
         self._loader = Caller("loading")
         self.workers = 0
@@ -336,7 +339,8 @@ class Lineup:
         def load() -> LoadedModel:
             if self.workers:
                 leave_cores()
-            return load_proven(path, settings, cache, self._sessions)
+            loaded = self._ahead.take(path, settings, _LOAD_S)
+            return loaded or load_proven(path, settings, cache, self._sessions)
 
         try:
             return self._loader.call(load, _LOAD_S)

@@ -14,21 +14,36 @@ from visionedge.inference.tuned import Choice, Tuned
 
 LATER = (
     "azure",
+    "http.server",
+    "prometheus_client",
+    "ssl",
     "visionedge.linkup",
     "visionedge.control",
     "visionedge.methods",
     "visionedge.uplink.azure_hub",
     "visionedge.uplink.archive",
     "visionedge.cameras.pattern",
+    "visionedge.delivery.download",
+    "visionedge.inference.golden",
+    "visionedge.inference.yolo_v8",
 )
 
 
 def test_what_the_first_decision_does_not_need_is_not_imported_before_it() -> None:
-    program = f"import sys, visionedge.commands.run; print(*(set({LATER}) & set(sys.modules)))"
+    imported = "visionedge.commands.run, visionedge.app"
+    program = f"import sys, {imported}; print(*(set({LATER}) & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+def test_models_are_loaded_before_the_rest_is_imported() -> None:
+    program = "import sys, visionedge.commands.run; print('visionedge.app' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["False"]
 
 
 def test_the_link_is_there_when_the_start_is_over(tmp_path: Path) -> None:

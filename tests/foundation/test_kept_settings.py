@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from visionedge.errors import SettingsError
-from visionedge.settings import LastGood, missing_secrets, resolve, reveal, waits_for_start
+from visionedge.settings import (
+    LAST_GOOD_NAME,
+    LastGood,
+    begin,
+    missing_secrets,
+    resolve,
+    reveal,
+    waits_for_start,
+)
 
 ENVIRONMENT = {"CAM": "s3cret", "EMPTY": ""}
 
@@ -94,6 +102,23 @@ def test_a_file_that_is_none_is_as_nothing(tmp_path: Path, text: str) -> None:
 def test_a_disk_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     LastGood(tmp_path / "file" / "desired.json").save({}, 1)
+
+
+def test_a_start_lays_what_the_hub_last_said_over_its_own_sources(tmp_path: Path) -> None:
+    layers = [{"spool": {"path": str(tmp_path / "spool.db")}, "telemetry": {"interval_s": 7}}]
+    LastGood(tmp_path / LAST_GOOD_NAME).save({"telemetry": {"interval_s": 9}}, 3)
+    begun = begin(layers)
+    assert begun.settings.telemetry.interval_s == 9
+    assert begun.kept == ({"telemetry": {"interval_s": 9}}, 3)
+    assert begun.folder == tmp_path
+
+
+def test_a_start_does_without_what_is_not_good_any_more(tmp_path: Path) -> None:
+    layers = [{"spool": {"path": str(tmp_path / "spool.db")}, "telemetry": {"interval_s": 7}}]
+    LastGood(tmp_path / LAST_GOOD_NAME).save({"telemetry": {"no_such_field": 9}}, 3)
+    begun = begin(layers)
+    assert begun.settings.telemetry.interval_s == 7
+    assert begun.kept is None
 
 
 def test_settings_that_are_read_once_wait_for_the_next_start() -> None:

@@ -16,11 +16,11 @@ from types import FrameType
 from typing import Final
 
 from visionedge import settings
-from visionedge.app import App
 from visionedge.commands import places
-from visionedge.commands.summary import StatusLine, Summary
 from visionedge.errors import SettingsError
+from visionedge.inference.ahead import Ahead
 from visionedge.runtime import log
+from visionedge.runtime.collector import uncollected
 from visionedge.settings.shorthand import camera_document
 
 _STATUS_INTERVAL_S: Final = 1.0
@@ -70,7 +70,14 @@ def run(args: argparse.Namespace) -> int:
     ]
     # Errors in the settings must be readable before the settings name a log level.
     log.configure("INFO")
-    app = App(layers, environment=args.environment)
+    begun = settings.begin(layers)
+    log.configure(begun.settings.log.level)
+    with uncollected():
+        ahead = _models_ahead(begun)
+        # Imported so late because the models are loaded meanwhile.
+        from visionedge.app import App
+        from visionedge.commands.summary import StatusLine, Summary
+    app = App(begun, args.environment, ahead=ahead)
     summary = Summary(app)
     try:
         app.start()
@@ -110,6 +117,15 @@ def _from_arguments(args: argparse.Namespace) -> settings.Document:
     if args.model:
         document["models"] = {"default": {"path": args.model}}
     return document
+
+
+def _models_ahead(begun: settings.Beginning) -> Ahead:
+    """Begin to load what the cameras look with, but for what is delivered: where that lies is
+    known later."""
+    used = sorted({camera.model for camera in begun.settings.cameras.values()})
+    models = [begun.settings.models[name] for name in used]
+    wanted = [(Path(model.path), model) for model in models if not model.uri]
+    return Ahead().begin(wanted, begun.folder / "models")
 
 
 def _stop_on_signals() -> threading.Event:

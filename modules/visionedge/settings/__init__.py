@@ -13,6 +13,7 @@ until a layer names another one. Names of map keys may hold no `.`,
 `$` or space, because a twin's may not; a label with a space is written with `_`.
 """
 
+from visionedge.settings.beginning import Beginning, begin
 from visionedge.settings.cameras import (
     CameraSettings,
     FileCamera,
@@ -62,6 +63,7 @@ __all__ = [
     "DEFAULTS",
     "ENV_PREFIX",
     "LAST_GOOD_NAME",
+    "Beginning",
     "BudgetSettings",
     "CameraSettings",
     "ClassRule",
@@ -90,6 +92,7 @@ __all__ = [
     "ThenSettings",
     "UplinkSettings",
     "UsbCamera",
+    "begin",
     "from_environment",
     "from_file",
     "merge",

@@ -24,6 +24,8 @@ from visionedge.settings.sources import Document
 log: Final = logging.getLogger(__name__)
 NAME: Final = "desired.last-good.json"
 _MAX_BYTES: Final = 1024**2
+Kept = tuple[Document, int | None]
+"""Desired properties and their version."""
 
 
 class LastGood:
@@ -36,7 +38,7 @@ class LastGood:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def load(self) -> tuple[Document, int | None] | None:
+    def load(self) -> Kept | None:
         """Document and version, or None where there is none that can be read."""
         try:
             with self._path.open("rb") as file:
