@@ -28,7 +28,7 @@ from visionedge.evaluation.tuning import settle
 
 Turn = Callable[[int], "Sample"]
 """One turn of a contender in round `n`; what it took, a frame."""
-_BUSY_SHARE: Final = 0.15
+BUSY_SHARE: Final = 0.15
 """Of the whole machine: from here on others slow a contender down, and not all alike."""
 
 
@@ -180,7 +180,7 @@ def in_rounds(
             tick()
         if len(taken) == rounds:
             deadline = time.perf_counter() + patience_s
-        if sum(each.busy_share < _BUSY_SHARE for each in taken) >= rounds:
+        if sum(each.busy_share < BUSY_SHARE for each in taken) >= rounds:
             break
     return quietest(taken, rounds)
 

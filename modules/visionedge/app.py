@@ -144,7 +144,7 @@ class App:
             workers=self.settings.inference.workers or self.lineup.best_workers(prepared),
             queue=self.settings.escalation.queue,
         )
-        self.lineup.workers = self._pipeline.loops
+        self.lineup.busy = self._pipeline.busy
         self._pipeline.start()
         self.lineup.swap(prepared)
         self._await_first(self._pipeline)

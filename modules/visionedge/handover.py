@@ -1,9 +1,11 @@
 """From one wiring to the next: what is new in it is made ready before a frame meets it.
 
 Each worker asks a model for a runner when it first meets it, and takes over one that is warm
-(`inference.warm`). So the models that a wiring brings are run beforehand: for as many threads
-as will run them, on pictures of the size that the cameras give at the moment, with the view
-that each camera has. A model that is in use already has its runners and is left alone.
+(`inference.warm`). So the models that a wiring brings are run beforehand: once for each thread
+of those that ran models at once lately, on pictures of the size that the cameras give at the
+moment, with the view that each camera has. Not for as many as there are: a line with time
+between two frames never runs two at once, and each more takes CPU from it. A model that is in
+use already has its runners and is left alone.
 
 And from one process to the next: what was spent of the budgets is read from the spool.
 
@@ -15,6 +17,7 @@ import logging
 from collections import defaultdict
 from typing import Final
 
+from visionedge.busy import Busy
 from visionedge.errors import SpoolUnavailable
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.view import WHOLE
@@ -25,21 +28,19 @@ from visionedge.uplink.spool import Spool
 log: Final = logging.getLogger(__name__)
 
 
-def make_ready(wiring: Wiring, before: Wiring, workers: int) -> None:
+def make_ready(wiring: Wiring, before: Wiring, busy: Busy) -> None:
     """Warm the models of a wiring that the one before it does not have.
 
     Args:
         wiring: that is to be used next.
         before: that is in use.
-        workers: how many will run a model at once; none where no line runs yet.
+        busy: how many run models at once.
     """
-    if not workers:
-        return
     in_use, seconds = _looks(before), {second.model for second in wiring.seconds.values()}
     for model, looks in _looks(wiring).items():
         if model not in in_use:
             # Second looks have a thread of their own.
-            warm(model, looks, workers + (model in seconds))
+            warm(model, looks, busy.frames + (busy.second and model in seconds))
 
 
 def restore_budgets(wiring: Wiring, spool: Spool, now_ns: int) -> None:

@@ -1,9 +1,9 @@
 """Cameras, models and decisions of one revision of the settings, built beside the old ones.
 
 `prepare` does all that can fail and changes nothing: models are tried in a child process
-where they are new to this device, loaded, proven on their golden frames, and warmed for the
-workers that will take them over, all on the cores that the line leaves; the decider and the
-snapshots are built. `swap` then cannot fail: one assignment for the pipeline, and
+where they are new to this device, loaded, proven on their golden frames, and warmed for as
+many as run at once, all on the cores that the line leaves; the decider and the snapshots are
+built. `swap` then cannot fail: one assignment for the pipeline, and
 only those cameras are stopped and started whose settings changed. Models and sessions that
 did not change are taken over as they are, and models of one file share its session.
 """
@@ -48,6 +48,7 @@ from visionedge.settings import (
 from visionedge.settings.cameras import is_same_source
 
 if TYPE_CHECKING:
+    from visionedge.busy import Busy
     from visionedge.inference.rivals import Rivals
 
 log: Final = logging.getLogger(__name__)
@@ -123,8 +124,8 @@ class Lineup:
         self._sessions = self._ahead.sessions
         self._pauses = pauses or Pauses()
         self._loader = Caller("loading")
-        self.workers = 0
-        """How many will run a model at once, once they run: a new one is made ready for them."""
+        self.busy: Busy | None = None
+        """Tells how busy the line is, once it runs: a new model is made ready beside it."""
         self.trials: dict[str, Rivals] = {}
         """Bundles on trial, by name of the model; in effect from the next `swap` on."""
         self.feeds: dict[str, Feed] = {}
@@ -220,8 +221,8 @@ class Lineup:
             },
             sizes=self._sizes(settings),
         )
-        if self._now is not None:
-            make_ready(wiring, self._now.wiring, self.workers)
+        if self._now is not None and self.busy is not None:
+            make_ready(wiring, self._now.wiring, self.busy)
         return Prepared(settings, held, wiring)
 
     def _sizes(self, settings: Settings) -> dict[str, tuple[int, int]]:
@@ -337,7 +338,7 @@ class Lineup:
         """Load beside the line, where one runs."""
 
         def load() -> LoadedModel:
-            if self.workers:
+            if self.busy is not None:
                 leave_cores()
             loaded = self._ahead.take(path, settings, _LOAD_S)
             return loaded or load_proven(path, settings, cache, self._sessions)

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from visionedge.busy import Busy
 from visionedge.entities import (
     Action,
     Decision,
@@ -44,6 +45,7 @@ from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import process_age_s
+from visionedge.runtime.cores import take_short_turns
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
 from visionedge.second_look import Second, SecondLooks
@@ -130,6 +132,7 @@ class Pipeline:
         self._wiring = wiring
         self._former: list[Wiring] = []
         self._met: dict[int, Wiring] = {}
+        self.busy = Busy()
         self._slots = slots
         self._spool = spool
         self._telemetry = telemetry
@@ -143,20 +146,16 @@ class Pipeline:
         """Set with the first decision."""
         self.recent: deque[Asked] = deque(maxlen=_RECENT)
         """The latest escalations that the spool took, oldest first."""
-        crash = metrics.worker_crashes
+
+        def crashed(worker: Worker, _: Exception) -> None:
+            metrics.worker_crashes.labels(worker.name).inc()
+
         self._loops = [
-            Worker(
-                f"frames-{n}",
-                partial(self._loop, n),
-                on_crash=lambda w, _: crash.labels(w.name).inc(),
-            )
-            for n in range(workers)
+            Worker(f"frames-{n}", partial(self._loop, n), on_crash=crashed) for n in range(workers)
         ]
-        self._encoder = Worker(
-            "snapshots", self._encode, on_crash=lambda w, _: crash.labels(w.name).inc()
-        )
+        self._encoder = Worker("snapshots", self._encode, on_crash=crashed)
         self._seconds: SecondLooks[Doubt] = SecondLooks(
-            self._after_second, self._count_second, lambda w, _: crash.labels(w.name).inc()
+            self._after_second, self._count_second, crashed
         )
 
     @property
@@ -171,6 +170,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Begin to work on frames."""
+        take_short_turns()
         for worker in self.workers:
             worker.start()
 
@@ -229,6 +229,7 @@ class Pipeline:
         """
         thread = threading.get_ident()
         self._met[thread] = self._wiring
+        self.busy.met(len(self._met))
         try:
             self._step(frame, self._met[thread], runners)
         finally:
@@ -389,6 +390,7 @@ class Pipeline:
             self._keep(doubt)
 
     def _count_second(self, camera_id: str, result: str) -> None:
+        self.busy.second = True
         self._metrics.second_looks.labels(camera_id, result).inc()
         self._telemetry.second_look(camera_id, result)
 

@@ -22,7 +22,7 @@ LAYERS: Final = (
         "twin",
         "deployment",
     ),
-    ("second_look",),
+    ("second_look", "busy"),
     ("pipeline", "evaluation", "pauses", "direct"),
     ("handover",),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "inputs"),
