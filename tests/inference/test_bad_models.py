@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,25 @@ def test_a_crash_of_the_runtime_becomes_an_error(tmp_path: Path) -> None:
 
 def proofs(cache: Path) -> set[str]:
     return {path.name for path in (cache / "proofs").iterdir()}
+
+
+def test_a_trial_is_spared_by_a_ctrl_c_and_stays_in_our_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of its own would be given half of the processor, however low its priority."""
+    found = tmp_path / "found"
+    child = tmp_path / "child"
+    child.write_text(
+        f"#!{sys.executable}\nimport os\n"
+        f"open({str(found)!r}, 'w').write(f'{{os.getsid(0)}} {{os.getpgrp()}}')\nprint('{{}}')\n"
+    )
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+    bundle = Path(__file__).parents[2] / "models" / "pcb-defects"
+    load_tried(bundle, ModelSettings(path="-"), tmp_path / "cache")
+    session, group = map(int, found.read_text().split())
+    assert session == os.getsid(0)
+    assert group != os.getpgrp()
 
 
 def test_a_proof_spares_the_trial_until_model_or_card_change(tmp_path: Path) -> None:
