@@ -404,7 +404,7 @@ class Deliveries:
             allowed = self._store.begin(job.name, settings.sha256)
         if not allowed:
             raise ModelLoadError(self._store.slots(job.name).refused[settings.sha256])
-        return load_proven(path, settings, self._cache, beside=True)
+        return load_proven(path, settings, self._cache)
 
     def _refuse_unseen(self, job: _Job, reason: str) -> None:
         with self._lock:

@@ -338,10 +338,10 @@ class Lineup:
         """Load beside the line, where one runs."""
 
         def load() -> LoadedModel:
-            if beside := self.busy is not None:
+            if self.busy is not None:
                 leave_cores()
             loaded = self._ahead.take(path, settings, _LOAD_S)
-            return loaded or load_proven(path, settings, cache, self._sessions, beside=beside)
+            return loaded or load_proven(path, settings, cache, self._sessions)
 
         try:
             return self._loader.call(load, _LOAD_S)

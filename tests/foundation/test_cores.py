@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from visionedge.runtime.cores import cores, leave_all_cores
-from visionedge.runtime.worker import Worker
+from visionedge.runtime.cores import cores
 
 NONE = Path("none-such")
 
@@ -36,16 +35,3 @@ def test_the_older_hierarchy_is_read_too(tmp_path: Path) -> None:
 def test_a_file_that_says_nothing_is_no_limit(tmp_path: Path, text: str) -> None:
     (tmp_path / "cpu.max").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert cores(tmp_path / "cpu.max", NONE, NONE) == len(os.sched_getaffinity(0))
-
-
-def test_a_thread_that_leaves_all_cores_runs_when_nobody_else_does() -> None:
-    policies: list[int] = []
-
-    def step_back(_: Worker) -> None:
-        leave_all_cores()
-        policies.append(os.sched_getscheduler(0))
-
-    worker = Worker("stepping-back", step_back).start()
-    assert worker.join(10)
-    assert policies == [os.SCHED_IDLE]
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -14,7 +14,6 @@ from onnx import TensorProto, helper
 from tests.inference.graphs import answers, color_classifier, saved
 
 from visionedge.errors import ModelCardError, ModelError, ModelLoadError, SettingsError
-from visionedge.inference import trial
 from visionedge.inference.model import load_model
 from visionedge.inference.trial import load_tried
 from visionedge.lineup import Lineup
@@ -212,49 +211,6 @@ def test_a_trial_is_spared_by_a_ctrl_c_and_stays_in_our_session(
     session, group = map(int, found.read_text().split())
     assert session == os.getsid(0)
     assert group != os.getpgrp()
-
-
-def told_by_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, beside: bool, waits: str
-) -> list[str]:
-    """Argument and answer of each child of a trial, where one of the argument `waits` is slow."""
-    told = tmp_path / "told"
-    child = tmp_path / "child"
-    child.write_text(
-        f"#!{sys.executable}\nimport signal, sys\nhow = ' '.join(sys.argv[3:])\n"
-        f"print(f'[{{how}}]', file=open({str(told)!r}, 'a'), flush=True)\n"
-        f"if how == {waits!r}: signal.pause()\nprint('{{}}')\n"
-    )
-    child.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(child))
-    load_tried(bundle(tmp_path / "good", GOOD), SETTINGS, tmp_path / "cache", beside=beside)
-    return told.read_text().split()
-
-
-def test_beside_a_line_a_trial_takes_what_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert told_by_children(tmp_path, monkeypatch, beside=True, waits="none") == ["[idle]"]
-
-
-def test_where_a_line_leaves_nothing_the_trial_begins_again_with_a_share(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trial, "_SPARE_S", 1.0)
-    assert told_by_children(tmp_path, monkeypatch, beside=True, waits="idle") == ["[idle]", "[]"]
-
-
-def test_where_no_line_runs_a_trial_takes_its_share_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert told_by_children(tmp_path, monkeypatch, beside=False, waits="none") == ["[]"]
-
-
-def test_a_trial_on_what_is_left_finds_the_same_faults(tmp_path: Path) -> None:
-    folder = bundle(tmp_path / "bad", GOOD)
-    (folder / "labels.txt").write_text("a\nb")
-    with pytest.raises(ModelCardError, match="2 labels for a model with 3 classes"):
-        load_tried(folder, SETTINGS, tmp_path / "cache", beside=True)
 
 
 def test_a_proof_spares_the_trial_until_model_or_card_change(tmp_path: Path) -> None:

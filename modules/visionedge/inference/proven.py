@@ -18,12 +18,7 @@ from visionedge.settings import ModelSettings
 
 
 def load_proven(
-    path: Path,
-    settings: ModelSettings,
-    cache: Path,
-    sessions: Sessions | None = None,
-    *,
-    beside: bool = False,
+    path: Path, settings: ModelSettings, cache: Path, sessions: Sessions | None = None
 ) -> LoadedModel:
     """Load a model that says here what its bundle expects of it.
 
@@ -32,14 +27,13 @@ def load_proven(
         settings: how to run it.
         cache: a folder that lasts, where proofs are kept.
         sessions: those that are open, to be shared.
-        beside: whether a line runs meanwhile.
 
     Raises:
         ModelError: as `load_tried` says; and `ModelLoadError` where golden frames differ.
     """
     bundle = find_bundle(path, cache)
     settings = Tuned(cache).applied(settings, checked_sha256(bundle.model, None))
-    model = load_tried(path, settings, cache, sessions=sessions, beside=beside)
+    model = load_tried(path, settings, cache, sessions=sessions)
     if model.bundle.golden is None:
         return model
     proof = Proof("golden", model.bundle, settings, {}, cache)

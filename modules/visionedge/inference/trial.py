@@ -9,9 +9,6 @@ asked keeps the model it has.
 It costs an interpreter and one more load: 0.8 s for our bundle on two cores. So it is done
 once a model and device: what has loaded and answered a frame leaves a proof in the cache.
 
-Beside a line that runs it takes only what the line leaves of the cores, so that no frame waits
-for it. Where that is nothing, it begins again and takes a small share.
-
 What this does not promise: a sandbox. The child may read what the module may read; a model
 is run with the rights of whoever deployed it. And a graph that is slow on some frames only
 is found by the watchdog, not here.
@@ -34,7 +31,6 @@ from visionedge.inference.card import Document
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.proof import Proof
 from visionedge.inference.sessions import Sessions
-from visionedge.inference.trial_child import IDLE
 from visionedge.settings import ModelSettings
 
 log: Final = logging.getLogger(__name__)
@@ -43,8 +39,6 @@ DEADLINE_S: Final = 120.0
 ADDRESS_SPACE_BYTES: Final = 4 * 1024**3
 """Our bundle takes half a gigabyte of addresses, most of it the libraries'."""
 _NICENESS: Final = 15
-_SPARE_S: Final = 20.0
-"""How long it is tried on what a line leaves of the cores."""
 _FIRST_TO_KILL: Final = "1000"
 _ERRORS: Final[Mapping[str, type[ModelError]]] = {
     error.__name__: error for error in (ModelCardError, ModelLoadError, ModelRunError)
@@ -59,7 +53,6 @@ def load_tried(
     *,
     sessions: Sessions | None = None,
     deadline_s: float = DEADLINE_S,
-    beside: bool = False,
 ) -> LoadedModel:
     """`load_model`, after a trial where there is no proof that it goes well.
 
@@ -70,7 +63,6 @@ def load_tried(
         hints: fields of a card that win over the bundle's.
         sessions: those that are open, to be shared.
         deadline_s: how long the trial may take.
-        beside: whether a line runs meanwhile.
 
     Raises:
         ModelError: as `load_model` says; and `ModelLoadError` where the trial crashed, took
@@ -79,20 +71,17 @@ def load_tried(
     bundle = find_bundle(path, cache)
     proof = Proof("loads", bundle, settings, hints or {}, cache)
     if not proof.holds():
-        _try(path, settings, cache, hints or {}, deadline_s, beside=beside)
+        _try(path, settings, cache, hints or {}, deadline_s)
         proof.keep()
     return load_model(path, settings, hints, cache, sessions)
 
 
 def _try(
-    path: Path,
-    settings: ModelSettings,
-    cache: Path,
-    hints: Document,
-    deadline_s: float,
-    *,
-    beside: bool,
+    path: Path, settings: ModelSettings, cache: Path, hints: Document, deadline_s: float
 ) -> None:
+    # Only now, because most starts find the proof.
+    import subprocess
+
     asked = {
         "path": str(path),
         "cache": str(cache),
@@ -100,21 +89,8 @@ def _try(
         "hints": hints,
         "deadline_s": deadline_s,
     }
-    body = json.dumps(asked).encode()
-    ended = _child(body, min(_SPARE_S, deadline_s), IDLE) if beside else None
-    ended = ended or _child(body, deadline_s)
-    if ended is None:
-        raise _too_slow(path, deadline_s)
-    _raise_for(path, *ended, deadline_s)
-
-
-def _child(asked: bytes, patience_s: float, *how: str) -> tuple[int, bytes] | None:
-    """Exit code and answer of a trial; None if there was none in time."""
-    # Only now, because most starts find the proof.
-    import subprocess
-
     with subprocess.Popen(
-        [sys.executable, "-m", "visionedge.inference.trial_child", *how],
+        [sys.executable, "-m", "visionedge.inference.trial"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -123,11 +99,11 @@ def _child(asked: bytes, patience_s: float, *how: str) -> tuple[int, bytes] | No
         process_group=0,
     ) as child:
         try:
-            answer, _ = child.communicate(asked, patience_s)
+            answer, _ = child.communicate(json.dumps(asked).encode(), deadline_s)
         except subprocess.TimeoutExpired:
             child.kill()
-            return None
-    return child.returncode, answer
+            raise _too_slow(path, deadline_s) from None
+    _raise_for(path, child.returncode, answer, deadline_s)
 
 
 def _raise_for(path: Path, code: int, answer: bytes, deadline_s: float) -> None:
@@ -177,7 +153,7 @@ def _limit(deadline_s: float) -> None:
         log.debug("the kernel's memory killer was told nothing: %s", error)
 
 
-def answer_for_trial() -> None:
+def _child() -> None:
     """The trial itself: read from stdin what is asked, write to stdout how it went."""
     asked = json.load(sys.stdin)
     _limit(asked["deadline_s"])
@@ -196,3 +172,7 @@ def answer_for_trial() -> None:
         }
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _child()

@@ -49,17 +49,6 @@ def leave_cores() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-def leave_all_cores() -> None:
-    """Let the calling thread run only while no other of the container wants its core.
-
-    For processes of their own: what holds the interpreter's lock must not wait so long. Such a
-    one does not count as work when Linux spreads threads over cores: beside one that is only nice,
-    a frame may wait tens of milliseconds for the other core, until that is found (sched(7)).
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def take_short_turns() -> None:
     """Let a thread of this process that wants the interpreter have it within a millisecond.
 
