@@ -74,5 +74,4 @@ def unwritable(path: Path, option: str, reason: str | None, hint: str) -> Settin
 
 
 def _write_beside(path: Path) -> None:
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
+    tempfile.TemporaryFile(dir=path.parent).close()
