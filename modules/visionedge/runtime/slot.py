@@ -10,17 +10,26 @@ farthest behind is next (start-time fair queueing; Goyal, Vin, Cheng, SIGCOMM 19
 camera cannot starve a slow one, a weight of 2 gets twice the turns of 1 when there are not
 enough for all, and a camera that was silent does not save up turns meanwhile.
 
-Consumers take no turns: of those that wait the one of the lowest rank is woken. So a line that
-keeps one worker busy always meets the same one, and the others need no memory of their own.
+Consumers take no turns: of those that wait the one of the lowest rank gets the item. So a line
+that keeps one worker busy always meets the same one, and the others need no memory of their own.
+It is given the item, and not only woken for it: where a busy device wakes it some milliseconds
+late, the next frame goes to another worker and replaces none.
 """
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class _Hand(Generic[T]):
+    """One consumer that waits, and what it was given meanwhile."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.given = threading.Condition(lock)
+        self.item: T | None = None
 
 
 class LatestSlots(Generic[T]):
@@ -29,8 +38,8 @@ class LatestSlots(Generic[T]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
-        # Consumers that wait, by rank and thread.
-        self._idle: dict[tuple[int, int], threading.Condition] = {}
+        # Consumers that wait, by rank and thread; while there are any, no item waits.
+        self._idle: dict[tuple[int, int], _Hand[T]] = {}
         # Ordered by when a key's slot became full: replacing keeps the place in the queue.
         self._waiting: OrderedDict[str, T] = OrderedDict()
         self._weights: Mapping[str, float] = {}
@@ -51,14 +60,18 @@ class LatestSlots(Generic[T]):
         with self._lock:
             if self._closed:
                 return item
-            replaced = self._waiting.get(key)
-            self._waiting[key] = item
-            if replaced is None:
+            if key not in self._waiting:
                 # It begins where the others are: what it did not use while silent is gone.
                 self._served[key] = max(self._served.get(key, 0.0), self._now)
-                if self._idle:
-                    # No longer idle from here on, so that the next item wakes another one.
-                    self._idle.pop(min(self._idle)).notify()
+            if self._idle:
+                # No longer idle from here on, so that the next item goes to another one.
+                hand = self._idle.pop(min(self._idle))
+                hand.item = item
+                hand.given.notify()
+                self._count_turn(key)
+                return None
+            replaced = self._waiting.get(key)
+            self._waiting[key] = item
             return replaced
 
     def take(self, timeout_s: float, rank: int = 0) -> T | None:
@@ -69,16 +82,13 @@ class LatestSlots(Generic[T]):
             rank: of the consumer; the lowest that waits is woken.
         """
         with self._lock:
-            self._await(timeout_s, rank)
             if not self._waiting:
-                return None
+                return None if self._closed else self._wait(timeout_s, rank)
             # Of those that are equally far behind, `min` takes the one that waits longest.
             key = min(self._waiting, key=self._served.__getitem__)
-            self._now = self._served[key]
-            self._served[key] += 1 / self._weights.get(key, 1.0)
-            item = self._waiting.pop(key)
+            self._count_turn(key)
             self._freed.notify_all()
-            return item
+            return self._waiting.pop(key)
 
     def discard(self, key: str) -> T | None:
         """Take away what waits for `key`, for a camera that is removed."""
@@ -100,19 +110,19 @@ class LatestSlots(Generic[T]):
         """Take no more items and wake all consumers; what waits can still be taken."""
         with self._lock:
             self._closed = True
-            for consumer in self._idle.values():
-                consumer.notify()
+            for hand in self._idle.values():
+                hand.given.notify()
             self._freed.notify_all()
 
-    def _await(self, timeout_s: float, rank: int) -> None:
-        """Wait until there is an item, or nothing will come; the lock is held."""
-        until_s = time.monotonic() + timeout_s
-        me, woken = (rank, threading.get_ident()), threading.Condition(self._lock)
-        # One who was quicker may have taken what this one was woken for.
-        while not (self._waiting or self._closed):
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
-                return
-            self._idle[me] = woken
-            woken.wait(left_s)
-            self._idle.pop(me, None)
+    def _wait(self, timeout_s: float, rank: int) -> T | None:
+        """Wait until an item is given, or nothing will come; the lock is held."""
+        me, hand = (rank, threading.get_ident()), _Hand[T](self._lock)
+        self._idle[me] = hand
+        hand.given.wait_for(lambda: hand.item is not None or self._closed, timeout_s)
+        if self._idle.get(me) is hand:
+            del self._idle[me]
+        return hand.item
+
+    def _count_turn(self, key: str) -> None:
+        self._now = self._served[key]
+        self._served[key] += 1 / self._weights.get(key, 1.0)
