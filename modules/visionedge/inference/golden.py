@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from visionedge.entities import Classification, Detections, Image, Prediction
-from visionedge.errors import ModelCardError
+from visionedge.errors import ModelCardError, ModelLoadError
 from visionedge.inference.boxes import Limits, iou
 from visionedge.inference.card_golden import (
     ExpectedBox,
@@ -49,6 +49,24 @@ def verify_golden(model: LoadedModel) -> list[str]:
         prediction = runner.infer(_read(folder / frame.image))
         faults += (f"{frame.image}: {fault}" for fault in differences(golden, frame, prediction))
     return faults
+
+
+def hold_to_golden(model: LoadedModel, name: str) -> None:
+    """Refuse a model that does not say what its golden frames expect.
+
+    Args:
+        model: loaded, as it is to be used.
+        name: what the error calls it.
+
+    Raises:
+        ModelLoadError: a frame differs.
+        ModelError: as `verify_golden` says.
+    """
+    if faults := verify_golden(model):
+        raise ModelLoadError(
+            f"{name} fails {len(faults)} of its golden frames: {faults[0]}",
+            hint="the file, the card or the runtime is not the one the bundle was made with",
+        )
 
 
 def differences(golden: Golden, expected: ExpectedFrame, found: Prediction) -> Iterator[str]:

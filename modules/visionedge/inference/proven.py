@@ -7,10 +7,8 @@ things to do (0.1 s for our bundle's five frames). `visionedge verify` runs them
 
 from pathlib import Path
 
-from visionedge.errors import ModelLoadError
 from visionedge.inference.bundle import checked_sha256, find_bundle
 from visionedge.inference.model import LoadedModel
-from visionedge.inference.proof import Proof
 from visionedge.inference.sessions import Sessions
 from visionedge.inference.trial import load_tried
 from visionedge.inference.tuned import Tuned
@@ -29,23 +27,8 @@ def load_proven(
         sessions: those that are open, to be shared.
 
     Raises:
-        ModelError: as `load_tried` says; and `ModelLoadError` where golden frames differ.
+        ModelError: as `load_tried` says.
     """
     bundle = find_bundle(path, cache)
     settings = Tuned(cache).applied(settings, checked_sha256(bundle.model, None))
-    model = load_tried(path, settings, cache, sessions=sessions)
-    if model.bundle.golden is None:
-        return model
-    proof = Proof("golden", model.bundle, settings, {}, cache)
-    if proof.holds():
-        return model
-    # Only now, because most starts find the proof.
-    from visionedge.inference.golden import verify_golden
-
-    if mismatches := verify_golden(model):
-        raise ModelLoadError(
-            f"{path} fails {len(mismatches)} of its golden frames: {mismatches[0]}",
-            hint="the file, the card or the runtime is not the one the bundle was made with",
-        )
-    proof.keep()
-    return model
+    return load_tried(path, settings, cache, golden=True, sessions=sessions)

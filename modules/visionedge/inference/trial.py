@@ -6,8 +6,11 @@ address space and time, at a lower priority, and first in line for the kernel's 
 killer. Whatever becomes of it, it becomes an error with a name here, and the module that
 asked keeps the model it has.
 
+The golden frames are run there too: a run that crashes or never ends is as bad as such a load,
+and what the child takes of the cores it does not take from the interpreter that frames need.
+
 It costs an interpreter and one more load: 0.8 s for our bundle on two cores. So it is done
-once a model and device: what has loaded and answered a frame leaves a proof in the cache.
+once a model and device: what has loaded and answered its frames leaves a proof in the cache.
 
 What this does not promise: a sandbox. The child may read what the module may read; a model
 is run with the rights of whoever deployed it. And a graph that is slow on some frames only
@@ -29,7 +32,7 @@ from visionedge.errors import ModelCardError, ModelError, ModelLoadError, ModelR
 from visionedge.inference.bundle import find_bundle
 from visionedge.inference.card import Document
 from visionedge.inference.model import LoadedModel, load_model
-from visionedge.inference.proof import Proof
+from visionedge.inference.proof import Claim, Proof
 from visionedge.inference.sessions import Sessions
 from visionedge.settings import ModelSettings
 
@@ -51,6 +54,7 @@ def load_tried(
     cache: Path,
     hints: Document | None = None,
     *,
+    golden: bool = False,
     sessions: Sessions | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> LoadedModel:
@@ -61,34 +65,36 @@ def load_tried(
         settings: how to run it.
         cache: where proofs are kept.
         hints: fields of a card that win over the bundle's.
+        golden: hold it to the golden frames of its bundle, where it has them.
         sessions: those that are open, to be shared.
         deadline_s: how long the trial may take.
 
     Raises:
-        ModelError: as `load_model` says; and `ModelLoadError` where the trial crashed, took
-            too much memory or too long.
+        ModelError: as `load_model` says; and `ModelLoadError` where golden frames differ, or
+            the trial crashed, took too much memory or too long.
     """
     bundle = find_bundle(path, cache)
-    proof = Proof("loads", bundle, settings, hints or {}, cache)
-    if not proof.holds():
-        _try(path, settings, cache, hints or {}, deadline_s)
-        proof.keep()
+    claims: list[Claim] = ["loads", "golden"] if golden and bundle.golden else ["loads"]
+    proofs = [Proof(claim, bundle, settings, hints or {}, cache) for claim in claims]
+    if not all(proof.holds() for proof in proofs):
+        asked = {
+            "path": str(path),
+            "cache": str(cache),
+            "settings": settings.model_dump(mode="json"),
+            "hints": hints or {},
+            "golden": golden,
+            "deadline_s": deadline_s,
+        }
+        _try(path, asked, deadline_s)
+        for proof in proofs:
+            proof.keep()
     return load_model(path, settings, hints, cache, sessions)
 
 
-def _try(
-    path: Path, settings: ModelSettings, cache: Path, hints: Document, deadline_s: float
-) -> None:
+def _try(path: Path, asked: dict[str, Any], deadline_s: float) -> None:
     # Only now, because most starts find the proof.
     import subprocess
 
-    asked = {
-        "path": str(path),
-        "cache": str(cache),
-        "settings": settings.model_dump(mode="json"),
-        "hints": hints,
-        "deadline_s": deadline_s,
-    }
     with subprocess.Popen(
         [sys.executable, "-m", "visionedge.inference.trial"],
         stdin=subprocess.PIPE,
@@ -129,7 +135,7 @@ def _raise_for(path: Path, code: int, answer: bytes, deadline_s: float) -> None:
 
 def _too_slow(path: Path, deadline_s: float) -> ModelLoadError:
     return ModelLoadError(
-        f"{path} did not load and answer a frame within {deadline_s:g} s",
+        f"{path} did not load and answer its frames within {deadline_s:g} s",
         hint="its graph runs for ever, or it is too large for this device",
     )
 
@@ -160,7 +166,12 @@ def _child() -> None:
     answer: dict[str, str] = {}
     try:
         settings = ModelSettings.model_validate(asked["settings"])
-        load_model(Path(asked["path"]), settings, asked["hints"], Path(asked["cache"]))
+        model = load_model(Path(asked["path"]), settings, asked["hints"], Path(asked["cache"]))
+        if asked["golden"]:
+            # Only here: the parent imports this file at each start.
+            from visionedge.inference.golden import hold_to_golden
+
+            hold_to_golden(model, asked["path"])
     except ModelError as error:
         message = Exception.__str__(error)
         answer = {"error": type(error).__name__, "message": message, "hint": error.hint}
