@@ -1,7 +1,6 @@
-"""Prometheus metrics: one object with every series of the module.
+"""Prometheus metrics: one object with every series of the module, on a registry of its own.
 
-No global registry, so that tests and several modules in one process do not meet. Numbers are
-counted in `series`; the page is written by Prometheus' own library. The
+No global registry, so that tests and several modules in one process do not meet. The
 labels that IoT Edge asks of every series (`iothub`, `edge_device`, `module_name`,
 `instance_number`) are added when the page is written, so they cost nothing on the hot
 path. Cameras, classes and causes are labels, never parts of a name.
@@ -11,15 +10,13 @@ OpenMetrics. Source: Microsoft Learn, "Add custom metrics (IoT Edge)".
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
-from visionedge.series import Counter, Gauge, Histogram, Sample
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-    from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX: Final = "visionedge"
@@ -27,7 +24,6 @@ _LATENCY_S: Final = (
     0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.5, 10.0,
 )  # fmt: skip
 _VERDICT_S: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86_400, 604_800)
-_Counted = Counter | Gauge | Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,8 @@ class Metrics:
 
     def __init__(self, identity: Mapping[str, str] | None = None) -> None:
         self._identity = dict(identity or {})
-        self._told: list[tuple[Series, _Counted]] = []
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._series: list[Series] = []
         self._add_frames()
         self._add_cameras()
         self._add_escalations()
@@ -194,69 +191,73 @@ class Metrics:
         self.worker_crashes = self._counter("worker_crashes", "Crashes of a worker's job", "worker")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        counter = Counter(f"{_PREFIX}_{name}_total", labels)
-        self._tell("counter", meaning, counter)
-        return counter
+        self._series.append(Series(f"{_PREFIX}_{name}_total", "counter", meaning, labels))
+        return Counter(f"{_PREFIX}_{name}", meaning, labels, registry=self._registry)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        gauge = Gauge(f"{_PREFIX}_{name}", labels)
-        self._tell("gauge", meaning, gauge)
-        return gauge
+        self._series.append(Series(f"{_PREFIX}_{name}", "gauge", meaning, labels))
+        return Gauge(f"{_PREFIX}_{name}", meaning, labels, registry=self._registry)
 
     def _histogram(
-        self, name: str, meaning: str, bounds: Sequence[float], *labels: str
+        self, name: str, meaning: str, buckets: Sequence[float], *labels: str
     ) -> Histogram:
-        histogram = Histogram(f"{_PREFIX}_{name}", bounds, labels)
-        self._tell("histogram", meaning, histogram)
-        return histogram
-
-    def _tell(self, kind: str, meaning: str, counted: _Counted) -> None:
-        told = Series(counted.name, kind, meaning, counted.label_names)
-        self._told.append((told, counted))
+        self._series.append(Series(f"{_PREFIX}_{name}", "histogram", meaning, labels))
+        return Histogram(
+            f"{_PREFIX}_{name}", meaning, labels, buckets=buckets, registry=self._registry
+        )
 
     def forget_camera(self, camera_id: str) -> None:
         """Take away how a camera is, once it is gone: it is not down, and has no fault."""
         for state in (self.camera_up, self.camera_fault, self.drift_psi, self.drifted):
-            state.forget("camera", camera_id)
+            state.remove_by_labels({"camera": camera_id})
 
     def series(self) -> tuple[Series, ...]:
         """What there is to watch, in the order of the page."""
-        return tuple(told for told, _ in self._told)
+        return tuple(self._series)
 
     def page(self) -> bytes:
         """All series as Prometheus text."""
-        # Imported so late because it takes as long as a dozen first decisions.
-        from prometheus_client import generate_latest
-
-        return generate_latest(cast("Collector", self))
-
-    def collect(self) -> "Iterator[Metric]":
-        """What Prometheus' library writes the page from."""
-        from prometheus_client.metrics_core import Metric
-
-        for told, counted in self._told:
-            family = Metric(told.name.removesuffix("_total"), told.meaning, told.kind)
-            for sample in counted.samples():
-                family.add_sample(sample.name, {**self._identity, **sample.labels}, sample.value)
-            yield family
+        return generate_latest(_Identified(self._registry, self._identity))
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """The sum of all samples of `name` that carry `labels`; 0 where there are none."""
-        return sum(sample.value for sample in self._samples(name, labels))
+        wanted = (labels or {}).items()
+        return sum(
+            sample.value
+            for family in self._registry.collect()
+            for sample in family.samples
+            if sample.name == name and wanted <= sample.labels.items()
+        )
 
     def counts(self, name: str, by: str, labels: Mapping[str, str] | None = None) -> dict[str, int]:
         """Samples of `name` that carry `labels`, added up by one label."""
+        wanted = (labels or {}).items()
         counts: dict[str, int] = {}
-        for sample in self._samples(name, labels):
-            if by in sample.labels:
-                key = sample.labels[by]
-                counts[key] = counts.get(key, 0) + int(sample.value)
+        for family in self._registry.collect():
+            for sample in family.samples:
+                if sample.name == name and by in sample.labels and wanted <= sample.labels.items():
+                    key = sample.labels[by]
+                    counts[key] = counts.get(key, 0) + int(sample.value)
         return counts
 
-    def _samples(self, name: str, labels: Mapping[str, str] | None) -> Iterator[Sample]:
-        wanted = (labels or {}).items()
-        for told, counted in self._told:
-            if name.startswith(told.name):
-                for sample in counted.samples():
-                    if sample.name == name and wanted <= sample.labels.items():
-                        yield sample
+
+class _Identified(Collector):
+    """A registry whose samples all carry a few labels more.
+
+    The library's `_created` samples are left out: nobody queries when a counter was made,
+    and they would double what the collector uploads.
+    """
+
+    def __init__(self, registry: CollectorRegistry, identity: dict[str, str]) -> None:
+        self._registry = registry
+        self._identity = identity
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of the registry, labelled."""
+        for family in self._registry.collect():
+            family.samples = [
+                sample._replace(labels={**self._identity, **sample.labels})
+                for sample in family.samples
+                if not sample.name.endswith("_created")
+            ]
+            yield family

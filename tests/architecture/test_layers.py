@@ -9,7 +9,7 @@ from tests.architecture.sources import Fault, Source, broken, imports, snippet, 
 
 LAYERS: Final = (
     ("refusals",),
-    ("entities", "errors", "series", "wire"),
+    ("entities", "errors", "wire"),
     ("settings", "metrics", "runtime", "datasets"),
     (
         "cameras",

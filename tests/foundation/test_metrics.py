@@ -27,7 +27,13 @@ def busy() -> Metrics:
 def attributes() -> dict[str, str]:
     """Name of each series to the attribute that holds it."""
     metrics = Metrics()
-    return {value.name: name for name, value in vars(metrics).items() if not name.startswith("_")}
+    described = {
+        family.name: name
+        for name, value in vars(metrics).items()
+        if hasattr(value, "describe")
+        for family in value.describe()
+    }
+    return {s.name: described[s.name.removesuffix("_total")] for s in metrics.series()}
 
 
 ATTRIBUTES = attributes()
