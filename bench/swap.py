@@ -10,6 +10,7 @@ and `switch` if it is one of the first that the new model answers.
     late    the worst of a few frames in a row, how much later than the median of the steady
             ones, in inferences: 1.0 is as long as looking at one frame more. On a machine that
             others use the steady ones are late as well: compare with those
+    beyond  of all frames those that are late by more than one inference
     lost    frames that a newer one replaced; the camera's pace is a third of what the cores can do
     CPU     of the worker's thread for a frame, the median, over that of the steady ones
     faults  pages of memory that a frame touched first, the median: each takes the kernel's time
@@ -103,6 +104,7 @@ class Phase:
         worst_ms: of them.
         late: of the worst, in inferences beyond the steady median.
         typically_late: the same of the worst of each group, their median.
+        beyond: share of the frames that are late by more than an inference, 0..1.
         cpu_ratio: of a frame's CPU time, the median, to the steady one.
         faults: page faults of a frame, the median.
     """
@@ -114,6 +116,7 @@ class Phase:
     worst_ms: float
     late: float
     typically_late: float
+    beyond: float
     cpu_ratio: float
     faults: float
 
@@ -317,6 +320,7 @@ def _phase(
         worst_ms=max(worst, default=0.0) * 1e3,
         late=max(late, default=0.0),
         typically_late=_median(late),
+        beyond=_share(stamp.latency_s - normal_s > inference_s for stamp in all_),
         cpu_ratio=_median(stamp.cpu_s for stamp in all_) / cpu_s if cpu_s else 0.0,
         faults=_median(stamp.faults for stamp in all_),
     )
@@ -326,6 +330,11 @@ def _lost_before(stamps: Sequence[Stamp]) -> dict[int, int]:
     """For each frame, how many right before it were never decided on."""
     seqs = sorted(stamp.seq for stamp in stamps)
     return {seqs[0]: 0} | {b: b - a - 1 for a, b in zip(seqs, seqs[1:], strict=False)}
+
+
+def _share(hits: Iterable[bool]) -> float:
+    listed = list(hits)
+    return sum(listed) / len(listed) if listed else 0.0
 
 
 def _median(values: Iterable[float]) -> float:
@@ -385,6 +394,7 @@ COLUMNS: Final = (
     Column("worst ms", lambda row: f"{row.worst_ms:.1f}"),
     Column("late, typically", lambda row: f"{row.typically_late:.2f}"),
     Column("late, at worst", lambda row: f"{row.late:.2f}"),
+    Column("beyond one", lambda row: f"{row.beyond:.1%}"),
     Column("CPU", lambda row: f"{row.cpu_ratio:.2f}"),
     Column("faults", lambda row: f"{row.faults:.0f}"),
 )

@@ -26,6 +26,7 @@ def test_frames_are_told_apart_by_what_happened_and_compared_with_the_steady_one
     assert (steady.late, steady.typically_late) == (0, 0)
     assert (busy.name, busy.frames) == ("preparing", 2)
     assert busy.late == pytest.approx(3)
+    assert (steady.beyond, busy.beyond) == (0, 0.5)
     assert (proving.name, proving.frames) == ("proving", 0)
     assert (switch.name, switch.frames) == ("switch", 4)
     assert switch.late == pytest.approx(1)

@@ -127,6 +127,29 @@ def test_of_those_that_wait_the_lowest_rank_is_woken_and_the_next_by_another_ite
     assert all(thread.join(10) for thread in threads)
 
 
+def test_items_that_come_together_replace_none_while_consumers_wait() -> None:
+    """A busy device wakes a consumer later than the next frame comes."""
+    slots: LatestSlots[int] = LatestSlots()
+    taken: list[int | None] = []
+    threads = [Worker(f"c{n}", lambda _: taken.append(slots.take(60))).start() for n in range(3)]
+    wait_until(lambda: len(slots._idle) == len(threads), "all consumers wait")
+    assert [slots.put("a", item) for item in range(3)] == [None] * 3
+    assert not slots.is_waiting("a"), "each item has its consumer"
+    assert slots.put("a", 3) is None
+    assert slots.put("a", 4) == 3
+    assert all(thread.join(10) for thread in threads)
+    assert sorted(item for item in taken if item is not None) == [0, 1, 2]
+    assert slots.take(0) == 4
+
+
+def test_a_consumer_that_waits_in_vain_gets_nothing_and_takes_nothing_later() -> None:
+    slots: LatestSlots[int] = LatestSlots()
+    assert slots.take(0.001) is None
+    assert slots.put("a", 1) is None
+    assert slots.is_waiting("a")
+    assert slots.take(0) == 1
+
+
 def served(slots: LatestSlots[str], keys: str, turns: int) -> str:
     """Who is served while all of `keys` always have a frame waiting."""
     order = ""
