@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from visionedge.errors import ModelLoadError
+from visionedge.inference import golden
+from visionedge.inference.model import LoadedModel
 from visionedge.inference.proven import load_proven
 from visionedge.settings import ModelSettings
 
@@ -39,3 +41,14 @@ def test_other_golden_frames_are_run_again(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match="golden frames"):
         load_proven(folder, SETTINGS, cache)
     assert proofs(cache) == 2, "a failure leaves no proof"
+
+
+def test_golden_frames_are_run_in_the_trial_and_not_beside_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(model: LoadedModel) -> list[str]:
+        raise AssertionError(f"{model.bundle.model} is run in this process")
+
+    monkeypatch.setattr(golden, "verify_golden", here)
+    load_proven(BUNDLE, SETTINGS, tmp_path)
+    assert proofs(tmp_path) == 2
