@@ -21,7 +21,7 @@ class Agreement:
     """How far two ways differ over all frames.
 
     Attributes:
-        found: boxes a frame (or classes that were compared).
+        found: boxes a frame (or classes) that the first of the others gave.
         farthest: largest difference, pixels for boxes and probability for classes.
         unit: of it.
     """
@@ -47,18 +47,18 @@ def agreement(
     found, farthest = 0, 0.0
     for image in subject.frames:
         prediction = ours(image)
-        for other in others:
-            theirs = other(image)
+        each = [other(image) for other in others]
+        for theirs in each:
             distance = _distance(prediction, theirs)
             if distance is None:
                 raise Unavailable(
-                    "ours and the naive way see different things",
+                    "ours and another way see different things",
                     hint="one of them is wrong: compare them on a single frame",
                 )
             farthest = max(farthest, distance)
-            found += len(theirs)
+        found += len(each[0])
     unit = "of probability" if subject.model.card.task == "classification" else "px"
-    return Agreement(found / len(subject.frames) / len(others), farthest, unit)
+    return Agreement(found / len(subject.frames), farthest, unit)
 
 
 def _distance(ours: Prediction, theirs: Found) -> float | None:

@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from bench.least import Answer, least
 from bench.naive import Floats, Found, naive
 from bench.subjects import Subject
 from visionedge.entities import Image
@@ -79,6 +80,24 @@ def after_tensor(subject: Subject, session: Bare) -> Callable[[Image], Floats]:
     def run(image: Image) -> Floats:
         writer.write(image)
         return session.run(writer.tensor)
+
+    return run
+
+
+def least_way(subject: Subject, session: Bare) -> Callable[[Image], Answer]:
+    """From a frame to what is in it and no further: our writer, the bare run, the least decode.
+
+    For one thread, as it has a tensor of its own.
+
+    Raises:
+        Unavailable: nobody has written the least decode for the subject's head.
+    """
+    writer = InputWriter(subject.model.card.input, subject.model.session.signature.inputs[0])
+    read = least(subject, writer.write(subject.frames[0]))
+
+    def run(image: Image) -> Answer:
+        writer.write(image)
+        return read(session.run(writer.tensor))
 
     return run
 

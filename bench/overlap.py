@@ -4,6 +4,8 @@
             default of all cores
     decode  one thread decodes the file, and for each frame another makes a bare run: what no way
             can beat that looks at each frame of a video with this decoder and this runtime
+    least   the same, but each frame is made a tensor, and the least that finds boxes in the answer
+            is done (`bench.least`): nothing is decided, counted, followed or kept
     naive   one loop: read a frame of the file, the tutorials' way, the runtime's defaults
     ours    camera feed, slots, workers, decision, telemetry, spool
 
@@ -23,13 +25,15 @@ from contextlib import ExitStack
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from threading import BoundedSemaphore
-from typing import Final
+from threading import BoundedSemaphore, local
+from typing import Final, TypeVar
 
+from bench.agreement import agreement
 from bench.clip import CODEC, write_clip
-from bench.contenders import Bare, naive_way, ready_tensor
+from bench.contenders import Bare, least_way, naive_way, ready_tensor
 from bench.context import Context
 from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
+from bench.least import found
 from bench.line import Line
 from bench.load import cores
 from bench.naive import reader_of
@@ -37,6 +41,7 @@ from bench.ratios import BASE, COLUMNS
 from bench.report import Report, Table
 from bench.subjects import Subject
 
+T = TypeVar("T")
 _TURN_S: Final = 0.4
 _WARM_UP: Final = 1
 _PROBES: Final = 2
@@ -87,31 +92,50 @@ def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
     same, own = Bare(path), Bare(path, default_options=True)
     tensor = ready_tensor(subject)
     read, infer = reader_of(clip), naive_way(subject, own)
+    shortest = least_way(subject, same)
+    agreement(subject, subject.model.runner().infer, lambda image: found(shortest(image), image))
     return {
         BASE: repeated(lambda: same.run(tensor), _TURN_S),
         "bare, default options": settled(repeated(lambda: own.run(tensor), _TURN_S)),
         f"decode, bare in {cores()} threads": beside(
-            reader_of(clip), lambda: same.run(tensor), cores(), _TURN_S
+            reader_of(clip), lambda: lambda _: same.run(tensor), cores(), _TURN_S
+        ),
+        f"decode, tensor, bare, least answer in {cores()} threads": beside(
+            reader_of(clip), lambda: least_way(subject, same), cores(), _TURN_S
         ),
         "naive loop, default options": settled(repeated(lambda: infer(read()), _TURN_S)),
     }
 
 
 def beside(
-    read: Callable[[], object], run: Callable[[], object], threads: int, seconds: float
+    read: Callable[[], T], make: Callable[[], Callable[[T], object]], threads: int, seconds: float
 ) -> Turn:
-    """A turn that reads in one thread, and runs once in another for each that was read."""
+    """A turn that reads in one thread, and looks in another once at each that was read.
+
+    Args:
+        read: gives the next frame.
+        make: makes what looks at one; once for each thread, because it has buffers.
+        threads: that look.
+        seconds: how long to go on reading.
+    """
+    looks = [make() for _ in range(threads)]
 
     def turn(_: int) -> Sample:
         # One frame more than are looked at, so that nobody waits for the reader.
         free = BoundedSemaphore(threads + 1)
+        own, left = local(), iter(looks)
+
+        def begin() -> None:
+            own.look = next(left)
+
         count = 0
         cpu_s, began = time.process_time(), time.perf_counter()
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads, initializer=begin) as pool:
             while time.perf_counter() - began < seconds or not count:
-                read()
+                frame = read()
                 free.acquire()
-                pool.submit(run).add_done_callback(lambda _: free.release())
+                done = pool.submit(lambda frame: own.look(frame), frame)
+                done.add_done_callback(lambda _: free.release())
                 count += 1
         wall_s = time.perf_counter() - began
         return Sample(wall_s / count, (time.process_time() - cpu_s) / count)

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench.agreement import agreement
-from bench.contenders import Bare, after_tensor, naive_way, ready_tensor
+from bench.contenders import Bare, after_tensor, least_way, naive_way, ready_tensor
+from bench.least import found
 from bench.naive import Found
 from bench.report import Unavailable
 from bench.subjects import DEFAULT_SUBJECTS, Subject, prepare
 
 from visionedge.entities import Detections, Image
+from visionedge.inference.model import LoadedModel
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,35 @@ def test_the_naive_way_and_ours_see_the_same(role: str, subjects: Callable[[str]
     )
     assert 1 <= found.found <= 100
     assert found.farthest < 1e-3
+
+
+@pytest.mark.parametrize("role", [role for role in DEFAULT_SUBJECTS if role != "detector-640"])
+def test_the_least_way_and_ours_see_the_same(role: str, subjects: Callable[[str], Subject]) -> None:
+    subject = subjects(role)
+    shortest = least_way(subject, Bare(subject.model.bundle.model))
+    agreed = agreement(
+        subject,
+        subject.model.runner().infer,
+        lambda image: found(shortest(image), image),
+    )
+    assert agreed.found >= 1
+    assert agreed.farthest < 1e-3
+
+
+def test_a_head_that_nobody_has_written_the_least_for_is_unavailable(
+    subjects: Callable[[str], Subject],
+) -> None:
+    subject = subjects("pcb-defects")
+    model = subject.model
+    other = LoadedModel(
+        model.session,
+        model.card.model_copy(update={"head": "yolo_v2"}),
+        origins=model.origins,
+        bundle=model.bundle,
+        limits=model.limits,
+    )
+    with pytest.raises(Unavailable, match="yolo_v2"):
+        least_way(replace(subject, model=other), Bare(subject.model.bundle.model))
 
 
 def test_the_bare_run_of_the_ready_tensor_is_what_ours_decodes(
