@@ -229,3 +229,13 @@ def test_a_picture_that_cannot_be_read_is_told_with_its_reason(
 def test_tiles_that_are_no_size_are_refused(detector: Path, pictures: Path, tiles: str) -> None:
     with pytest.raises(SettingsError, match="is no tiling"):
         run("--model", detector, f"--tiles={tiles}", pictures / "b.png")
+
+
+def test_a_picture_that_is_looked_at_is_never_drawn_over(detector: Path, pictures: Path) -> None:
+    before = (pictures / "b.png").read_bytes()
+    with pytest.raises(SettingsError, match=r"--out: .*b\.png .*would be drawn over") as caught:
+        run("--model", detector, "--out", pictures / "more" / "..", pictures)
+    assert "another folder" in caught.value.hint
+    assert (pictures / "b.png").read_bytes() == before
+    assert run("--model", detector, "--out", pictures, pictures / "a.JPG") == 0
+    assert (pictures / "a.png").exists()

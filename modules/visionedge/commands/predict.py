@@ -8,6 +8,7 @@ nothing else; everything for people goes to stderr.
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ from visionedge.inference.prediction_json import as_document
 from visionedge.settings import ModelSettings
 
 _DEFAULTS: Final = options.DEFAULTS
+_SUFFIX: Final = ".png"
+"""Of drawings."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     """
     settings = _settings(args)
     pictures = options.pictures(args.images, (*options.PICTURES, *VIDEOS), missing_ok=True)
-    drawings = _Drawings(args.out) if args.out else None
+    drawings = _Drawings(args.out, pictures) if args.out else None
     view = options.view(args)
     model = load_model(args.model, settings, options.hints(args))
     runner = options.cascade(args, model).runner()
@@ -114,11 +117,25 @@ def _for_people(document: Document) -> str:
 
 
 class _Drawings:
-    """Writes annotated pictures into a folder, each under a name of its own."""
+    """Writes annotated pictures into a folder, each under a name of its own.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of `--out`.
+        pictures: that are looked at; none of them is drawn over.
+
+    Raises:
+        SettingsError: it cannot be written, or drawings would lie on top of pictures in it.
+    """
+
+    def __init__(self, folder: Path, pictures: Sequence[Path]) -> None:
         self._folder = places.folder(folder, "--out")
         self._taken: set[str] = set()
+        for path in pictures:
+            if path.suffix.lower() == _SUFFIX and path.parent.resolve() == folder.resolve():
+                raise SettingsError(
+                    f"--out: {path} is to be looked at, and would be drawn over",
+                    hint="name another folder",
+                )
 
     def write(self, stem: str, drawing: Image) -> None:
         name, number = stem, 1
@@ -126,6 +143,6 @@ class _Drawings:
             number += 1
             name = f"{stem}-{number}"
         self._taken.add(name)
-        path = self._folder / f"{name}.png"
+        path = self._folder / f"{name}{_SUFFIX}"
         if not cv2.imwrite(str(path), drawing):
             raise places.unwritable(path, "--out", "the write failed", "make room")
