@@ -6,6 +6,7 @@ ends with a traceback and 1.
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -62,11 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     except VisionEdgeError as error:
         sys.stderr.write(f"visionedge: {error}\n")
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_UNEXPECTED
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            return _without_output(error)
         logging.getLogger("visionedge").critical("unexpected error", exc_info=True)
         return EXIT_UNEXPECTED
 
@@ -78,20 +77,51 @@ def console() -> None:
     hub takes connections and says nothing, and for ever where a call of it never returns. A
     process that was to be restarted must not hang in its end, with its line standing still.
     """
+    _open_outputs()
     try:
         code = main()
     except KeyboardInterrupt:
         sys.stderr.write("\nvisionedge: stopped by Ctrl-C\n")
         code = _EXIT_CTRL_C
-    with suppress(OSError):
+    try:
         sys.stdout.flush()
+    except OSError as error:
+        lost = _without_output(error)
+        code = code or lost
+    with suppress(OSError):
         sys.stderr.flush()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
 
 
+def _open_outputs() -> None:
+    """Give a process that was started with a closed output one that takes all and shows nothing.
+
+    Otherwise the next file that is opened, such as the spool, gets the number of that output, and
+    what a library prints lands in it.
+    """
+    for name in ("stdout", "stderr"):
+        # Python leaves None in the place of what was closed.
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _without_output(error: OSError) -> int:
+    """The end of a command whose output nobody can have; nothing more is written to it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # A reader that goes away, as `| head` does, has what it wanted.
+    if error.errno != errno.EPIPE:
+        sys.stderr.write(
+            f"visionedge: the output cannot be written: {error.strerror} "
+            "(make room, or write it elsewhere)\n"
+        )
+    return EXIT_UNEXPECTED
+
+
 _OWN: Final = ("--help", "--version")
+_UNWRITABLE: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
+"""What comes of output alone: whoever writes a file of ours says which."""
 _EXIT_CTRL_C: Final = 130
 """What shells take for it: 128 and the number of SIGINT."""
 

@@ -1,0 +1,54 @@
+"""A command whose output cannot be written says so, and is no success."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FULL = Path("/dev/full")
+SAID = [sys.executable, "-m", "visionedge", "audit", "--ledger"]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "egress.jsonl"
+    path.touch()
+    return path
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_a_full_disk_behind_the_output_is_one_line_and_no_success(ledger: Path) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run([*SAID, ledger], stdout=full, stderr=subprocess.PIPE, timeout=20)
+    assert done.stderr.decode().splitlines() == [
+        "visionedge: the output cannot be written: No space left on device (make room, or write it "
+        "elsewhere)"
+    ]
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_much_output_to_a_full_disk_ends_the_same_way() -> None:
+    code = (
+        "import sys, visionedge.commands.audit as audit; from visionedge.__main__ import console\n"
+        "audit.run = lambda _: print('x' * 10**6)\n"
+        "sys.argv = ['visionedge', 'audit']\n"
+        "console()"
+    )
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, timeout=20
+        )
+    assert done.stderr.decode().startswith("visionedge: the output cannot be written: No space")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_failure_and_an_error_stays_one(ledger: Path, closed: str) -> None:
+    for path, code in ((ledger, 0), (ledger.with_name("none"), 2)):
+        words = " ".join([*SAID, str(path)])
+        done = subprocess.run(["sh", "-c", f"{words} {closed}"], capture_output=True, timeout=20)
+        assert done.returncode == code
+        assert b"Traceback" not in done.stderr
