@@ -158,7 +158,10 @@ def test_a_script_is_played_by_a_hub_that_runs(
     hub.wait_for("latency_s=0.3")
     hub.wait_for("none")
     assert main(["--control", str(hub.control), "play", "nothing.toml"]) == 1
-    assert f"devhub: {tmp_path / 'nothing.toml'}: " in capsys.readouterr().err
+    assert (
+        f"devhub: {tmp_path / 'nothing.toml'} cannot be read: No such file"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_script_is_played_from_the_start(control: Path, tmp_path: Path) -> None:
@@ -179,6 +182,35 @@ def test_a_script_that_cannot_be_played_starts_no_hub(
     script.write_text("[[step]]\nrow = 'lost-puback'\n")
     assert main(["--control", str(control), "start", "--script", str(script)]) == 1
     assert f"{script}: step 1: `at` is missing" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_control_socket_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("kept")
+    assert main(["--control", str(notes), "start", "--quiet"]) == 1
+    assert f"{notes} is no socket: give --control another path" in capsys.readouterr().err
+    assert notes.read_text() == "kept"
+
+
+@pytest.mark.parametrize("place", ["notes.txt/control.sock", f"{'long' * 40}.sock"])
+def test_a_place_where_no_socket_can_be_is_named(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert main(["--control", str(tmp_path / place), "start", "--quiet"]) == 1
+    said = capsys.readouterr().err
+    assert str(tmp_path / place) in said
+    assert "give --control" in said
+
+
+def test_options_that_mean_nothing_are_refused(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["send", "frames", "x", "-p", "text/plain"], ["messages", "-n", "-1"]):
+        assert main(["--control", str(hub.control), *words]) == 1
+        assert words[-1] in capsys.readouterr().err
 
 
 def test_the_env_command_knows_modules_formats_and_development(devhub_says: Words) -> None:

@@ -147,13 +147,17 @@ def _call(hub: DevHub, arguments: Arguments) -> str:
 def _send(hub: DevHub, arguments: Arguments) -> str:
     properties = {}
     for each in arguments.property:
-        name, _, value = each.partition("=")
+        name, equals, value = each.partition("=")
+        if not (name and equals):
+            raise ValueError(f"--property {each!r} is not NAME=VALUE")
         properties[name] = value
     hub.send_input(arguments.input, arguments.body.encode("utf-8"), properties, arguments.module)
     return f"stored; {hub.undelivered_inputs(arguments.module)} not yet acknowledged"
 
 
 def _messages(hub: DevHub, arguments: Arguments) -> str:
+    if arguments.last < 0:
+        raise ValueError(f"--last {arguments.last} are none: give 0 or more")
     kept = hub.messages(arguments.output, arguments.module)
     newest = kept[-arguments.last :] if arguments.last else []
     return "\n".join(

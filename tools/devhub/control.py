@@ -70,13 +70,18 @@ class ControlServer:
         answer: Carries out a command; called from several threads.
 
     Raises:
-        FileExistsError: Another hub answers there already; name another path.
+        FileExistsError: Another hub answers there already, or a file is there that is no socket;
+            name another path.
         PermissionError: The folder belongs to another user.
+        OSError: The socket cannot be made there; the message names the path.
     """
 
     def __init__(self, path: Path, answer: Callable[[list[str]], Answer]) -> None:
         self._path = path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _no_socket(path, error) from error
         if path.parent.stat().st_uid != os.getuid():
             raise PermissionError(f"{path.parent} belongs to another user")
         if path.exists():
@@ -92,7 +97,10 @@ class ControlServer:
         class Server(socketserver.ThreadingUnixStreamServer):
             daemon_threads = True
 
-        self._server = Server(str(path), Handler)
+        try:
+            self._server = Server(str(path), Handler)
+        except OSError as error:
+            raise _no_socket(path, error) from error
         path.chmod(0o600)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
@@ -104,7 +112,9 @@ class ControlServer:
 
     @staticmethod
     def _clear(path: Path) -> None:
-        """Removes a socket that a dead hub left behind."""
+        """Removes a socket that a dead hub left behind, and nothing else."""
+        if not path.is_socket():
+            raise FileExistsError(f"{path} is no socket: give --control another path")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_CONNECT_TIMEOUT_S)
             try:
@@ -126,3 +136,11 @@ class ControlServer:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _no_socket(path: Path, error: OSError) -> OSError:
+    """The same error with the path, which the system leaves out."""
+    return OSError(
+        f"no control socket can be made at {path}: {error.strerror or error}; "
+        "give --control a path that is short, in a folder of yours"
+    )

@@ -103,7 +103,9 @@ def read(path: Path) -> Script:
         text = path.read_text(encoding="utf-8")
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         return parse(document)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ScriptError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise ScriptError(f"{path}: {error}") from None
     except ScriptError as error:
         raise ScriptError(f"{path}: {error}") from None
