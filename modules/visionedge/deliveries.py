@@ -12,7 +12,11 @@ between two frames. What is active is written down only after the guard window: 
 been is written down now and then, so that a restart does not begin it anew.
 
 The reason of a refusal stays until the twin names another bundle, or `swapModel` asks for
-another try. Everything works without a hub once a bundle has arrived.
+another try; where it lies in how the bundle is named, until the twin says something else of it.
+Everything works without a hub once a bundle has arrived.
+
+The active bundle that cannot be loaded any more, because its file is damaged, is active no more:
+what is in use is said to be, and the twin's bundle is tried, or fetched, again.
 """
 
 import logging
@@ -20,15 +24,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from visionedge.delivery.signature import check_signature
+from visionedge.candidates import Job, is_for_now, load_candidate, named, try_later
 from visionedge.delivery.slots import SlotStore
-from visionedge.errors import ModelError, ModelLoadError, ModelUnavailable, SettingsError
-from visionedge.inference.model import LoadedModel
-from visionedge.inference.proven import load_proven
+from visionedge.errors import ModelError, ModelRefused, ModelUnavailable, SettingsError
 from visionedge.inference.rivals import Rivals
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
@@ -36,7 +37,7 @@ from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.cores import leave_cores
 from visionedge.runtime.redact import redact
 from visionedge.runtime.worker import Worker
-from visionedge.settings import DeliverySettings, ModelSettings, Settings, reveal
+from visionedge.settings import ModelSettings, Settings
 from visionedge.twin import OpenEnd
 from visionedge.wire import TrialTelemetry
 
@@ -48,34 +49,8 @@ _SHOWN: Final = 16
 """Hex digits of a hash that are reported: enough to tell bundles apart."""
 _NOTE_EVERY_S: Final = 30.0
 """Between two notes of how long a canary has been held."""
-Phase = Literal["waiting", "fetching", "checking", "loaded", "shadow", "canary", "guard"]
 OnResult = Callable[[str, str, str], None]
 """Gets the model's name, what became of the bundle, and why."""
-
-
-@dataclass(slots=True)
-class _Job:
-    """One bundle on its way."""
-
-    name: str
-    settings: ModelSettings
-    rules: DeliverySettings
-    phase: Phase = "waiting"
-    reason: str = ""
-    due_s: float = 0.0
-    told: type[Exception] | None = None
-    """Kind of the last failure that the log has named."""
-    backoff: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0))
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    candidate: LoadedModel | None = None
-    rivals: Rivals | None = None
-    former_path: Path | None = None
-    noted_s: float = 0.0
-    """For how long the canary has been held, as it is on the disk."""
-
-    @property
-    def sha256(self) -> str:
-        return self.settings.sha256
 
 
 class Deliveries:
@@ -96,7 +71,11 @@ class Deliveries:
         self._metrics = metrics
         self._on_result = on_result
         self._lock = threading.RLock()
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
+        self._settings: Settings | None = None
+        self._owed = Backoff(5.0, 300.0)
+        self._owed_due_s: float | None = None
+        """When a change of models that could not be put into effect is tried again."""
         self._wake = threading.Event()
         self.worker = Worker(
             "delivery",
@@ -125,6 +104,7 @@ class Deliveries:
             Models whose trial on live frames has ended by that: rewire without it.
         """
         ended: list[str] = []
+        self._settings = settings
         with self._lock:
             for name, job in list(self._jobs.items()):
                 now = settings.models.get(name)
@@ -137,9 +117,13 @@ class Deliveries:
                         job.rivals.rules = settings.delivery
             for name, model in settings.models.items():
                 slots = self._store.slots(name)
+                refused_as = slots.refused_as.get(model.sha256)
+                if refused_as and refused_as != named(model, settings.delivery):
+                    self._store.allow(name, model.sha256)
+                    slots = self._store.slots(name)
                 done = slots.active == model.sha256 and self._store.has(name, model.sha256)
                 if model.uri and not done and model.sha256 not in slots.refused:
-                    self._jobs.setdefault(name, _Job(name, model, settings.delivery))
+                    self._jobs.setdefault(name, Job(name, model, settings.delivery))
         self._wake.set()
         return ended
 
@@ -157,19 +141,16 @@ class Deliveries:
         """Leave the bundle on trial, or else the active one; empty where there is none."""
         job = self._jobs.get(name)
         reason = "rolled back by the method rollback"
+        active = self._store.slots(name).active
         if job is not None and job.phase in ("shadow", "canary", "guard"):
             self._refuse(job, reason, lineup, rewire)
-            return "rolled back"
-        active = self._store.slots(name).active
-        if not active:
+        elif active:
+            self._store.refuse(name, active, reason)
+            self._tell(name, "rolled_back", reason)
+            self._put_in_effect(rewire)
+        else:
             return ""
-        self._store.refuse(name, active, reason)
-        self._tell(name, "rolled_back", reason)
-        try:
-            rewire()
-        except SettingsError as error:
-            return f"the bundle before cannot be used: {redact(str(error))}"
-        return "rolled back"
+        return "rolled back, but not in effect yet: see the log" if self._owes else "rolled back"
 
     def advance(self, lineup: Lineup, rewire: Callable[[], None]) -> None:
         """Take what the next step of each bundle is.
@@ -178,11 +159,18 @@ class Deliveries:
             lineup: who answers frames.
             rewire: puts a change of it into effect.
         """
+        self._store.write_late()
+        if self._owed_due_s is not None and time.monotonic() >= self._owed_due_s:
+            self._put_in_effect(rewire)
+        self._find_lost(lineup)
         for job in list(self._jobs.values()):
             try:
                 self._step(job, lineup, rewire)
             except (OSError, SettingsError) as error:
                 job.reason = f"not now: {redact(str(error))}"
+            else:
+                if job.rivals is not None:
+                    job.reason = ""
 
     def open_ends(self, settings: Settings) -> tuple[OpenEnd, ...]:
         """Models whose desired bundle does not answer frames yet, or will not."""
@@ -217,8 +205,8 @@ class Deliveries:
             with _not_needed():
                 if job.rivals and job.phase == "canary":
                     self._store.hold(job.name, job.sha256, job.rivals.held_s)
-                if job.phase in ("checking", "loaded", "shadow", "canary", "guard"):
-                    self._store.end(job.name)
+            if job.phase in ("checking", "loaded", "shadow", "canary", "guard"):
+                self._store.end(job.name)
         self._wake.set()
         self.worker.stop(timeout_s)
 
@@ -243,7 +231,7 @@ class Deliveries:
             told["share"] = job.rules.canary_share if job.phase == "canary" else 0.0
         return told
 
-    def _step(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _step(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         if job.phase == "loaded":
             self._begin_shadow(job, lineup, rewire)
         elif job.rivals is not None and job.name in lineup.models:
@@ -260,7 +248,7 @@ class Deliveries:
             elif job.rivals.done:
                 self._commit(job, lineup, rewire)
 
-    def _begin_shadow(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _begin_shadow(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         former = lineup.models.get(job.name)
         if former is None or job.candidate is None:
             # Nobody uses it: what could be proven without frames is.
@@ -286,19 +274,19 @@ class Deliveries:
         rewire()
         log.info("model %s: %s looks at frames beside the active one", job.name, _short(job))
 
-    def _begin_canary(self, job: _Job, rivals: Rivals, held_s: float) -> None:
+    def _begin_canary(self, job: Job, rivals: Rivals, held_s: float) -> None:
         self._store.hold(job.name, job.sha256, held_s)
         job.phase, job.noted_s = "canary", held_s
         rivals.canary(held_s)
         share = f"{job.rules.canary_share:.0%}"
         log.info("model %s: %s answers %s of the frames", job.name, _short(job), share)
 
-    def _note_canary(self, job: _Job, rivals: Rivals) -> None:
+    def _note_canary(self, job: Job, rivals: Rivals) -> None:
         if rivals.held_s - job.noted_s >= _NOTE_EVERY_S:
             self._store.hold(job.name, job.sha256, rivals.held_s)
             job.noted_s = rivals.held_s
 
-    def _follow(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _follow(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         """Begin the phase anew where a setting has made another model of one of the two."""
         rivals, now = job.rivals, lineup.models.get(job.name)
         if rivals is None or now is None or now in (rivals.candidate, rivals.former):
@@ -313,7 +301,7 @@ class Deliveries:
         lineup.trials[job.name] = job.rivals
         rewire()
 
-    def _take_over(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _take_over(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         if job.rivals is None:
             return
         job.phase = "guard"
@@ -322,30 +310,58 @@ class Deliveries:
         rewire()
         log.info("model %s: %s answers frames, on trial", job.name, _short(job))
 
-    def _commit(self, job: _Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _commit(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         self._store.commit(job.name, job.sha256)
         self._jobs.pop(job.name, None)
         if lineup.trials.pop(job.name, None):
             rewire()
         self._tell(job.name, "active", _short(job))
 
-    def _refuse(self, job: _Job, reason: str, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _refuse(self, job: Job, reason: str, lineup: Lineup, rewire: Callable[[], None]) -> None:
         guarding, answered = job.phase == "guard", job.phase in ("canary", "guard")
         self._jobs.pop(job.name, None)
         lineup.trials.pop(job.name, None)
         if job.rivals and guarding and job.former_path and job.name in lineup.models:
             lineup.use(job.name, job.rivals.former, job.former_path)
-        rewire()
-        with _not_needed():
-            self._store.refuse(job.name, job.sha256, reason)
+        # Said before it is in effect: whatever keeps it from that, the bundle is known to be bad.
+        self._store.refuse(job.name, job.sha256, reason)
         self._tell(job.name, "rolled_back" if answered else "refused", reason)
+        self._put_in_effect(rewire)
 
-    def _drop(self, job: _Job) -> None:
+    @property
+    def _owes(self) -> bool:
+        return self._owed_due_s is not None
+
+    def _put_in_effect(self, rewire: Callable[[], None]) -> None:
+        """Let a refused bundle answer no more frames; again and again until it is so."""
+        try:
+            rewire()
+        except SettingsError as error:
+            level = logging.DEBUG if self._owes else logging.ERROR
+            log.log(level, "a refused bundle still answers frames: %s", redact(str(error)))
+            self._owed_due_s = time.monotonic() + self._owed.next_s()
+        else:
+            self._owed_due_s = None
+            self._owed.reset()
+
+    def _find_lost(self, lineup: Lineup) -> None:
+        """Bundles that are active by the slots, and that the line could not load."""
+        if self._settings is None or self._owes:
+            return
+        for name in lineup.models.keys() - self._jobs.keys():
+            model, active = self._settings.models.get(name), self._store.slots(name).active
+            if model and model.uri and active:
+                in_use = lineup.path_of(name)
+                if in_use != self._store.path_of(name, active):
+                    log.error("model %s: %s is in use, not the active bundle", name, in_use)
+                    self._store.lose(name, active)
+                    self.want(self._settings)
+
+    def _drop(self, job: Job) -> None:
         """Nobody wants it any more; `rewire` by the settings that said so puts the rest right."""
         job.cancelled.set()
         self._jobs.pop(job.name, None)
-        with _not_needed():
-            self._store.end(job.name)
+        self._store.end(job.name)
 
     def _tell(self, name: str, state: str, detail: str) -> None:
         level = logging.INFO if state == "active" else logging.ERROR
@@ -369,76 +385,47 @@ class Deliveries:
                 worker.beat()
                 self._prepare(job)
 
-    def _prepare(self, job: _Job) -> None:
+    def _prepare(self, job: Job) -> None:
         """All that needs no frame: fetch, check, load, golden frames."""
+        # Said only where a crash leaves no other word: the next try is due all the same.
+        later: Exception | None = ModelUnavailable("the module failed on it; its log has more")
         try:
-            job.candidate = self._candidate(job)
+            job.candidate = load_candidate(job, self._store, self._cache)
+            job.phase, later = "loaded", None
         except (ModelUnavailable, SettingsError, OSError) as error:
-            _try_later(job, error)
+            later = error
         except ModelError as error:
-            self._refuse_unseen(job, redact(str(error)))
-        else:
-            job.phase = "loaded"
+            later = error if is_for_now(error) else None
+            if later is None:
+                self._refuse_unseen(job, error)
+        finally:
+            if later is not None:
+                if job.phase == "checking":
+                    # It is the moment that was bad, and the process goes on.
+                    self._store.end(job.name)
+                try_later(job, later)
 
-    def _candidate(self, job: _Job) -> LoadedModel | None:
-        settings, rules = job.settings, job.rules
-        check_signature(
-            settings.sha256, settings.signature, rules.signatures, Path(rules.keys_path)
-        )
-        path = self._store.path_of(job.name, settings.sha256)
-        if not self._store.has(job.name, settings.sha256):
-            job.phase, job.reason = "fetching", ""
-            # Brings HTTP and TLS.
-            from visionedge.delivery.download import Wanted, fetch
-
-            wanted = Wanted(
-                reveal(settings.uri),
-                settings.sha256,
-                settings.size_bytes,
-                rules.max_bytes,
-                rules.timeout_s,
-            )
-            fetch(wanted, path, job.cancelled)
-        job.phase, job.reason = "checking", ""
-        with self._lock:
-            allowed = self._store.begin(job.name, settings.sha256)
-        if not allowed:
-            raise ModelLoadError(self._store.slots(job.name).refused[settings.sha256])
-        return load_proven(path, settings, self._cache)
-
-    def _refuse_unseen(self, job: _Job, reason: str) -> None:
+    def _refuse_unseen(self, job: Job, error: ModelError) -> None:
+        reason = redact(str(error))
         with self._lock:
             if self._jobs.get(job.name) is not job:
                 return
-            try:
-                self._store.refuse(job.name, job.sha256, reason)
-            except OSError as error:
-                # Tried again, and refused again, rather than forgotten without a word.
-                _try_later(job, error)
-                return
+            refused_as = job.as_named if isinstance(error, ModelRefused) else ""
+            self._store.refuse(job.name, job.sha256, reason, refused_as)
             self._jobs.pop(job.name)
         self._tell(job.name, "refused", reason)
 
 
-def _try_later(job: _Job, error: Exception) -> None:
-    pause_s = job.backoff.next_s()
-    job.due_s = time.monotonic() + pause_s
-    # Once a reason; how often it was tried is of no use to anybody.
-    level = logging.DEBUG if job.told is type(error) else logging.WARNING
-    job.phase, job.reason, job.told = "waiting", redact(str(error)), type(error)
-    log.log(level, "model %s: again in %.0f s: %s", job.name, pause_s, job.reason)
-
-
 @contextmanager
 def _not_needed() -> Iterator[None]:
-    """For notes whose loss costs another try of a bundle, and must not stop what comes after."""
+    """For a note whose loss costs some time of a canary, and must not stop what comes after."""
     try:
         yield
     except OSError as error:
         log.error("the slots of the models cannot be written: %s", error)
 
 
-def _short(job: _Job) -> str:
+def _short(job: Job) -> str:
     card = job.candidate.card if job.candidate else None
     named = f"{card.name} {card.version} ".lstrip() if card else ""
     return f"{named}({job.sha256[:_SHOWN]})"

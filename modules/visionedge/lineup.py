@@ -194,7 +194,9 @@ class Lineup:
             SettingsError: a model cannot be used, or a secret is missing; `fields` names it.
                 Nothing has changed.
         """
-        _check_secrets(settings)
+        if self._now is None or settings is not self._now.settings:
+            # A secret that went away since must not keep a bad model in use.
+            _check_secrets(settings)
         used = {camera.model for camera in settings.cameras.values()} | second_models(settings)
         cache = _cache(settings)
         held = {

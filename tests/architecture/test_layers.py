@@ -24,7 +24,7 @@ LAYERS: Final = (
     ),
     ("second_look", "busy"),
     ("pipeline", "evaluation", "pauses", "direct"),
-    ("handover",),
+    ("handover", "candidates"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "inputs"),
     ("control", "deliveries", "news"),
     ("linkup", "page"),

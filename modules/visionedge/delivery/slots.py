@@ -11,11 +11,18 @@ start uses what was active, and tries the new one again.
 
 A bundle whose trials end with the process (a crash in native code) is refused after
 `MAX_TRIES` of them. Kept are the active one and the one before; the rest goes.
+
+A full disk must not undo a roll-back: what was refused or allowed holds from then on, and is
+written as soon as there is room (`write_late`). Not promised: that it outlives a process which
+ends before. The bundle is tried once more then, and by the same rules. What makes a bundle active
+or counts its trials is written first, or does not happen.
 """
 
+import hashlib
 import json
 import logging
 import shutil
+import threading
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +50,8 @@ class Slots:
     """For how long it has done so."""
     refused: dict[str, str] = field(default_factory=dict)
     """Bundles that will not be tried again, and why; the newest last."""
+    refused_as: dict[str, str] = field(default_factory=dict)
+    """Of those that might be good, named otherwise: a mark of how they were named."""
 
 
 _EMPTY: Final = asdict(Slots())
@@ -60,7 +69,7 @@ def _slots(kept: dict[str, Any]) -> Slots:
 
 
 class SlotStore:
-    """The slots of all models. For one thread at a time, but `path_of` for all.
+    """The slots of all models. Safe for all threads but the frame's.
 
     Args:
         folder: made when the first bundle comes.
@@ -68,9 +77,16 @@ class SlotStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Reentrant: each change reads what it changes.
+        self._lock = threading.RLock()
+        self._unwritten: dict[str, Slots] = {}
 
     def slots(self, name: str) -> Slots:
         """What is known of a model; nothing where it cannot be read."""
+        with self._lock:
+            return self._unwritten.get(name) or self._read(name)
+
+    def _read(self, name: str) -> Slots:
         path = self.folder / name / _NAME
         try:
             return _slots(json.loads(path.read_text(encoding="utf-8")))
@@ -85,29 +101,51 @@ class SlotStore:
         return self.folder / name / sha256 / "bundle"
 
     def has(self, name: str, sha256: str) -> bool:
-        """True where it lies there, whole."""
+        """True where it lies there."""
         return bool(sha256) and self.path_of(name, sha256).is_file()
 
-    def begin(self, name: str, sha256: str) -> bool:
-        """A trial begins; False where so many have ended with the process that it must not."""
-        slots = self.slots(name)
-        tries = slots.tries + 1 if slots.tried == sha256 else 1
-        if tries > MAX_TRIES:
-            reason = f"the module ended {MAX_TRIES} times while it was tried"
-            self.refuse(name, sha256, reason)
+    def has_whole(self, name: str, sha256: str) -> bool:
+        """True where it lies there as it was fetched; a disk may have damaged it since.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if not self.has(name, sha256):
             return False
-        self._write(name, replace(slots, tried=sha256, tries=tries))
+        with self.path_of(name, sha256).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+    def begin(self, name: str, sha256: str) -> bool:
+        """A trial begins; False where so many have ended with the process that it must not.
+
+        Raises:
+            OSError: it cannot be counted, so it must not begin now.
+        """
+        with self._lock:
+            slots = self.slots(name)
+            tries = slots.tries + 1 if slots.tried == sha256 else 1
+            if tries > MAX_TRIES:
+                reason = f"the module ended {MAX_TRIES} times while it was tried"
+                self.refuse(name, sha256, reason)
+                return False
+            self._write(name, replace(slots, tried=sha256, tries=tries))
         return True
 
     def end(self, name: str) -> None:
         """The trial ended without a result, in good order: it does not count."""
-        self._write(name, replace(self.slots(name), tried="", tries=0))
+        with self._lock:
+            self._write_or_keep(name, replace(self.slots(name), tried="", tries=0))
 
     def hold(self, name: str, sha256: str, held_s: float) -> None:
-        """It has answered its share for so long; one that gets on does not end the process."""
-        slots = self.slots(name)
-        tries = min(1, slots.tries)
-        self._write(name, replace(slots, canary=sha256, canary_s=held_s, tries=tries))
+        """It has answered its share for so long; one that gets on does not end the process.
+
+        Raises:
+            OSError: it is not written down.
+        """
+        with self._lock:
+            slots = self.slots(name)
+            tries = min(1, slots.tries)
+            self._write(name, replace(slots, canary=sha256, canary_s=held_s, tries=tries))
 
     def held_s(self, name: str, sha256: str) -> float | None:
         """For how long it has answered its share; None where it has not begun to."""
@@ -115,35 +153,88 @@ class SlotStore:
         return slots.canary_s if sha256 and slots.canary == sha256 else None
 
     def commit(self, name: str, sha256: str) -> None:
-        """It has passed everything: it is active from now on, and so at the next start."""
-        slots = self.slots(name)
-        previous = slots.active if slots.active != sha256 else slots.previous
-        self._write(name, Slots(sha256, previous, refused=slots.refused))
-        self._forget(name, {sha256, previous})
+        """It has passed everything: it is active from now on, and so at the next start.
 
-    def refuse(self, name: str, sha256: str, reason: str) -> None:
-        """It is not to be tried again, and not to be used."""
-        slots = self.slots(name)
-        refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
-        refused[sha256] = reason
-        newest = dict(list(refused.items())[-_MAX_REFUSED:])
-        active, previous = slots.active, slots.previous
-        if active == sha256:
-            active, previous = previous, ""
-        self._write(name, Slots(active, previous, refused=newest))
-        self._forget(name, {active, previous})
+        Raises:
+            OSError: it is not; the one before stays.
+        """
+        with self._lock:
+            slots = self.slots(name)
+            previous = slots.active if slots.active != sha256 else slots.previous
+            refused, refused_as = slots.refused, slots.refused_as
+            self._write(name, Slots(sha256, previous, refused=refused, refused_as=refused_as))
+            self._forget(name, {sha256, previous})
+
+    def refuse(self, name: str, sha256: str, reason: str, named: str = "") -> None:
+        """It is not to be tried again, and not to be used.
+
+        Args:
+            name: of the model.
+            sha256: of the bundle.
+            reason: for people.
+            named: how it was named, where that is what is wrong with it.
+        """
+        with self._lock:
+            slots = self.slots(name)
+            refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
+            refused[sha256] = reason
+            newest = dict(list(refused.items())[-_MAX_REFUSED:])
+            marks = slots.refused_as | {sha256: named}
+            refused_as = {sha: mark for sha, mark in marks.items() if mark and sha in newest}
+            active, previous = slots.active, slots.previous
+            if active == sha256:
+                active, previous = previous, ""
+            kept = Slots(active, previous, refused=newest, refused_as=refused_as)
+            self._write_or_keep(name, kept)
+            self._forget(name, {active, previous})
 
     def allow(self, name: str, sha256: str) -> None:
         """Somebody wants it tried again."""
-        slots = self.slots(name)
-        refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
-        self._write(name, replace(slots, refused=refused, tried="", tries=0))
+        with self._lock:
+            slots = self.slots(name)
+            refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
+            marks = {sha: mark for sha, mark in slots.refused_as.items() if sha != sha256}
+            allowed = replace(slots, refused=refused, refused_as=marks, tried="", tries=0)
+            self._write_or_keep(name, allowed)
+
+    def lose(self, name: str, sha256: str) -> None:
+        """The active one cannot be used; the one before is active again. Its file stays."""
+        with self._lock:
+            slots = self.slots(name)
+            if slots.active == sha256:
+                self._write_or_keep(name, replace(slots, active=slots.previous, previous=""))
+
+    def forget_others(self, name: str, sha256: str) -> None:
+        """Delete what was fetched of bundles that are neither active, nor before it, nor this."""
+        with self._lock:
+            slots = self.slots(name)
+            self._forget(name, {slots.active, slots.previous, sha256})
+
+    def write_late(self) -> None:
+        """Write what the disk has refused, if it takes it now; call it now and then."""
+        with self._lock:
+            for name, slots in list(self._unwritten.items()):
+                try:
+                    self._write(name, slots)
+                except OSError:
+                    return
+                log.info("the slots of model %s are written", name)
 
     def _forget(self, name: str, kept: set[str]) -> None:
-        for path in (self.folder / name).iterdir():
+        folder = self.folder / name
+        for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir() and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _write_or_keep(self, name: str, slots: Slots) -> None:
+        try:
+            self._write(name, slots)
+        except OSError as error:
+            if name not in self._unwritten:
+                log.error("the slots of model %s are kept in memory, not on disk: %s", name, error)
+            self._unwritten[name] = slots
 
     def _write(self, name: str, slots: Slots) -> None:
         path = self.folder / name / _NAME
         replace_file(path, json.dumps(asdict(slots)).encode())
+        self._unwritten.pop(name, None)
