@@ -118,7 +118,7 @@ def test_a_script_that_cannot_be_played_is_refused(document: object, reason: str
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ScriptError, match=r"storm\.toml: .*No such file"):
+    with pytest.raises(ScriptError, match=r"storm\.toml cannot be read: No such file"):
         read(tmp_path / "storm.toml")
     (tmp_path / "storm.toml").write_text("[[step]\nat = 1")
     with pytest.raises(ScriptError, match=r"storm\.toml: .*line 1"):
