@@ -5,7 +5,7 @@ import http.server
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +39,9 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.send_error(self.status)
             return
         begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if begin >= len(BODY):
+            self.send_error(416)
+            return
         self.send_response(206 if wanted else 200)
         if self.says_bytes is not None:
             self.send_header("Content-Length", str(self.says_bytes - begin))
@@ -102,6 +105,18 @@ def test_another_hash_is_refused_and_nothing_of_it_is_believed_again(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("left", [b"of another file", b"x" * len(BODY), b"x" * (len(BODY) + 1)])
+@pytest.mark.parametrize("size", [0, len(BODY)])
+def test_what_is_left_of_another_file_costs_one_more_try(
+    address: str, tmp_path: Path, left: bytes, size: int
+) -> None:
+    (tmp_path / "bundle.part").write_bytes(left)
+    with pytest.raises(ModelUnavailable, match="fetched anew"):
+        get(address, tmp_path / "bundle", size=size)
+    get(address, tmp_path / "bundle", size=size)
+    assert (tmp_path / "bundle").read_bytes() == BODY
+
+
 @pytest.mark.parametrize(("size", "most"), [(1000, 10**7), (0, 1000), (10**6 * 9, 1000)])
 def test_more_than_was_said_or_allowed_is_refused(
     address: str, tmp_path: Path, size: int, most: int
@@ -143,6 +158,22 @@ def test_nobody_there_is_tried_again(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match="no file"):
         get(str(tmp_path / "nowhere"), tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_refused_and_nobody_waits_for_it(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / "it")
+    with pytest.raises(ModelRefused, match="is no file"):
+        get(str(tmp_path / "it"), tmp_path / "bundle")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    there = tmp_path / "here.zip"
+    there.symlink_to(there)
+    with pytest.raises(ModelUnavailable, match=r"here\.zip cannot be read: .*\(let the module"):
+        get(str(there), tmp_path / "bundle")
 
 
 def test_more_than_the_disk_holds_is_not_begun(tmp_path: Path) -> None:

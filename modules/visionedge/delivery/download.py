@@ -2,8 +2,9 @@
 
 A factory's line is slow and drops. So what has arrived stays in `TARGET.part`, and the next
 attempt asks for the rest only (RFC 9110, Range). Whether the parts belong together is not
-asked of the server: the SHA-256 over the whole says it, and where it does not fit the part
-is thrown away and not believed again.
+asked of the server: the SHA-256 over the whole says it. Where it does not fit the part is thrown
+away; and only what came in one piece is refused for it, since the file may have been another one
+when it was begun.
 
 Every wait has a deadline: a socket's in `_SOCKET_S`, the attempt's in `timeout_s`. Redirects
 are followed within http and https only. Nothing of an address but its host is ever told,
@@ -71,8 +72,9 @@ def fetch(wanted: Wanted, target: Path, stop: threading.Event) -> None:
         def in_time() -> bool:
             return not stop.is_set() and time.monotonic() < deadline_s
 
+        is_resumed = part.exists() and part.stat().st_size > 0
         _copy(wanted, part, in_time)
-        _check_hash(wanted, part)
+        _check_hash(wanted, part, is_resumed)
         part.replace(target)
         _sync(target.parent)
     except _NoRoom:
@@ -106,12 +108,8 @@ def _need(needed_bytes: int, folder: Path) -> None:
 def _copy(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
     parts = urlsplit(wanted.uri)
     if parts.scheme in ("", "file"):
-        source = Path(unquote(parts.path))
-        try:
-            with source.open("rb") as stream, part.open("wb") as file:
-                _pour(wanted, stream, file, in_time)
-        except FileNotFoundError:
-            raise ModelRefused(f"there is no file {source}", hint="mend `uri`") from None
+        with _opened(Path(unquote(parts.path))) as stream, part.open("wb") as file:
+            _pour(wanted, stream, file, in_time)
         return
     try:
         _from_web(wanted, part, in_time)
@@ -124,6 +122,20 @@ def _copy(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__
         raise ModelUnavailable(f"{parts.hostname} cannot be read: {reason}") from None
+
+
+def _opened(source: Path) -> io.BufferedReader:
+    try:
+        if source.exists() and not source.is_file():
+            raise ModelRefused(f"{source} is no file", hint="name an .onnx file or a zip in `uri`")
+        return source.open("rb")
+    except FileNotFoundError:
+        raise ModelRefused(f"there is no file {source}", hint="mend `uri`") from None
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{source} cannot be read: {error.strerror}",
+            hint="let the module's user read it, and all folders on the way",
+        ) from None
 
 
 def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
@@ -189,11 +201,13 @@ def _pour(
     os.fsync(file.fileno())
 
 
-def _check_hash(wanted: Wanted, part: Path) -> None:
+def _check_hash(wanted: Wanted, part: Path, is_resumed: bool) -> None:
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != wanted.sha256:
         part.unlink()
+        if is_resumed:
+            raise ModelUnavailable("its parts are not of one file: it is fetched anew")
         raise ModelRefused(
             f"what was fetched has sha256 {found}, not {wanted.sha256}",
             hint="mend `sha256`, or put the right file at `uri`",
