@@ -115,10 +115,12 @@ def test_a_summary_that_cannot_be_written_is_told_before_the_run(tmp_path: Path)
 
 
 def test_an_unknown_camera_source_says_what_it_is_not(tmp_path: Path) -> None:
-    done = run(tmp_path, "--source", "no-such-video.mp4", "--seconds", "3")
+    done = run(tmp_path, "--source", "no-such-video.mp4", "--seconds", "3", "--status")
     # A camera that is away is no reason to end: it may come back.
     assert done.returncode == 0
     assert "no-such-video.mp4" in done.stderr
+    assert "and nothing was captured" in done.stdout
+    assert "%" not in done.stdout.split("bytes sent")[1]
 
 
 def test_a_command_does_not_wait_for_the_imports_of_the_others() -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from demo.gallery import Gallery
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
+from demo.room import Unusable, made, seconds
 from demo.signals import stop_on_signals
 from devhub import DevHub
 from devhub.verdicts import Sighting
@@ -26,13 +27,19 @@ _POLL_S: Final = 0.2
 _MODULE_GRACE_S: Final = 3.0
 _MODULE_STOP_S: Final = 4.5
 """Whoever presses Ctrl-C waits no longer than five seconds."""
+_REFUSED: Final = 2
+"""The module's exit code for a setting, and it never ran."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demonstration; returns the exit code."""
     args = _parser().parse_args(argv)
-    folder: Path = args.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder = made(args.folder)
+        _make_sure_of(args.source)
+    except Unusable as error:
+        print(f"make run: {error}", file=sys.stderr)
+        return 2
     stop = stop_on_signals()
     gallery = Gallery(folder / "escalations")
     oracle = _oracle(gallery)
@@ -43,6 +50,10 @@ def main(argv: list[str] | None = None) -> int:
         code = _watch(module, hub, args, stop)
         if code is None:
             code = module.stop(_MODULE_STOP_S)
+        if code == _REFUSED:
+            reason = module.last_words()
+            print(f"make run: the module ended with {code}: {reason}", file=sys.stderr)
+            return code
         _report(args, module, hub, verifier, gallery)
     return code
 
@@ -52,20 +63,30 @@ def _parser() -> argparse.ArgumentParser:
         prog="make run",
         description="Run the module on the virtual line against a hub on this machine.",
     )
-    parser.add_argument("--seconds", type=float, help="end after so long (default: Ctrl-C)")
+    parser.add_argument("--seconds", type=seconds, help="end after so long (default: Ctrl-C)")
     parser.add_argument("--source", help="a video, folder, stream or device for the virtual line")
     parser.add_argument("--model", help="a bundle or ONNX file instead of models/pcb-defects")
-    parser.add_argument("--cut-at", type=float, metavar="S", help="cut the hub off after S seconds")
     parser.add_argument(
-        "--cut-for", type=float, default=20.0, metavar="S", help="and bring it back after S more"
+        "--cut-at", type=seconds, metavar="S", help="cut the hub off after S seconds"
     )
     parser.add_argument(
-        "--verdict-delay", type=float, default=1.0, metavar="S", help="what the cloud takes"
+        "--cut-for", type=seconds, default=20.0, metavar="S", help="and bring it back after S more"
+    )
+    parser.add_argument(
+        "--verdict-delay", type=seconds, default=1.0, metavar="S", help="what the cloud takes"
     )
     parser.add_argument(
         "--folder", type=Path, default=Path("run"), help="spool, log, pictures (default: run)"
     )
     return parser
+
+
+def _make_sure_of(source: str | None) -> None:
+    """A file that is missing is no camera that may come back: say so at once."""
+    if source in (None, "pattern") or "://" in source or source.startswith("/dev/"):
+        return
+    if not Path(source).exists():
+        raise Unusable(f"there is no {source}: check the path of the video or folder")
 
 
 def _arguments(args: argparse.Namespace) -> list[str]:

@@ -21,7 +21,7 @@ from devhub.twin import merge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BUNDLE: Final = Path("models/pcb-defects")
+BUNDLE: Final = Path("models/pcb-defects")
 _FAULT_S: Final = (0.5, 4.0)
 _METHODS: Final = ("captureNow", "flush", "recentEscalations", "status")
 _QUICK_TRIAL: Final = {
@@ -133,11 +133,11 @@ class Mischief:
 
 def _bundle(target: Path, version: int) -> tuple[Path, str]:
     """Our bundle as a zip, under another version, and its hash."""
-    card = json.loads((_BUNDLE / "model.json").read_text(encoding="utf-8"))
+    card = json.loads((BUNDLE / "model.json").read_text(encoding="utf-8"))
     card["version"] = str(version)
     with zipfile.ZipFile(target, "w") as bundle:
-        for file in sorted(_BUNDLE.rglob("*")):
+        for file in sorted(BUNDLE.rglob("*")):
             if file.is_file() and file.name != "model.json":
-                bundle.write(file, f"pcb/{file.relative_to(_BUNDLE)}")
+                bundle.write(file, f"pcb/{file.relative_to(BUNDLE)}")
         bundle.writestr("pcb/model.json", json.dumps(card))
     return target.absolute(), hashlib.sha256(target.read_bytes()).hexdigest()

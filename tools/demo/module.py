@@ -68,6 +68,11 @@ class ModuleRun:
             self._process.kill()
             return self._process.wait()
 
+    def last_words(self) -> str:
+        """The last line of its log, which is its reason where it ended by itself."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip()), "")
+
     def summary(self) -> dict[str, Any]:
         """What the module said of its run; empty where it did not come to it."""
         try:

@@ -18,16 +18,16 @@ same moments.
 import argparse
 import contextlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from demo.mischief import Mischief
+from demo.mischief import BUNDLE, Mischief
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
+from demo.room import Unusable, emptied, seconds
 from demo.truth import ledger_faults, twin_faults
 from demo.vitals import MEASURES, Vitals, Watcher, growth, threads_at_rest
 from devhub import DevHub, WaitTimeout
@@ -38,14 +38,22 @@ from visionedge.settings import PatternCamera
 _SETTLE_S: Final = 240.0
 """Two of the SDK's own deadlines: a call that hung at the end, and what it held up."""
 _LOAD_S: Final = 60.0
+_MARK: Final = "soak.seed"
+"""The file by which a folder of an earlier soak is known."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the soak; returns 0 where all held."""
     args = _parser().parse_args(argv)
-    folder: Path = args.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if not BUNDLE.is_dir():
+        print(f"soak: there is no {BUNDLE} here; run it in the project's folder", file=sys.stderr)
+        return 2
+    try:
+        folder = emptied(args.folder, _MARK)
+    except Unusable as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 2
+    (folder / _MARK).write_text(f"{args.seed}\n", encoding="utf-8")
     print(f"soak for {args.seconds:g} s, seed {args.seed}, in {folder}", flush=True)
     camera = PatternCamera(fps=10, defect_rate=4)
     with DevHub() as hub, Verifier(hub, LineOracle("line-1", camera), delay_s=0.5):
@@ -155,7 +163,7 @@ def _environment(hub: DevHub, folder: Path, camera: PatternCamera) -> dict[str, 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make soak", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=180, help="how long (default: 180)")
+    parser.add_argument("--seconds", type=seconds, default=180, help="how long (default: 180)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides what happens")
     parser.add_argument("--folder", type=Path, default=Path("run/soak"), help="log, spool, bundles")
     return parser

@@ -14,11 +14,11 @@ ledger and the module agree on, and no more calls were paid for than there were 
 
 import argparse
 import importlib.util
-import shutil
 import sys
 from pathlib import Path
 from typing import Final
 
+from demo.room import Unusable, emptied, seconds
 from demo.signals import stop_on_signals
 from devhub.errors import DevHubError
 from loop.storage import CA_FILE, StorageAbsent, find_azurite
@@ -37,26 +37,20 @@ def main(argv: list[str] | None = None) -> int:
     if importlib.util.find_spec("proton") is None:
         print("loop: python-qpid-proton is not installed: `make proton`", file=sys.stderr)
         return 2
-    if not _empty(args.folder):
-        print(f"loop: {args.folder} is not empty, and not of an earlier run", file=sys.stderr)
+    try:
+        folder = emptied(args.folder, CA_FILE)
+    except Unusable as error:
+        print(f"loop: {error}", file=sys.stderr)
         return 2
     from loop.run import Loop  # It needs what was looked for above.
 
     stop = stop_on_signals()
     try:
-        with Loop(azurite, _ROOT, args.folder, workers=args.workers) as loop:
+        with Loop(azurite, _ROOT, folder, workers=args.workers) as loop:
             return loop.play(args.seconds, args.kill_at, stop)
     except (DevHubError, OSError) as error:
         print(f"loop: {error}", file=sys.stderr)
         return 1
-
-
-def _empty(folder: Path) -> bool:
-    """Make the folder, without what an earlier run left; False if it holds anything else."""
-    if (folder / CA_FILE).exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return not any(folder.iterdir())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,10 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="make loop", description="The whole loop on this machine, with its proof."
     )
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help="how long the line runs (default: 20)"
+        "--seconds", type=seconds, default=20.0, help="how long the line runs (default: 20)"
     )
     parser.add_argument(
-        "--kill-at", type=float, metavar="S", help="kill -9 a worker in mid-batch after S seconds"
+        "--kill-at", type=seconds, metavar="S", help="kill -9 a worker in mid-batch after S seconds"
     )
     parser.add_argument("--workers", type=int, default=2, help="verifiers (default: 2)")
     parser.add_argument(

@@ -111,14 +111,16 @@ class Summary:
             ("not asked after all", _listed(escalations["spared"])),
             ("verdicts", _listed(d["resolutions"])),
             ("unanswered yet", f"{escalations['unanswered']} (kept in the spool)"),
-            (
-                "bytes sent",
-                f"{sizes['sent']:,} of {sizes['frames']:,} captured "
-                f"({sizes['sent'] / max(sizes['frames'], 1):.4%})",
-            ),
+            ("bytes sent", _sizes(sizes["sent"], sizes["frames"])),
             ("escalations lost", str(lost)),
         ]
         return "\n".join(f"{name:>20}  {value}" for name, value in rows)
+
+
+def _sizes(sent: int, captured: int) -> str:
+    if not captured:
+        return f"{sent:,}, and nothing was captured"
+    return f"{sent:,} of {captured:,} captured ({sent / captured:.4%})"
 
 
 def _latency(latency: dict[str, float] | None) -> str:
