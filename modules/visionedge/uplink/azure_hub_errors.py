@@ -32,8 +32,16 @@ def mapped_error(error: BaseException) -> UplinkError:
     text = " < ".join(f"{type(each).__name__}: {each}"[:_MOST_TEXT] for each in chain)
     if UplinkAuthFailed in found:
         return UplinkAuthFailed(text, hint="a new client fetches new credentials")
-    hint = "IoT Edge's socket is not here: let edgeAgent start the module, which mounts it"
-    return UplinkUnavailable(text, hint=hint if _NO_SOCKET in text else "")
+    return UplinkUnavailable(text, hint=_hint(chain, text))
+
+
+def _hint(chain: list[BaseException], text: str) -> str:
+    if any(isinstance(each, OSError) and each.filename for each in chain):
+        # The SDK and we open one file by name: an authority to trust.
+        return "EdgeModuleCACertificateFile names it: mount it, and let the module's user read it"
+    if _NO_SOCKET in text:
+        return "IoT Edge's socket is not here: let edgeAgent start the module, which mounts it"
+    return ""
 
 
 def causes(error: BaseException | None) -> list[BaseException]:

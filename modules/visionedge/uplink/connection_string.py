@@ -19,6 +19,8 @@ VARIABLE: Final = "IOTHUB_MODULE_CONNECTION_STRING"
 CA_VARIABLE: Final = "EdgeModuleCACertificateFile"
 """Only needed where a gateway is named whose authority the system does not know."""
 _PARTS: Final = ("HostName", "DeviceId", "ModuleId", "SharedAccessKey")
+_MORE_PARTS: Final = ("GatewayHostName", "SharedAccessKeyName")
+"""That there may be besides; the SDK takes no string with any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +48,46 @@ def from_environment(environment: Mapping[str, str]) -> ConnectionString | None:
     """The connection string in the environment, None where there is none.
 
     Raises:
-        SettingsError: it lacks a part, or its key cannot be one.
+        SettingsError: as `check` says.
     """
-    text = environment.get(VARIABLE, "").strip()
+    text = environment.get(VARIABLE, "").strip().rstrip(";")
     if not text:
         return None
-    parts = dict(part.partition("=")[::2] for part in text.split(";"))
+    check(text, VARIABLE)
+    ca_file = environment.get(CA_VARIABLE)
+    return ConnectionString(text, Path(ca_file) if ca_file else None)
+
+
+def check(text: str, variable: str) -> None:
+    """Raise where the SDK could never use a connection string: it would be tried for ever.
+
+    Args:
+        text: the connection string.
+        variable: of the environment, where it stands.
+
+    Raises:
+        SettingsError: it lacks a part, has one that it cannot have, or its key cannot be one.
+    """
+    given = [part.partition("=")[::2] for part in text.split(";")]
+    parts = dict(given)
     if missing := [name for name in _PARTS if not parts.get(name)]:
-        reason = f"{VARIABLE} lacks {', '.join(missing)}"
-        raise SettingsError(
-            reason,
-            fields={"uplink.kind": reason},
-            hint="copy the connection string of the module identity, not that of the device",
+        raise _refused(
+            f"{variable} lacks {', '.join(missing)}",
+            "copy the connection string of the module identity, not that of the device",
         )
+    known = {*_PARTS, *_MORE_PARTS}
+    # Told by its number: its name may be a piece of the key.
+    strange = [n for n, (name, value) in enumerate(given, 1) if name not in known or not value]
+    if strange or len(parts) < len(given):
+        what = f"part {strange[0]} is none of a module's" if strange else "a part is there twice"
+        raise _refused(f"{variable} cannot be used: {what}", "copy the whole string again")
     try:
         b64decode(parts["SharedAccessKey"], validate=True)
     except ValueError:
-        reason = f"the SharedAccessKey of {VARIABLE} is no base64"
-        raise SettingsError(
-            reason, fields={"uplink.kind": reason}, hint="copy the whole string again"
+        raise _refused(
+            f"the SharedAccessKey of {variable} is no base64", "copy the whole string again"
         ) from None
-    ca_file = environment.get(CA_VARIABLE)
-    return ConnectionString(text, Path(ca_file) if ca_file else None)
+
+
+def _refused(reason: str, hint: str) -> SettingsError:
+    return SettingsError(reason, fields={"uplink.kind": reason}, hint=hint)

@@ -23,6 +23,8 @@ EDGE_VARIABLES: Final = (
     "IOTEDGE_APIVERSION",
 )
 """What edgeAgent sets for a module, and the SDK reads."""
+_WORKLOAD: Final = "IOTEDGE_WORKLOADURI"
+_WORKLOAD_SCHEMES: Final = ("unix://", "http://", "https://")
 DEVELOPMENT_VARIABLES: Final = ("EdgeHubConnectionString", "EdgeModuleCACertificateFile")
 """What the SDK falls back to, for running a module beside an edgeHub instead of under it."""
 
@@ -113,23 +115,36 @@ def _resolved(
     """
     kind = settings.kind
     connection = None if kind == "local" else connection_string.from_environment(environment)
-    missing = [] if connection else _missing(environment)
+    faults = [] if connection or kind == "local" else _faults(environment)
     if kind == "auto":
         # A module that lacks one variable is a broken deployment, not a local run.
         anything = any(name in environment for name in EDGE_VARIABLES + DEVELOPMENT_VARIABLES)
         kind = "azure" if anything or connection else "local"
-    if kind == "azure" and missing:
+    if kind == "azure" and faults:
         raise SettingsError(
-            f"uplink.kind is azure, and the environment lacks {', '.join(missing)}",
-            fields={"uplink.kind": f"the environment lacks {', '.join(missing)}"},
+            f"uplink.kind is azure, and {faults[0]}",
+            fields={"uplink.kind": faults[0]},
             hint=f"run it under IoT Edge, set {connection_string.VARIABLE}, or "
             "EdgeHubConnectionString and EdgeModuleCACertificateFile, or set uplink.kind to local",
         )
     return kind, connection
 
 
-def _missing(environment: Mapping[str, str]) -> list[str]:
-    """Variables that the SDK lacks, empty where one of the two sets is whole."""
-    if all(name in environment for name in DEVELOPMENT_VARIABLES):
-        return []
-    return [name for name in EDGE_VARIABLES if name not in environment]
+def _faults(environment: Mapping[str, str]) -> list[str]:
+    """Why the SDK cannot use what it will take, empty where it can.
+
+    It takes IoT Edge's variables where all are there, empty or not, and the others else.
+
+    Raises:
+        SettingsError: the connection string that it will take cannot be used.
+    """
+    if missing := [name for name in EDGE_VARIABLES if name not in environment]:
+        if all(name in environment for name in DEVELOPMENT_VARIABLES):
+            connection_string.check(environment[DEVELOPMENT_VARIABLES[0]], DEVELOPMENT_VARIABLES[0])
+            return []
+        return [f"the environment lacks {', '.join(missing)}"]
+    if empty := [name for name in EDGE_VARIABLES if not environment[name].strip()]:
+        return [f"{', '.join(empty)} of the environment is empty"]
+    if not environment[_WORKLOAD].startswith(_WORKLOAD_SCHEMES):
+        return [f"{_WORKLOAD} begins with none of {', '.join(_WORKLOAD_SCHEMES)}"]
+    return []

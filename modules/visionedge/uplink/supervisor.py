@@ -185,8 +185,7 @@ class SupervisedHub:
         except UplinkAuthFailed as error:
             cause, detail = "auth", str(error)
         except UplinkError as error:
-            mend = f" ({error.hint})" if error.hint else ""
-            cause, detail = watch.cause or "connect", f"{error}{mend}"
+            cause, detail = watch.cause or "connect", str(error)
         finally:
             self._session = self._watch = None
             self._tell(connected=False, cause=cause, detail=detail)
