@@ -5,8 +5,10 @@ signal. Whoever runs it (Container Apps, systemd) should start it again on anyth
 """
 
 import argparse
+import errno
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -26,6 +28,8 @@ from verifier.stores.memory import MemoryStore
 
 INCOMPLETE = 9
 """Exit code of an upload of which the service failed a part; run again."""
+CTRL_C = 130
+"""What shells take for it: 128 and the number of SIGINT."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,10 +38,28 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()
     except VerifierError as error:
         print(f"verifier: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("\nverifier: stopped by Ctrl-C", file=sys.stderr)
+        return CTRL_C
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        return _without_output(error)
+    return code
+
+
+def _without_output(error: OSError) -> int:
+    """The end of a command whose output nobody can have; nothing more is written to it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # A reader that goes away, as `| head` does, has what it wanted.
+    if error.errno != errno.EPIPE:
+        print(f"verifier: the output cannot be written: {error.strerror}", file=sys.stderr)
+    return 1
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -113,6 +135,31 @@ def _schema(_: argparse.Namespace) -> int:
     return 0
 
 
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is no number of that: give 0 or more")
+    return value
+
+
+def _count(text: str) -> int:
+    if (value := _amount(text)) != int(value):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+    return int(value)
+
+
+def _hours(text: str) -> float:
+    if (value := _amount(text)) > _DAY_H:
+        raise argparse.ArgumentTypeError(f"a day has {_DAY_H} hours, and not {text}")
+    return value
+
+
+_DAY_H = 24
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="verifier", description="escalation in, verdict out")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -127,13 +174,15 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(command=_schema)
     commands_of.add_parsers(commands, _export, _upload)
     counted = commands.add_parser("cost", help="what a fleet costs, from the metering rules")
-    counted.add_argument("--devices", type=int, required=True)
-    counted.add_argument("--rate", type=float, required=True, help="escalations an hour of each")
-    counted.add_argument("--message-bytes", type=int, default=100 * 1024)
-    counted.add_argument("--features", type=int, default=1, help="how many things are wanted")
-    counted.add_argument("--hours", type=float, default=24, help="of work a day")
-    counted.add_argument("--price-per-1000", type=float, default=0, help="of transactions")
-    counted.add_argument("--price-per-unit", type=float, default=0, help="of an S1 unit a month")
+    counted.add_argument("--devices", type=_count, required=True, help="how many")
+    counted.add_argument("--rate", type=_amount, required=True, help="escalations an hour of each")
+    counted.add_argument(
+        "--message-bytes", type=_count, default=100 * 1024, help="of an escalation (102400)"
+    )
+    counted.add_argument("--features", type=_count, default=1, help="how many things are wanted")
+    counted.add_argument("--hours", type=_hours, default=24, help="of work a day")
+    counted.add_argument("--price-per-1000", type=_amount, default=0, help="of transactions")
+    counted.add_argument("--price-per-unit", type=_amount, default=0, help="of an S1 unit a month")
     counted.set_defaults(command=_cost)
     return parser
 

@@ -1,6 +1,9 @@
 """The `verifier` command: what it says, and the code that it ends with."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,41 @@ def test_a_fleet_beyond_a_unit_needs_more_units() -> None:
     assert result.hub_units["S2"] == 7
     assert result.hub_price == 98 * 25
     assert result.vision_price == pytest.approx(result.transactions_a_month / 1000)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--devices", "-1", "give 0 or more"),
+        ("--devices", "2.5", "no whole number"),
+        ("--devices", "many", "give 0 or more"),
+        ("--rate", "nan", "give 0 or more"),
+        ("--rate", "1e400", "give 0 or more"),
+        ("--hours", "25", "a day has 24 hours"),
+    ],
+)
+def test_a_fleet_that_cannot_be_is_refused_by_its_option(
+    option: str, value: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["cost", "--devices", "1", "--rate", "1", option, value])
+    said = capsys.readouterr().err
+    assert f"argument {option}: " in said
+    assert reason in said
+
+
+def test_ctrl_c_and_a_lost_output_end_a_command_without_a_traceback() -> None:
+    began = "import sys, verifier.__main__ as m\n"
+    code = "m.report = {}; sys.exit(m.main(['cost', '--devices', '1', '--rate', '1']))"
+    raising = "lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)"
+    for words, output, ended, said in (
+        (code.format(raising), os.devnull, 130, "verifier: stopped by Ctrl-C"),
+        (code.format("m.report"), "/dev/full", 1, "verifier: the output cannot be written: No sp"),
+    ):
+        with Path(output).open("wb") as file:
+            done = subprocess.run(
+                [sys.executable, "-c", began + words], stdout=file, stderr=subprocess.PIPE
+            )
+        assert done.returncode == ended
+        assert done.stderr.decode().strip().startswith(said)
+        assert b"Traceback" not in done.stderr
