@@ -108,12 +108,14 @@ def to_detections(
         kept = nms(xyxy, confidence, class_id, limits.nms_iou, limits.max_detections)
     else:
         kept = np.argsort(-confidence, kind="stable")[: limits.max_detections]
-    frame = geometry.to_frame(xyxy[kept])
-    inside = (frame[:, 2] > frame[:, 0]) & (frame[:, 3] > frame[:, 1])
-    kept, frame = kept[inside], frame[inside]
+    frame = geometry.to_frame(xyxy.take(kept, axis=0))
+    inside = frame[:, 2:] > frame[:, :2]
+    if not inside.all():
+        within = inside.all(axis=1)
+        kept, frame = kept[within], frame[within]
     return Detections(
         xyxy=frame,
-        confidence=soften_binary(np.minimum(confidence[kept], 1), temperature),
-        class_id=class_id[kept],
+        confidence=soften_binary(np.minimum(confidence.take(kept), 1), temperature),
+        class_id=class_id.take(kept),
         labels=labels,
     )

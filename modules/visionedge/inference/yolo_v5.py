@@ -47,23 +47,29 @@ class YoloV5(Head):
         # No product can exceed its objectness, so most rows are never read further.
         rows = candidates(table[:, 4], self._limits, temperature)
         # Copied once, and then in one piece: after a run each further call is a slow one.
-        picked = table[rows]
-        scores = picked[:, 5:end]
-        # What is no number stays so, and `candidates` finds it.
+        picked = table.take(rows, axis=0)
+        # The best class is the best with its objectness too, which is not below 0. What is no
+        # number stays so, and `candidates` finds it.
         with np.errstate(over="ignore", invalid="ignore"):
-            scores *= picked[:, 4, None]
-        best, class_id = scores.max(axis=1), scores.argmax(axis=1)
+            best = picked[:, 5:end].max(axis=1) * picked[:, 4]
         chosen = candidates(best, self._limits, temperature)
+        picked = picked.take(chosen, axis=0)
         return self._detections(
-            self._xyxy(table, rows[chosen]),
-            best[chosen],
-            class_id[chosen].astype(np.int32),
+            self._xyxy(picked[:, :4], rows.take(chosen), len(table)),
+            best.take(chosen),
+            picked[:, 5:end].argmax(axis=1).astype(np.int32),
             geometry,
         )
 
-    def _xyxy(self, table: Floats, rows: NDArray[np.intp]) -> Floats:
-        """Boxes of the given rows, pixels of the input."""
-        return xywh_to_xyxy(table[rows, :4])
+    def _xyxy(self, xywh: Floats, rows: NDArray[np.intp], count: int) -> Floats:
+        """Boxes in pixels of the input.
+
+        Args:
+            xywh: (n, 4) float32, as the model gives them; may be written.
+            rows: (n,) where they stand in the table.
+            count: rows of the table.
+        """
+        return xywh_to_xyxy(xywh)
 
 
 def tell(answer: Answer) -> Told | None:

@@ -30,21 +30,23 @@ class YoloX(YoloV5):
 
     def __init__(self, card: ModelCard, signature: Signature, limits: Limits) -> None:
         super().__init__(card, signature, limits)
-        self._cells, self._strides = grid(self._writer.size, card.output.strides)
+        cells, strides = grid(self._writer.size, card.output.strides)
+        # In one array, so that they are looked up at once.
+        self._places = np.column_stack([cells, strides])
 
-    def _xyxy(self, table: Floats, rows: NDArray[np.intp]) -> Floats:
-        if len(table) != len(self._cells):
+    def _xyxy(self, xywh: Floats, rows: NDArray[np.intp], count: int) -> Floats:
+        if count != len(self._places):
             raise ModelRunError(
-                f"{len(table)} rows where strides {self._card.output.strides} have "
-                f"{len(self._cells)} cells",
+                f"{count} rows where strides {self._card.output.strides} have "
+                f"{len(self._places)} cells",
                 hint="set `output.strides` in the card, or another `head`",
             )
-        xywh, stride = table[rows, :4], self._strides[rows, None]
-        xywh[:, :2] += self._cells[rows]
+        place, size = self._places.take(rows, axis=0), xywh[:, 2:]
+        xywh[:, :2] += place[:, :2]
         # Beyond this, the exponential would overflow; what is near it is refused as a box.
-        np.exp(np.minimum(xywh[:, 2:], _MOST_EXPONENT), out=xywh[:, 2:])
+        np.exp(np.minimum(size, _MOST_EXPONENT, out=size), out=size)
         with np.errstate(over="ignore"):
-            xywh *= stride
+            xywh *= place[:, 2:]
         return xywh_to_xyxy(xywh)
 
 
