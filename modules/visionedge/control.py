@@ -211,6 +211,8 @@ class Control:
         if self._patch is not None and self._acknowledger.has_delivered(self._patch):
             self._reported.delivered()
             self._patch = None
+            if self._reported.is_half:
+                self._acknowledge()
         if self._answer is not None and self._target.open_ends() != self._open_ends:
             self._acknowledge()
         under_way = self._facts_patch is not None and self._acknowledger.is_waiting(

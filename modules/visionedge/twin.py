@@ -45,6 +45,7 @@ _MAX_STRING_BYTES: Final = 4096
 _MAX_NAME_BYTES: Final = 1024
 _MAX_REPORTED_BYTES: Final = 26_000
 """Of the answers; with the facts below the 32 KiB of all reported properties."""
+_MAX_PATCH_BYTES: Final = 32_000
 _MAX_FACTS_BYTES: Final = 6_000
 _FACTS_EVERY_S: Final = 10.0
 """Between two patches of facts; IoT Hub throttles twin updates, and edgeHub syncs each 5 s."""
@@ -193,11 +194,15 @@ class ReportedState:
 
     Reported properties are merged by the hub as desired ones are: a camera that is gone, or
     the reason of an old refusal, would stay there until a null removes it.
+
+    Attributes:
+        is_half: the last patch only made room; `acknowledge` again when the hub has it.
     """
 
     def __init__(self) -> None:
         self._told: Document = {}
         self._telling: Document = {}
+        self.is_half = False
 
     def acknowledge(
         self,
@@ -234,6 +239,10 @@ class ReportedState:
             }
         )
         patch = _with_nulls(self._told, self._telling)
+        self.is_half = _size_bytes(patch) > _MAX_PATCH_BYTES
+        if self.is_half:
+            # A name takes room where it goes and where another comes: whole sections go first.
+            patch, self._telling = dict.fromkeys(self._told), {}
         # Until it is delivered nobody knows which of the two the hub has: null out both.
         self._told = _patched(self._told, self._telling)
         return patch

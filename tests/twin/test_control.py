@@ -74,3 +74,15 @@ def test_settings_on_which_the_module_fails_are_answered_as_refused(hub: FakeHub
     assert "the module failed on it" in hub.reported["telemetry"]["ad"]
     hub.patch_desired({"telemetry": {"interval_s": 8}})
     wait_until(lambda: hub.reported.get("telemetry", {}).get("ac") == 200, "the next one is taken")
+
+
+def test_more_names_than_one_patch_can_take_away_and_bring_are_answered_in_two(
+    hub: FakeHub,
+) -> None:
+    for line in ("a", "b", "c"):
+        rules = {f"{line}-{part:03}-label-of-part": {"accept": 0.5} for part in range(500)}
+        gone = dict.fromkeys(hub.desired.get("decision", {}).get("classes", {}))
+        hub.patch_desired({"decision": {"classes": {**gone, **rules}}})
+        wait_until(lambda: hub.reported.get("decision", {}).get("av") == hub.version, "the answer")
+        assert hub.reported["decision"]["ac"] == 200
+        assert hub.reported["decision"]["value"]["classes"] == rules
