@@ -3,11 +3,17 @@
 Cameras and workers only leave a note; putting a message into the spool waits for a disk,
 so it is done here. Frames captured and dropped are counted by the feeds in the metrics;
 a window takes the difference, so there is one count and not two.
+
+What has changed at a part is said once, so a full disk must not swallow it: it waits here, with
+its time, until the spool takes it. A window of counts that cannot be kept is given up, for the
+next one comes.
 """
 
 import logging
 import queue
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -68,6 +74,7 @@ class Reporter:
         self._drift = drift
         self._drifted: dict[str, DriftState] = {}
         self._notes: queue.Queue[tuple[str, str, str]] = queue.Queue(_MAX_NOTES)
+        self._unwritten: deque[Envelope] = deque(maxlen=_MAX_NOTES)
         self._seen: dict[tuple[str, str], int] = {}
         self._closed_ns = self._clock.ns()
         self.worker = Worker(
@@ -124,8 +131,8 @@ class Reporter:
     def stop(self, timeout_s: float) -> None:
         """Write what is noted and the last window, and end."""
         self.worker.stop(timeout_s)
-        self._write_notes()
         self._close_window()
+        self._write_notes()
 
     def _run(self, worker: Worker) -> None:
         while not worker.wait(_POLL_S):
@@ -136,7 +143,19 @@ class Reporter:
 
     def _write_notes(self) -> None:
         while not self._notes.empty():
-            self._put(health_envelope(*self._notes.get_nowait(), self._clock.utc()))
+            self._tell(*self._notes.get_nowait())
+        for envelope in list(self._unwritten):
+            try:
+                self._spool.put(envelope)
+            except SpoolUnavailable as error:
+                log.warning("health messages wait for the spool: %s", error)
+                return
+            # A stop that does not wait for a slow disk may have written it too.
+            with suppress(ValueError):
+                self._unwritten.remove(envelope)
+
+    def _tell(self, part: str, state: str, detail: str) -> None:
+        self._unwritten.append(health_envelope(part, state, detail, self._clock.utc()))
 
     def _close_window(self) -> None:
         self._closed_ns = self._clock.ns()
@@ -182,7 +201,7 @@ class Reporter:
             f"PSI of classes {state.classes or 0:.2f}, of confidences {state.confidence or 0:.2f}"
         )
         log.warning("%s: drift is %s, %s", camera, word, detail)
-        self._put(health_envelope(f"camera/{camera}/drift", word, detail, self._clock.utc()))
+        self._tell(f"camera/{camera}/drift", word, detail)
 
     def _count_frames(self) -> None:
         for camera, count in self._grown("visionedge_frames_captured_total", None):

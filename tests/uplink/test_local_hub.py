@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +166,28 @@ def test_what_cannot_be_read_does_not_hold_up_the_verdicts_behind_it(
     call.answer(200, {})
     assert eventually((drop / "done" / "c.json").exists)
     assert eventually((drop / "refused" / "b-deep.json").exists)
+
+
+def test_settings_that_could_not_be_read_are_read_when_they_can_be(
+    folder: Path, events: Events
+) -> None:
+    barred, drop = folder / "desired.json", folder / "verdicts"
+    barred.mkdir(parents=True)
+    drop.mkdir()
+    (drop / "v.json").write_text('{"escalation_id": "e-1"}')
+    hub = LocalHub(folder, Metrics(), poll_s=POLL_S)
+    hub.start(events)
+    call = events.wait(lambda event: isinstance(event, MethodCall))
+    assert isinstance(call, MethodCall)
+    call.answer(200, {})
+    # As old as before: who lets it be read does not write it.
+    given, then_ns = folder / "given", barred.stat().st_mtime_ns
+    given.write_text('{"decision": {"accept": 0.7}}')
+    os.utime(given, ns=(then_ns, then_ns))
+    barred.rmdir()
+    given.replace(barred)
+    events.wait(lambda event: event == DesiredDocument({"decision": {"accept": 0.7}}, 1))
+    hub.close(10)
 
 
 def test_half_a_line_of_a_full_disk_takes_no_whole_one_with_it(hub: LocalHub, folder: Path) -> None:

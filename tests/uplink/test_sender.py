@@ -279,6 +279,62 @@ def test_a_spool_that_cannot_be_used_is_waited_for(
     assert hub.wait(lambda: len(hub.received) == 2)
 
 
+def disk_full(*_: object, **__: object) -> None:
+    raise SpoolUnavailable("disk full")
+
+
+def test_what_the_hub_has_is_not_sent_again_because_the_disk_cannot_note_it(
+    spool: Spool,
+    hub: FakeHub,
+    start_sender: MakeSender,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool.put(envelope(id="e", ttl_s=1e6))
+    tries = 0
+
+    def count(_: str) -> None:
+        nonlocal tries
+        tries += 1
+        disk_full()
+
+    with monkeypatch.context() as full:
+        full.setattr(spool, "mark_sent", count)
+        start_sender(answer_timeout_s=1e5)
+        advance_until(clock, lambda: tries >= 5)
+        assert hub.ids() == ["e"]
+    spool.put(envelope(id="next"))
+    advance_until(clock, lambda: hub.ids() == ["e", "next"])
+    assert spool.unanswered() == 2
+
+
+def test_a_full_disk_does_not_forget_that_a_silence_has_ended(
+    spool: Spool,
+    hub: FakeHub,
+    start_sender: MakeSender,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sender = start_sender(answer_timeout_s=30)
+    for i in range(3):
+        spool.put(envelope(id=f"e{i}", ttl_s=1e6))
+    advance_until(clock, lambda: len(hub.received) >= 15)
+    before, tried = len(hub.received), threading.Event()
+    clock.advance(35)
+
+    def note() -> None:
+        tried.set()
+        disk_full()
+
+    with monkeypatch.context() as full:
+        full.setattr(spool, "expire", note)
+        sender.receipt()
+        assert tried.wait(10)
+    # Less than the patience that so many attempts have earned.
+    sender.flush()
+    assert hub.wait(lambda: len(hub.received) >= before + 3)
+
+
 def test_sent_messages_and_bytes_are_counted(
     spool: Spool, hub: FakeHub, start_sender: MakeSender, metrics: Metrics
 ) -> None:

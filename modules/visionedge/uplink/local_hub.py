@@ -128,19 +128,20 @@ class LocalHub:
         self._refresh.set()
         while not worker.stopping:
             worker.beat()
-            try:
-                self._look_at_desired()
-                self._look_at_verdicts()
-            except OSError as error:
-                log.warning("%s cannot be read: %s", self._folder, error)
+            for look in (self._look_at_desired, self._look_at_verdicts):
+                try:
+                    look()
+                except OSError as error:
+                    log.warning("%s cannot be read: %s", self._folder, error)
             worker.wait(self._poll_s)
 
     def _look_at_desired(self) -> None:
         path = self._folder / "desired.json"
         mtime_ns = path.stat().st_mtime_ns if path.exists() else None
         if mtime_ns != self._seen_mtime_ns:
-            self._seen_mtime_ns = mtime_ns
+            # Where it may not be read, it is looked at again: a right that is given is no change.
             desired = _read_object(path) if mtime_ns is not None else {}
+            self._seen_mtime_ns = mtime_ns
             if desired is None:
                 log.error("%s is no JSON object and is not taken", path)
                 return

@@ -6,6 +6,8 @@ unanswered, like the window of TCP, and no further one goes while the cloud has 
 pause. The rest stays in our spool, which is bounded and knows what is worth most, and does not
 fill edgeHub's store, which does neither.
 
+What the hub has taken and a full disk has not noted is not sent again: nothing is sent until it is.
+
 A send that failed may have arrived all the same, so it is repeated under the same id after
 a pause, and meanwhile another message is tried: one that always fails must not block the
 rest, and if the rest gets through it is given up as poison (`suspects`).
@@ -16,6 +18,8 @@ One thread, one message at a time: the pace is set by the hub's acknowledgements
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -84,6 +88,8 @@ class Sender:
         self._failing = False
         self._told = False
         """That sends fail, by a line of the log."""
+        self._unnoted: str | None = None
+        """What the hub has, and the spool has not written down."""
         self._silence_ended = threading.Event()
         self._reconnected = threading.Event()
         self._queries = Queries(spool, self._clock)
@@ -156,6 +162,7 @@ class Sender:
     def _round(self) -> float:
         """Send one message, or find that there is none; returns how long to pause."""
         try:
+            self._note_sent()
             self._look_after()
             envelope = self._next()
             if envelope is not None:
@@ -190,16 +197,16 @@ class Sender:
 
     def _look_after(self) -> None:
         """Now and then: expire, resend what is overdue, judge the link; ask when reconnected."""
-        if self._reconnected.is_set():
-            self._reconnected.clear()
-            if asked := self._queries.ask(self.pacing.answer_timeout_s):
+        with _wish(self._reconnected) as reconnected:
+            if reconnected and (asked := self._queries.ask(self.pacing.answer_timeout_s)):
                 log.info("asked for the verdicts of %d escalations", asked)
         now_ns = self._clock.ns()
-        resend_all = self._silence_ended.is_set()
-        if now_ns < self._look_due_ns and not resend_all:
-            return
-        self._look_due_ns = now_ns + round(self._look_every_s() * 1e9)
-        self._silence_ended.clear()
+        with _wish(self._silence_ended) as resend_all:
+            if resend_all or now_ns >= self._look_due_ns:
+                self._look_due_ns = now_ns + round(self._look_every_s() * 1e9)
+                self._look_at_spool(resend_all)
+
+    def _look_at_spool(self, resend_all: bool) -> None:
         self._spool.expire()
         if not self._window():
             # Who asked for a pause is there, and owes no answer.
@@ -233,12 +240,18 @@ class Sender:
         self._metrics.sent.labels(envelope.kind, "ok").inc()
         self._link.acknowledged()
         self._suspects.passed(envelope)
-        self._spool.mark_sent(envelope.id)
+        self._unnoted = envelope.id
+        self._note_sent()
         if self._told:
             log.info("messages are being sent again")
         self._failing = self._told = False
         self._backoff.reset()
         return 0.0
+
+    def _note_sent(self) -> None:
+        if self._unnoted is not None:
+            self._spool.mark_sent(self._unnoted)
+            self._unnoted = None
 
     def _failed(self, envelope: Envelope, error: UplinkError) -> float:
         self._metrics.sent.labels(envelope.kind, "unavailable").inc()
@@ -256,3 +269,16 @@ class Sender:
         log.error("%s %s will never be taken, given up: %s", envelope.kind, envelope.id, error)
         self._metrics.sent.labels(envelope.kind, "rejected").inc()
         self._spool.reject(envelope.id)
+
+
+@contextmanager
+def _wish(event: threading.Event) -> Iterator[bool]:
+    """Whether something is wished for; it still is where the spool could not be asked for it."""
+    wished = event.is_set()
+    event.clear()
+    try:
+        yield wished
+    except SpoolUnavailable:
+        if wished:
+            event.set()
+        raise
