@@ -14,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from visionedge.cameras.buffers import FrameBuffers
+from visionedge.cameras.buffers import FRAMES, FrameMemory
 from visionedge.entities import Image
 from visionedge.errors import CameraUnavailable
 from visionedge.settings.vendors import tame_opencv
@@ -26,11 +26,16 @@ ONE_THREAD: Final = (cv2.CAP_PROP_N_THREADS, 1)
 
 
 class Capture:
-    """A capture that is open or not. Used by one thread at a time."""
+    """A capture that is open or not. Used by one thread at a time.
 
-    def __init__(self) -> None:
+    Args:
+        memory: where its frames lie.
+    """
+
+    def __init__(self, memory: FrameMemory = FRAMES) -> None:
         self._native: cv2.VideoCapture | None = None
-        self._buffers = FrameBuffers()
+        self._memory = memory
+        self._shape: tuple[int, ...] | None = None
 
     def open(self, address: str, backend: int, params: Sequence[int] = ()) -> bool:
         """Open `address` with one backend; False if that fails, for whatever reason."""
@@ -61,15 +66,18 @@ class Capture:
         """
         if self._native is None:
             raise CameraUnavailable("no frame was grabbed")
+        # OpenCV writes where it is told to; what does not fit, as the first, it allocates.
+        into = self._memory.array(self._shape) if self._shape else None
         try:
-            ok, image = self._native.retrieve(self._buffers.idle())
+            ok, image = self._native.retrieve(into)
         except cv2.error as error:
             raise CameraUnavailable(f"a frame could not be decoded: {error.err}") from None
         if not ok or image is None or image.size == 0 or image.dtype != np.uint8:
             raise CameraUnavailable("a frame could not be decoded")
         if image.shape[2:] != (3,):
             return _as_bgr(image)
-        return self._buffers.lend(np.asarray(image, np.uint8))
+        self._shape = image.shape
+        return np.asarray(image, np.uint8)
 
     def get(self, property_id: int) -> float:
         """A property of the open capture; 0 where it is closed or does not know."""
