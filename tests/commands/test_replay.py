@@ -1,6 +1,7 @@
 """What the module recorded, decided again: the same, and told why."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,24 @@ def test_a_trace_that_does_not_fit_the_pictures_is_refused(
     trace.write_text('{"call": "settle", "camera": "line-1", "seq": 5}\n')
     assert main(["replay", str(folder), "--trace", str(trace)]) == 2
     assert "does not fit" in capsys.readouterr().err
+    trace.write_text('{"call": "decide", "camera": [], "seq": 0}\n')
+    assert main(["replay", str(folder), "--trace", str(trace)]) == 2
+    assert "does not fit" in capsys.readouterr().err
+
+
+def test_what_is_no_trace_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    trace = tmp_path / "trace.jsonl"
+    for why in ("No such file or directory", "`1` is no call"):
+        assert main(["replay", str(folder), "--trace", str(trace)]) == 2
+        assert f"{trace} is no trace: {why} (name" in capsys.readouterr().err
+        trace.write_text("1\n")
+
+
+def test_whoever_watches_a_long_replay_sees_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "played", 6)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["replay", str(folder), "--json"]) == 0
+    assert "/6 [" in capsys.readouterr().err

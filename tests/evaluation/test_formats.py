@@ -114,6 +114,10 @@ def test_a_class_that_the_model_does_not_know_is_named_with_the_mend(tmp_path: P
 BROKEN: dict[str, tuple[str, str]] = {
     "a.json": ("[1]", "a.json"),
     "b.json": ("{", "b.json"),
+    "c.json": (
+        '{"images": [], "annotations": [], "categories": [{"id": 1}]}',
+        "c.json: it is not COCO's: there is no 'name'",
+    ),
     "a.xml": ("<annotation><object>", "a.xml"),
     "a.txt": ("0 0.5 nothing 0.1 0.1", "nothing"),
     "b.txt": ("0 0.5 0.5", "3 numbers, and not 5"),

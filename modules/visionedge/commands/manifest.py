@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from visionedge.deployment import limits, schemas
+from visionedge.deployment import limits, schemas, skeleton
 from visionedge.deployment.differences import differences
 from visionedge.deployment.manifest import (
     NOTHING,
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: names without a value, or faults; each with its path.
     """
     values = {**args.environment, **(read_env_file(args.env_file) if args.env_file else {})}
-    template = read_json(args.template)
+    template = skeleton.check(args.template, read_json(args.template))
     manifest = _rendered(args.template, template, args, values)
-    base = read_json(args.base) if args.base else None
+    base = skeleton.check(args.base, read_json(args.base)) if args.base else None
     final_base = _rendered(args.base, base, args, values) if base else NOTHING
     _check_images(args.image, template, base)
     layered = is_layered(manifest)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         lines = "\n  ".join(found)
         raise SettingsError(f"{args.template} would be refused:\n  {lines}\n", hint="mend them")
     if args.diff:
-        _print_differences(read_json(args.diff), manifest)
+        _print_differences(skeleton.check(args.diff, read_json(args.diff)), manifest)
     else:
         _write(manifest, args.out)
     return EXIT_OK

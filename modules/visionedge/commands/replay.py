@@ -14,6 +14,7 @@ Nothing of it needs a hub, and nothing is sent.
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 from visionedge import settings as sources
 from visionedge.commands import options
-from visionedge.commands.footage import VIDEOS
+from visionedge.commands.footage import VIDEOS, shots_in
 from visionedge.commands.replay_frames import Footage, replay_frames
 from visionedge.commands.replay_message import replay_message
 from visionedge.commands.replay_trace import replay_trace
@@ -76,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     settings = sources.resolve(layers)
     counts: Counter[str] = Counter()
     differs = False
-    for line in _lines(args, settings):
+    lines = _lines(args, settings)
+    for line in options.counted(lines, _about(args), "frame", quiet=sys.stdout.isatty()):
         differs = differs or line.get("same") is False
         counts[_kind(line)] += 1
         text = json.dumps(line) if args.json else _for_people(line)
@@ -103,6 +105,19 @@ def _lines(args: argparse.Namespace, settings: Settings) -> Iterator[dict[str, A
         yield from replay_trace(args.trace, footage, settings)
     else:
         yield from replay_frames(footage, settings, camera, args.fps)
+
+
+def _about(args: argparse.Namespace) -> int:
+    """About how many lines come; a few more where there are questions."""
+    if args.trace is None:
+        suffixes = (*options.PICTURES, *VIDEOS)
+        paths = options.pictures(args.inputs, suffixes, missing_ok=True)
+        return sum(map(shots_in, paths))
+    try:
+        with args.trace.open("rb") as trace:
+            return sum(1 for _ in trace)
+    except OSError:
+        return 0
 
 
 def _camera(name: str | None, settings: Settings) -> str:

@@ -56,7 +56,7 @@ def replay_trace(path: Path, footage: Footage, settings: Settings) -> Iterator[d
     for call in _calls(path):
         try:
             line = _again(replay, call)
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise SettingsError(
                 f"{path} does not fit: {error}", hint="replay the whole trace with its settings"
             ) from None
@@ -69,10 +69,14 @@ def _calls(path: Path) -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 if line.endswith("\n"):
-                    yield json.loads(line)
+                    call = json.loads(line)
+                    if not isinstance(call, dict):
+                        raise ValueError(f"`{line[:60].strip()}` is no call")
+                    yield call
     except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise SettingsError(
-            f"{path} is no trace: {error}", hint="name the file of `log.trace`"
+            f"{path} is no trace: {why}", hint="name the file of `log.trace`"
         ) from None
 
 

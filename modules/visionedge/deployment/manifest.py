@@ -77,14 +77,24 @@ def image_references(template: Path, platform: str) -> dict[str, str]:
     Args:
         template: the folders above it are looked through for `modules/NAME/module.json`.
         platform: such as `amd64`; part of the tag.
+
+    Raises:
+        SettingsError: one of these files cannot be read, or names no image.
     """
     found: dict[str, str] = {}
     for folder in reversed(template.resolve().parents):
         for path in sorted(folder.glob("modules/*/module.json")):
-            image = read_json(path)["image"]
-            reference = f"{image['repository']}:{image['tag']['version']}"
+            try:
+                image = read_json(path)["image"]
+                reference = f"{image['repository']}:{image['tag']['version']}"
+                platforms = [*image["tag"]["platforms"]]
+            except (KeyError, TypeError):
+                raise SettingsError(
+                    f"{path} names no image",
+                    hint="give it image.repository, image.tag.version and image.tag.platforms",
+                ) from None
             found[f"MODULES.{path.parent.name}"] = f"{reference}-{platform}"
-            for each in image["tag"]["platforms"]:
+            for each in platforms:
                 found[f"MODULES.{path.parent.name}.{each}"] = f"{reference}-{each}"
     return found
 

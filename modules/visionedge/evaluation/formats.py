@@ -90,11 +90,12 @@ def _coco(path: Path) -> Dataset:
             )
             for each in document["images"]
         ]
+        names = tuple(str(each["name"]) for each in categories)
     except KeyError as error:
         raise _wrong(file, f"it is not COCO's: there is no {error}") from None
     except (AttributeError, TypeError, ValueError) as error:
         raise _wrong(file, f"it is not COCO's: {error}") from None
-    return Dataset("coco", tuple(each["name"] for each in categories), pictures)
+    return Dataset("coco", names, pictures)
 
 
 def _from_xywh(x: float, y: float, width: float, height: float) -> tuple[float, ...]:
