@@ -15,8 +15,8 @@ The reason of a refusal stays until the twin names another bundle, or `swapModel
 another try; where it lies in how the bundle is named, until the twin says something else of it.
 Everything works without a hub once a bundle has arrived.
 
-The active bundle that cannot be loaded any more, because its file is damaged, is active no more:
-what is in use is said to be, and the twin's bundle is tried, or fetched, again.
+Where the active bundle cannot be loaded, what is in use instead is said to be. If its file is
+damaged it is active no more, and the twin's bundle is tried, or fetched, again.
 """
 
 import logging
@@ -47,6 +47,7 @@ _STUCK_AFTER_S: Final = 900.0
 """A trial load may take minutes; a download gives signs of life between."""
 _SHOWN: Final = 16
 """Hex digits of a hash that are reported: enough to tell bundles apart."""
+_NOT_LOADED: Final = "the active bundle cannot be loaded with these settings; the log has why"
 _NOTE_EVERY_S: Final = 30.0
 """Between two notes of how long a canary has been held."""
 OnResult = Callable[[str, str, str], None]
@@ -73,6 +74,8 @@ class Deliveries:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._settings: Settings | None = None
+        self._in_its_place: dict[str, str] = {}
+        """What is in use of models whose active bundle is good, and could not be loaded."""
         self._owed = Backoff(5.0, 300.0)
         self._owed_due_s: float | None = None
         """When a change of models that could not be put into effect is tried again."""
@@ -181,6 +184,8 @@ class Deliveries:
                 ends.append(OpenEnd("models", f"models.{name}: {refused}", failed=True))
             elif job := self._jobs.get(name):
                 ends.append(OpenEnd("models", f"models.{name}: {job.phase} {job.reason}".strip()))
+            elif name in self._in_its_place:
+                ends.append(OpenEnd("models", f"models.{name}: {_NOT_LOADED}", failed=True))
         return tuple(sorted(ends, key=lambda end: end.failed))
 
     def report(self, settings: Settings, lineup: Lineup) -> dict[str, Any]:
@@ -225,6 +230,8 @@ class Deliveries:
             "previous": slots.previous[:_SHOWN],
             "reason": slots.refused.get(model.sha256, "") if model.uri else "",
         }
+        if in_use := self._in_its_place.get(name):
+            told |= {"active": redact(in_use), "reason": _NOT_LOADED}
         if job:
             told["state"] = job.rivals.progress() if job.rivals else job.phase
             told["reason"] = job.reason
@@ -348,12 +355,18 @@ class Deliveries:
         """Bundles that are active by the slots, and that the line could not load."""
         if self._settings is None or self._owes:
             return
+        for name in self._in_its_place.keys() - lineup.models.keys():
+            del self._in_its_place[name]
         for name in lineup.models.keys() - self._jobs.keys():
             model, active = self._settings.models.get(name), self._store.slots(name).active
-            if model and model.uri and active:
-                in_use = lineup.path_of(name)
-                if in_use != self._store.path_of(name, active):
-                    log.error("model %s: %s is in use, not the active bundle", name, in_use)
+            meant, in_use = self._store.path_of(name, active), lineup.path_of(name)
+            if not (model and model.uri and active) or in_use == meant:
+                self._in_its_place.pop(name, None)
+            elif self._in_its_place.get(name) != str(in_use):
+                log.error("model %s: %s is in use, not the active bundle", name, in_use)
+                self._in_its_place[name] = str(in_use)
+                if not self._store.has_whole(name, active):
+                    del self._in_its_place[name]
                     self._store.lose(name, active)
                     self.want(self._settings)
 

@@ -278,6 +278,28 @@ def test_an_active_bundle_whose_file_is_damaged_is_said_to_be_out_of_use_and_fet
     assert line.deliveries._jobs["m"].phase == "shadow"
 
 
+def test_a_whole_active_bundle_that_cannot_be_loaded_is_said_so_and_not_given_up(
+    tmp_path: Path, lines: list[Line]
+) -> None:
+    # As after a change of the image to a runtime that does not know its operators.
+    unknown = b"of another runtime"
+    sha256 = hashlib.sha256(unknown).hexdigest()
+    settings = one_camera(tmp_path, sha256=sha256)
+    store = SlotStore(tmp_path / "slots")
+    store.path_of("m", sha256).parent.mkdir(parents=True)
+    store.path_of("m", sha256).write_bytes(unknown)
+    store.commit("m", sha256)
+    line = Line(tmp_path, settings)
+    lines.append(line)
+    line.advance(2)
+    assert line.told()["active"] == str(tmp_path / "old" / "m.onnx")
+    assert "cannot be loaded" in line.told()["reason"]
+    (end,) = line.deliveries.open_ends(settings)
+    assert end.failed
+    assert line.store.slots("m").active == sha256
+    assert line.deliveries._jobs == {}
+
+
 @pytest.mark.parametrize("mended", [{"signature": ""}, {"size_bytes": 0}])
 def test_a_bundle_refused_for_how_it_is_named_is_tried_again_when_that_is_mended(
     tmp_path: Path, mended: dict[str, Any]

@@ -105,15 +105,12 @@ class SlotStore:
         return bool(sha256) and self.path_of(name, sha256).is_file()
 
     def has_whole(self, name: str, sha256: str) -> bool:
-        """True where it lies there as it was fetched; a disk may have damaged it since.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        if not self.has(name, sha256):
+        """True where it lies there as it was fetched; a disk may have damaged it since."""
+        try:
+            with self.path_of(name, sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:
             return False
-        with self.path_of(name, sha256).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def begin(self, name: str, sha256: str) -> bool:
         """A trial begins; False where so many have ended with the process that it must not.
