@@ -17,7 +17,8 @@
     │   └── SpoolCorrupt                 the file was set aside and a new one begun
     ├── UplinkError                 6
     │   ├── UplinkUnavailable            not now: keep the envelope and send it later
-    │   │   └── UplinkDown               there is no link, and that was said: say nothing
+    │   │   ├── UplinkDown               there is no link, and that was said: say nothing
+    │   │   └── EgressUnwritable         our own disk is full: the link is not to blame
     │   ├── UplinkRejected               never: this envelope cannot be sent as it is
     │   └── UplinkAuthFailed             the hub refuses our identity: rebuild the client
     ├── VerifierError               7
@@ -142,6 +143,10 @@ class UplinkUnavailable(UplinkError):
 
 class UplinkDown(UplinkUnavailable):
     """There is no link, which whoever keeps it has said already: keep it, and say nothing."""
+
+
+class EgressUnwritable(UplinkUnavailable):
+    """A picture may not leave before that is written down, and the disk does not take the line."""
 
 
 class UplinkRejected(UplinkError):

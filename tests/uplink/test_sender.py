@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.envelopes import OpenSpool, envelope, resolution
@@ -9,6 +10,7 @@ from visionedge.entities import Envelope, Kind
 from visionedge.errors import SpoolUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock
+from visionedge.uplink.egress import EgressLedger, RecordedHub
 from visionedge.uplink.link import Link
 from visionedge.uplink.sender import Pacing, Sender
 from visionedge.uplink.spool import Spool
@@ -333,6 +335,25 @@ def test_a_full_disk_does_not_forget_that_a_silence_has_ended(
     # Less than the patience that so many attempts have earned.
     sender.flush()
     assert hub.wait(lambda: len(hub.received) >= before + 3)
+
+
+def test_an_egress_ledger_that_cannot_be_written_is_no_fault_of_the_link(
+    spool: Spool, hub: FakeHub, clock: FakeClock, metrics: Metrics, tmp_path: Path
+) -> None:
+    barred = tmp_path / "egress"
+    barred.write_text("a file where the folder should be")
+    recorded = RecordedHub(hub, EgressLedger(barred / "egress.jsonl", 10**6, clock))
+    link = Link(1e5, clock)
+    sender = Sender(spool, recorded, link, metrics, Pacing(8, 1e5), clock=clock)
+    spool.put(envelope(id="e", body=b"{}", ttl_s=1e6))
+    sender.start()
+    failed = {"kind": "escalation", "result": "unavailable"}
+    advance_until(clock, lambda: metrics.value("visionedge_sent_total", failed) >= 4, 30)
+    clock.advance(60)
+    assert link.observe(0, 1) == "online"
+    barred.unlink()
+    advance_until(clock, lambda: hub.ids() == ["e"])
+    assert sender.stop(10)
 
 
 def test_sent_messages_and_bytes_are_counted(

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.entities import Envelope, Kind, Resolution
-from visionedge.errors import SettingsError, UplinkUnavailable
+from visionedge.errors import EgressUnwritable, SettingsError
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Worker
 from visionedge.uplink.hub import HubClient, OnEvent
@@ -149,14 +149,15 @@ class RecordedHub:
         """Write the line, then hand the message over.
 
         Raises:
-            UplinkUnavailable: the line could not be written, or the hub is away.
+            EgressUnwritable: the line could not be written.
+            UplinkUnavailable: the hub is away.
             UplinkRejected: this message can never be sent.
         """
         if envelope.kind is Kind.ESCALATION:
             try:
                 self._ledger.leaves(envelope)
             except OSError as error:
-                raise UplinkUnavailable(
+                raise EgressUnwritable(
                     f"the egress ledger cannot be written: {error}", hint="check the disk"
                 ) from error
         self._hub.send(envelope)

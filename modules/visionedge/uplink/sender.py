@@ -25,7 +25,13 @@ from datetime import datetime
 from typing import Final
 
 from visionedge.entities import Envelope, Kind
-from visionedge.errors import SpoolUnavailable, UplinkDown, UplinkError, UplinkRejected
+from visionedge.errors import (
+    EgressUnwritable,
+    SpoolUnavailable,
+    UplinkDown,
+    UplinkError,
+    UplinkRejected,
+)
 from visionedge.metrics import Metrics
 from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.clock import Clock, SystemClock
@@ -255,7 +261,8 @@ class Sender:
 
     def _failed(self, envelope: Envelope, error: UplinkError) -> float:
         self._metrics.sent.labels(envelope.kind, "unavailable").inc()
-        self._link.failed()
+        if not isinstance(error, EgressUnwritable):
+            self._link.failed()
         if self._suspects.failed(envelope):
             self._give_up(envelope, error)
             return 0.0
