@@ -1,6 +1,7 @@
 """`import` makes a bundle, and `verify` holds it to what it was."""
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_the_readme_says_where_it_is_from(bundle: Path) -> None:
     assert "Licence of the weights: MIT" in text
     assert "Custom Vision: DomainType Classification, Platform ONNX" in text
     assert "`labels`: labels.txt" in text
+
+
+def test_whoever_watches_many_golden_frames_sees_how_far_it_is(
+    export: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(6):
+        cv2.imwrite(str(many / f"{number}.png"), np.full((64, 64, 3), 40 * number, np.uint8))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["import", str(export), "--to", str(tmp_path / "b"), "--golden", str(many)]) == 0
+    assert "golden frame" in capsys.readouterr().err
+    assert main(["verify", str(tmp_path / "b")]) == 0
+    captured = capsys.readouterr()
+    assert "/6 [" in captured.err
+    assert "golden frame" not in captured.out
 
 
 def test_a_sound_bundle_is_verified(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

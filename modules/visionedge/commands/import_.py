@@ -14,6 +14,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -173,7 +174,8 @@ def _golden(folder: Path, pictures: Sequence[Path]) -> None:
         "frames": frames,
     }
     (golden / EXPECTED_NAME).write_text(json.dumps(document, indent=1), encoding="utf-8")
-    if faults := verify_golden(load_model(folder, options.DEFAULTS)):
+    watched = partial(options.with_progress, unit="golden frame")
+    if faults := verify_golden(load_model(folder, options.DEFAULTS), watched):
         raise ModelLoadError(
             f"the model does not say the same twice: {faults[0]}",
             hint="its graph holds something random, such as dropout: export it for inference",

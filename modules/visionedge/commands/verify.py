@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from visionedge.commands import options
@@ -66,7 +67,7 @@ def _checks(named: Path, bundle: Bundle) -> Iterator[Check]:
     try:
         # Its SHA-256 is answered for already.
         model = load_model(named, options.DEFAULTS, {"sha256": ""})
-        faults = verify_golden(model)
+        faults = verify_golden(model, partial(options.with_progress, unit="golden frame"))
     except ModelError as error:
         yield Check("model", str(error))
         return

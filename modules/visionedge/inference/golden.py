@@ -5,7 +5,7 @@ weeks later in the rejects. The comparison is one to one: every expected box nee
 of its class of its own, and no further box may stand clearly above the floor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +26,15 @@ from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel
 
 _MOST_BOXES: Final = 1000
+Watched = Callable[[Sequence[ExpectedFrame]], Iterable[ExpectedFrame]]
 
 
-def verify_golden(model: LoadedModel) -> list[str]:
+def verify_golden(model: LoadedModel, watched: Watched = iter) -> list[str]:
     """Run the golden frames of a bundle.
+
+    Args:
+        model: of the bundle.
+        watched: gets the frames and gives them back, as a progress bar does.
 
     Returns:
         What differs, a line each with the frame's name; empty if nothing does, or if the
@@ -45,7 +50,7 @@ def verify_golden(model: LoadedModel) -> list[str]:
     golden = read_golden(folder)
     runner = model.runner(Limits(golden.floor, golden.nms_iou, _MOST_BOXES))
     faults: list[str] = []
-    for frame in golden.frames:
+    for frame in watched(golden.frames):
         prediction = runner.infer(_read(folder / frame.image))
         faults += (f"{frame.image}: {fault}" for fault in differences(golden, frame, prediction))
     return faults
