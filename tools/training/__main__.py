@@ -15,16 +15,22 @@ from pathlib import Path
 from training.bundle import MODEL_NAME, write_card
 from training.calibrate import Line, fit_line
 from training.etched import etched_board
-from training.export import VERSION, export_onnx
-from training.fit import Plan, fit
 from training.golden import write_golden
 from training.lines import Split, frames_of, natural_line
 from training.measure import STYLES, measure
-from training.net import DefectNet
 from training.pool import etched_pool, line_pool
-from training.predict import predict
 from visionedge.evaluation.average_precision import Boxes
 from visionedge.inference.image import use_one_thread
+
+try:
+    from training.export import VERSION, export_onnx
+    from training.fit import Plan, fit
+    from training.net import DefectNet
+    from training.predict import predict
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"python -m training: {error.name} is not installed: `make train` has a .venv-train with it"
+    ) from None
 
 _FIRST = Plan()
 _SECOND = Plan(steps=2_400, rate=2e-3)
