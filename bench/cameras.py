@@ -7,7 +7,8 @@ One camera and four at a pace that the machine can follow, and eight that ask fo
 it can give. Each way runs in a process of its own, one after the other, in rounds. A frame's
 age is from when it was due to when its result was there; `end/mid` is the median age of the
 last quarter over that of all, and 1 is flat; `least` is the share of the camera that got the
-fewest results, of the mean.
+fewest results, of the mean. Below the table stands what the least program needs that decodes
+one camera and runs the model, which no module can be below (`least_memory`).
 """
 
 import json
@@ -23,6 +24,7 @@ from bench.clip import CODEC, write_clip
 from bench.cold_start import write_bundle
 from bench.context import Context
 from bench.harness import repeated
+from bench.least_memory import WORD as LOOKED
 from bench.load import cores
 from bench.many import WORD
 from bench.naive import reader_of
@@ -114,9 +116,19 @@ def _table(context: Context, subject: Subject) -> Table:
             f"1080p {CODEC} ({subject.pictures}); decoding and running one frame takes "
             f"{step_s * 1e3:.1f} ms of CPU, so {cores()} cores could do "
             f"{cores() / step_s:.0f} a second",
+            f"MB of the least program, which decodes one camera and runs the model: "
+            f"{least_mb(bundle, clip, 1):.0f}, and {least_mb(bundle, clip, 2):.0f} with two runs "
+            "at once, as where a second look meets the next frame",
         ),
         bar=lambda row: float(row.ratio),
     )
+
+
+def least_mb(bundle: Path, clip: Path, runs: int) -> float:
+    """Peak of the least program with so many runs at once, MB."""
+    arguments = ["-m", "bench.least_memory", str(bundle / "model.onnx"), str(clip), str(runs)]
+    with Child(arguments) as child:
+        return child.until(LOOKED).peak_mb
 
 
 def pace(subject: Subject, clip: Path) -> float:
