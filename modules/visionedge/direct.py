@@ -4,11 +4,18 @@ The verifier is another package, of the cloud half, and most devices do not have
 imported by name, here, and only where the settings ask for it; where it is missing that is said
 with what to install. It gets what it needs as plain values: a route as the verifier's settings
 have it, a key that was just looked up, a file. Nothing of its own comes back but `OwnVerifier`.
+
+A wrong setting ends the start. A full disk does not: the line goes on, and what is to be asked
+waits until the verifier's file can be opened.
 """
 
 import importlib
 import logging
-from typing import Final
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 from visionedge.errors import SettingsError
 from visionedge.metrics import Metrics
@@ -19,6 +26,9 @@ from visionedge.uplink.egress import EgressLedger
 from visionedge.uplink.hub import HubClient
 
 log: Final = logging.getLogger(__name__)
+_LEAST_FREE_BYTES: Final = 4 * 1024**2
+"""With less free on its disk, a file that cannot be opened is no wrong setting."""
+_AGAIN_S: Final = 10.0
 
 
 def with_verifier(
@@ -61,9 +71,64 @@ def _around(
 ) -> HubClient:
     if not settings.enabled:
         return hub
-    verifier = _open(settings)
+    verifier: OwnVerifier
+    try:
+        verifier = _open(settings)
+    except SettingsError as error:
+        if "direct.path" not in error.fields or not _is_full(Path(settings.path)):
+            raise
+        log.error("direct mode waits for room on the disk: %s", error)
+        verifier = _OnceThereIsRoom(settings)
     log.info("direct mode: escalations go to %s", verifier.destination)
     return DirectHub(hub, verifier, ledger, metrics)
+
+
+class _OnceThereIsRoom:
+    """An `OwnVerifier` whose file could not be opened yet."""
+
+    def __init__(self, settings: DirectSettings) -> None:
+        self._settings = settings
+        self._opened: OwnVerifier | None = None
+        self._due_s = time.monotonic() + _AGAIN_S
+        self._is_stopped = False
+        self.destination = _open(settings, is_trial=True).destination
+
+    def handle(self, body: bytes, leaves: Callable[[], None]) -> float:
+        """As `OwnVerifier.handle`; so are those below."""
+        verifier = self._verifier()
+        return verifier.handle(body, leaves) if verifier else _AGAIN_S
+
+    def deliver(self, apply: Callable[[Mapping[str, Any]], int]) -> None:
+        """What an earlier process has left, too."""
+        if verifier := self._verifier():
+            verifier.deliver(apply)
+
+    def stop(self) -> None:
+        """End every pause."""
+        self._is_stopped = True
+        if self._opened:
+            self._opened.stop()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._opened:
+            self._opened.close()
+
+    def _verifier(self) -> OwnVerifier | None:
+        if self._opened is None and not self._is_stopped and time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + _AGAIN_S
+            try:
+                self._opened = _open(self._settings)
+            except SettingsError as error:
+                log.debug("direct mode still waits: %s", error)
+            else:
+                log.info("direct mode: the verifier's file is open")
+        return self._opened
+
+
+def _is_full(path: Path) -> bool:
+    folder = next(each for each in path.absolute().parents if each.is_dir())
+    return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
 
 
 def _open(settings: DirectSettings, *, is_trial: bool = False) -> OwnVerifier:

@@ -34,6 +34,8 @@ _ANSWER_S: Final = 10.0
 _STUCK_AFTER_S: Final = 300.0
 """More than the verifier tries for one answer."""
 _BUSY: Final = 503
+_AFTER_FAULT_S: Final = 60.0
+"""A message on which the verifier fails is passed over for so long: those behind it are good."""
 
 
 class OwnVerifier(Protocol):
@@ -151,6 +153,7 @@ class DirectHub:
         def leaves() -> None:
             self._ledger.leaves(waiting.envelope, self._verifier.destination)
 
+        waiting.not_before_s = time.monotonic() + _AFTER_FAULT_S
         again_s = self._verifier.handle(waiting.envelope.body, leaves)
         with self._arrived:
             if again_s > 0:
