@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Final
 
 # Before anything imports onnxruntime: its Linux wheels report to Microsoft unless told not
@@ -77,7 +78,7 @@ def console() -> None:
     hub takes connections and says nothing, and for ever where a call of it never returns. A
     process that was to be restarted must not hang in its end, with its line standing still.
     """
-    _open_outputs()
+    _ready_outputs()
     try:
         code = main()
     except KeyboardInterrupt:
@@ -95,16 +96,19 @@ def console() -> None:
     sys.exit(code)
 
 
-def _open_outputs() -> None:
-    """Give a process that was started with a closed output one that takes all and shows nothing.
+def _ready_outputs() -> None:
+    """Outputs that take whatever is printed.
 
-    Otherwise the next file that is opened, such as the spool, gets the number of that output, and
-    what a library prints lands in it.
+    One that was closed becomes one that shows nothing: otherwise the next file that is opened, such
+    as the spool, gets its number, and what a library prints lands in it. A character that the
+    terminal does not have, in a label or the name of a file, is shown by its number.
     """
     for name in ("stdout", "stderr"):
         # Python leaves None in the place of what was closed.
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _without_output(error: OSError) -> int:

@@ -1,11 +1,13 @@
 """A command whose output cannot be written says so, and is no success."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects"
 FULL = Path("/dev/full")
 SAID = [sys.executable, "-m", "visionedge", "audit", "--ledger"]
 
@@ -52,3 +54,27 @@ def test_a_closed_output_is_no_failure_and_an_error_stays_one(ledger: Path, clos
         done = subprocess.run(["sh", "-c", f"{words} {closed}"], capture_output=True, timeout=20)
         assert done.returncode == code
         assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "shown"),
+    [
+        ("latin-1", "b\u00e4lt \u2603".encode(), b"b\xe4lt \\u2603.jpg"),
+        ("ascii", "b\u00e4lt".encode(), b"b\\xe4lt.jpg"),
+        ("utf-8", b"b\xe4lt", b"b\\udce4lt.jpg"),
+    ],
+)
+def test_a_name_that_the_terminal_cannot_show_is_shown_by_its_numbers(
+    encoding: str, name: bytes, shown: bytes, tmp_path: Path
+) -> None:
+    picture = tmp_path / os.fsdecode(name + b".jpg")
+    picture.write_bytes((BUNDLE / "golden" / "board-1.jpg").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "visionedge", "predict", "--model", BUNDLE, picture],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout.splitlines()[0]
