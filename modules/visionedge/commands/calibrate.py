@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from visionedge.commands import options, places, plots
 from visionedge.commands.calibrate_verdicts import words_of_verdicts
+from visionedge.commands.draw import saved
 from visionedge.entities import Classification, Detections, Prediction
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.escalation import fitting
@@ -169,9 +169,7 @@ def _plot(
         plots.reliability(tenths(each, right), fitting.calibration_error(each, right))
         for each in (before, after)
     ]
-    path = folder / "reliability.png"
-    if not cv2.imwrite(str(path), np.concatenate(drawn, axis=1)):
-        raise places.unwritable(path, "--plots", "the write failed", "make room")
+    saved(np.concatenate(drawn, axis=1), folder / "reliability.png", "--plots")
 
 
 def tenths(confidence: fitting.Floats, right: NDArray[np.bool_]) -> list[Bin]:

@@ -6,12 +6,14 @@ under the boxes, so that what the model missed stands out.
 """
 
 import zlib
+from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from visionedge.commands import places
 from visionedge.entities import Classification, Detections, Image, Prediction
 
 Colour = tuple[int, int, int]
@@ -149,3 +151,23 @@ class _Pen:
 def _whole(xyxy: Floats) -> tuple[int, int, int, int]:
     x1, y1, x2, y2 = (round(float(edge)) for edge in xyxy)
     return x1, y1, x2, y2
+
+
+def saved(drawing: Image, path: Path, option: str) -> None:
+    """Write a drawing as PNG.
+
+    OpenCV itself ends the process where a path is no UTF-8, and does not say why a write failed.
+
+    Args:
+        drawing: (H, W, 3) uint8 BGR.
+        path: of the file.
+        option: that names the place.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    _, png = cv2.imencode(".png", drawing)
+    try:
+        path.write_bytes(png.tobytes())
+    except OSError as error:
+        raise places.unwritable(path, option, error.strerror, "make room") from None

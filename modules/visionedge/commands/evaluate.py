@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import cv2
-
 from visionedge.commands import options, places, plots
+from visionedge.commands.draw import saved
 from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.evaluation.dataset import Dataset
@@ -177,5 +176,4 @@ def _write(folder: Path, report: Report, document: str) -> None:
     except OSError as error:
         raise places.unwritable(folder, "--out", error.strerror, "make room") from None
     for name, drawing in drawings.items():
-        if not cv2.imwrite(str(folder / name), drawing):
-            raise places.unwritable(folder / name, "--out", "the write failed", "make room")
+        saved(drawing, folder / name, "--out")

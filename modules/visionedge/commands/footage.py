@@ -43,7 +43,7 @@ def shots_in(path: Path, every: int = 1) -> int:
     """About how many `shots` a file gives; a video's own count may be a little off."""
     if path.suffix.lower() not in VIDEOS:
         return 1
-    capture = cv2.VideoCapture(str(path))
+    capture = _opened(path)
     try:
         frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     finally:
@@ -65,7 +65,7 @@ def shots(path: Path, every: int = 1) -> Iterator[Shot]:
 
 
 def _frames(path: Path, every: int) -> Iterator[Shot]:
-    capture = cv2.VideoCapture(str(path))
+    capture = _opened(path)
     try:
         number = 0
         while capture.grab():
@@ -80,6 +80,20 @@ def _frames(path: Path, every: int) -> Iterator[Shot]:
         yield Shot(path, str(path), path.stem, None)
 
 
+def _opened(path: Path) -> cv2.VideoCapture:
+    """The video; one that gives nothing where OpenCV cannot be told its name, and would crash."""
+    return cv2.VideoCapture(str(path)) if is_text(path) else cv2.VideoCapture()
+
+
+def is_text(path: Path) -> bool:
+    """False for a name that is no UTF-8, as on a disk of another system."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def why_unreadable(path: Path) -> str:
     """Why a file gave no picture, and what to do about it."""
     try:
@@ -89,6 +103,8 @@ def why_unreadable(path: Path) -> str:
         return f"{error.strerror} (check the path and its permissions)"
     if not head:
         return "the file is empty (copy it again)"
+    if path.suffix.lower() in VIDEOS and not is_text(path):
+        return "its name is no UTF-8 (rename the file, or its folder)"
     if path.suffix.lower() in VIDEOS:
         return "it is no video, or only a part of one (play it with `ffplay`, or copy it again)"
     if picture_size(head) is None:

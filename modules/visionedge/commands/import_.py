@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.commands import options, places
+from visionedge.commands.footage import is_text
 from visionedge.commands.inspect import card_text
 from visionedge.errors import EXIT_OK, ModelLoadError, SettingsError
 from visionedge.inference import export_manifest
@@ -68,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"{len(pictures)} pictures are too many", hint=f"a bundle has at most {_MOST_FRAMES}"
         )
+    for picture in pictures:
+        if not is_text(picture):
+            raise SettingsError(f"the name of {picture} is no UTF-8", hint="rename the file")
     places.free(args.to, "--to")
     model = load_tried(args.export, options.DEFAULTS, private_folder(), options.hints(args))
     make_bundle(args.to, model, pictures, licence=args.licence, origin=args.origin)

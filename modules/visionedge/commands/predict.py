@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
-
 from visionedge.commands import options, places
-from visionedge.commands.draw import draw
+from visionedge.commands.draw import draw, saved
 from visionedge.commands.footage import VIDEOS, shots, shots_in, why_unreadable
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
@@ -143,6 +141,4 @@ class _Drawings:
             number += 1
             name = f"{stem}-{number}"
         self._taken.add(name)
-        path = self._folder / f"{name}{_SUFFIX}"
-        if not cv2.imwrite(str(path), drawing):
-            raise places.unwritable(path, "--out", "the write failed", "make room")
+        saved(drawing, self._folder / f"{name}{_SUFFIX}", "--out")

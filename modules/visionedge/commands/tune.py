@@ -18,10 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-
 from visionedge import settings as sources
 from visionedge.commands import options, places, speed
+from visionedge.commands.draw import saved
 from visionedge.commands.tune_result import PRESENT, Result
 from visionedge.delivery.slots import SlotStore
 from visionedge.entities import Image
@@ -254,8 +253,8 @@ def _settled(
         _keep(args, tuned, result.chosen, present)
     if result.patch and not args.json:
         print(f"better still, if its answers are as good: {json.dumps(result.patch)}")
-    if args.plot and not cv2.imwrite(str(args.plot), result.plot()):
-        raise places.unwritable(args.plot, "--plot", "the write failed", "make room")
+    if args.plot:
+        saved(result.plot(), args.plot, "--plot")
     return {"kept": None if args.dry_run else str(tuned.path), **result.document()}
 
 
