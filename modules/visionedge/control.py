@@ -132,6 +132,7 @@ class Control:
             if event is not None:
                 self._handle(event)
             self._target.advance()
+            self._last_good.save_late()
             self._report()
 
     def _handle(self, event: HubEvent) -> None:

@@ -76,6 +76,18 @@ def test_settings_on_which_the_module_fails_are_answered_as_refused(hub: FakeHub
     wait_until(lambda: hub.reported.get("telemetry", {}).get("ac") == 200, "the next one is taken")
 
 
+def test_settings_that_a_full_disk_did_not_take_are_kept_once_there_is_room(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    # What stands where the new file is to be written cannot be taken away.
+    (tmp_path / "last-good.json.new").mkdir()
+    hub.patch_desired({"telemetry": {"interval_s": 8}})
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("ac") == 200, "the answer")
+    (tmp_path / "last-good.json.new").rmdir()
+    kept = LastGood(tmp_path / "last-good.json")
+    wait_until(lambda: kept.load() == ({"telemetry": {"interval_s": 8}}, hub.version), "the file")
+
+
 def test_more_names_than_one_patch_can_take_away_and_bring_are_answered_in_two(
     hub: FakeHub,
 ) -> None:

@@ -10,9 +10,10 @@ folder synced. Only the module's own user may read it. Secrets are in it only if
 put them into the twin, instead of a reference to them (`secrets`).
 
 Not promised: that it is there. A disk that cannot be written costs this comfort and nothing
-else; the log says so.
+else; the log says so, and it is written as soon as there is room (`save_late`).
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -37,6 +38,7 @@ class LastGood:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._unwritten: Kept | None = None
 
     def load(self) -> Kept | None:
         """Document and version, or None where there is none that can be read."""
@@ -57,10 +59,23 @@ class LastGood:
     def save(self, document: Document, version: int | None) -> None:
         """Keep a document that is in use."""
         kept: dict[str, Any] = {"version": version, "desired": document}
+        self._unwritten = None
         try:
             self._write(json.dumps(kept).encode())
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            log.warning("the settings in use cannot be kept for the next start yet: %s", error)
+            self._unwritten = (document, version)
+        except (ValueError, RecursionError) as error:
             log.warning("the settings in use cannot be kept for the next start: %s", error)
+
+    def save_late(self) -> None:
+        """Keep what the disk has refused, if it takes it now; call it now and then."""
+        if self._unwritten is None:
+            return
+        document, version = self._unwritten
+        with contextlib.suppress(OSError):
+            self._write(json.dumps({"version": version, "desired": document}).encode())
+            self._unwritten = None
 
     def _write(self, text: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
