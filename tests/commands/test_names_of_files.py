@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from visionedge.commands import places
+from visionedge.errors import SettingsError
+
 BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects"
 GOLDEN = BUNDLE / "golden"
 
@@ -26,11 +29,20 @@ def said(*words: str | Path) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(command, capture_output=True, timeout=60, check=False)
 
 
-def test_pictures_are_looked_at_and_drawn(folder: Path) -> None:
-    (folder / "a.jpg").write_bytes((GOLDEN / "board-1.jpg").read_bytes())
-    done = said("predict", "--model", BUNDLE, "--out", folder / "out", folder / "a.jpg")
+def test_pictures_are_looked_at_and_drawn(folder: Path, tmp_path: Path) -> None:
+    picture = folder / f"{folder.name}.jpg"
+    picture.write_bytes((GOLDEN / "board-1.jpg").read_bytes())
+    done = said("predict", "--model", BUNDLE, "--out", tmp_path / "out", picture)
     assert done.returncode == 0, done.stderr
-    assert (folder / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_lt.png"]
+
+
+def test_a_place_that_is_no_utf_8_is_refused_before_the_work(folder: Path) -> None:
+    for path in (folder, folder / "below"):
+        with pytest.raises(SettingsError, match="--out: cannot write .*no UTF-8"):
+            places.folder(path, "--out")
+    with pytest.raises(SettingsError, match="--plot: cannot write .*no UTF-8"):
+        places.file(folder / "a.png", "--plot", ".png")
 
 
 def test_a_video_is_named_with_the_mend(folder: Path, tmp_path: Path) -> None:

@@ -156,18 +156,13 @@ def _whole(xyxy: Floats) -> tuple[int, int, int, int]:
 def saved(drawing: Image, path: Path, option: str) -> None:
     """Write a drawing as PNG.
 
-    OpenCV itself ends the process where a path is no UTF-8, and does not say why a write failed.
-
     Args:
         drawing: (H, W, 3) uint8 BGR.
-        path: of the file.
+        path: of the file, in a place from `places`; OpenCV would crash where it is no UTF-8.
         option: that names the place.
 
     Raises:
         SettingsError: it cannot be written.
     """
-    _, png = cv2.imencode(".png", drawing)
-    try:
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        raise places.unwritable(path, option, error.strerror, "make room") from None
+    if not cv2.imwrite(str(path), drawing):
+        raise places.unwritable(path, option, "the write failed", "make room")

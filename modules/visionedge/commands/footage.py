@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from visionedge.cameras.picture import picture_size
+from visionedge.commands.places import is_text
 from visionedge.entities import Image
 from visionedge.inference.image import read_image
 
@@ -83,15 +84,6 @@ def _frames(path: Path, every: int) -> Iterator[Shot]:
 def _opened(path: Path) -> cv2.VideoCapture:
     """The video; one that gives nothing where OpenCV cannot be told its name, and would crash."""
     return cv2.VideoCapture(str(path)) if is_text(path) else cv2.VideoCapture()
-
-
-def is_text(path: Path) -> bool:
-    """False for a name that is no UTF-8, as on a disk of another system."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def why_unreadable(path: Path) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.commands import options, places
-from visionedge.commands.footage import is_text
 from visionedge.commands.inspect import card_text
+from visionedge.commands.places import is_text
 from visionedge.errors import EXIT_OK, ModelLoadError, SettingsError
 from visionedge.inference import export_manifest
 from visionedge.inference.boxes import Limits

@@ -18,6 +18,7 @@ def folder(path: Path, option: str) -> Path:
     Raises:
         SettingsError: it cannot be written.
     """
+    _sure_of_name(path, option)
     try:
         path.mkdir(parents=True, exist_ok=True)
         _write_beside(path / "any")
@@ -40,6 +41,7 @@ def file(path: Path, option: str, suffix: str = "") -> Path:
     hint = f"name a {suffix} file of yours" if suffix else "name a file of yours"
     if suffix and path.suffix.lower() != suffix:
         raise unwritable(path, option, f"it does not end in {suffix}", hint)
+    _sure_of_name(path, option)
     is_new = not path.exists()
     try:
         path.open("ab").close()
@@ -68,9 +70,23 @@ def free(path: Path, option: str) -> Path:
     return path
 
 
+def is_text(path: Path) -> bool:
+    """False for a name that is no UTF-8, as on a disk of another system."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def unwritable(path: Path, option: str, reason: str | None, hint: str) -> SettingsError:
     """The error that every command gives for a place that cannot be written."""
     return SettingsError(f"{option}: cannot write {path}: {reason}", hint=hint)
+
+
+def _sure_of_name(path: Path, option: str) -> None:
+    if not is_text(path):
+        raise unwritable(path, option, "its name is no UTF-8", "name another")
 
 
 def _write_beside(path: Path) -> None:

@@ -136,6 +136,8 @@ class _Drawings:
                 )
 
     def write(self, stem: str, drawing: Image) -> None:
+        # OpenCV crashes on a name that is no UTF-8.
+        stem = "".join(each if each.isprintable() else "_" for each in stem)
         name, number = stem, 1
         while name in self._taken:
             number += 1
