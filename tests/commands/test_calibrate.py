@@ -66,7 +66,8 @@ def test_a_risk_that_is_out_of_reach_is_told_with_the_mend(
 def test_it_draws_the_reliability_and_tells_the_baseline(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, drawn = tmp_path / "figures.json", tmp_path / "plots"
+    drawn = tmp_path / "plots"
+    out = drawn / "figures.json"
     arguments = ["calibrate", "--model", BUNDLE, str(labelled), "--out", str(out), "--baseline"]
     assert main([*arguments, "--plots", str(drawn), "--share", "0.9"]) == 0
     card = json.loads(capsys.readouterr().out)["card"]

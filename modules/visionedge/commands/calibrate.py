@@ -100,10 +100,11 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.verdicts is None and args.model is None:
         raise SettingsError("pictures need a model to look at them", hint="name it with --model")
-    if args.out:
-        places.file(args.out, "--out")
+    # The folder first: the file may be to lie in it.
     if args.plots:
         places.folder(args.plots, "--plots")
+    if args.out:
+        places.file(args.out, "--out")
     document = _fitted(args, _of_verdicts(args) if args.verdicts else _words(args))
     if args.out:
         try:
