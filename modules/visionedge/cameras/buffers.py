@@ -8,7 +8,8 @@ that take turns need fewer together than each by itself. What a burst needed goe
 
 Nobody is asked to say that a frame is done with: who looks at it holds a view of the array, every
 view of a view holds the array itself (NumPy's `base`), and when the last is gone, the array is.
-What this does not promise: anything for code that keeps an address without a reference.
+What this does not promise: anything for code that keeps an address without a reference; nor that
+a burst is cheap on a kernel without huge pages.
 
 New maps ask for huge pages where those waste nothing: three of them in place of 1,519 small ones
 make the first writing of a 1080p frame take 1.2 in place of 3.8 ms (madvise(2), MADV_HUGEPAGE).
