@@ -14,9 +14,6 @@ from visionedge.inference.tuned import Choice, Tuned
 
 LATER = (
     "azure",
-    "http.server",
-    "prometheus_client",
-    "ssl",
     "visionedge.linkup",
     "visionedge.control",
     "visionedge.methods",
