@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -182,6 +183,22 @@ def test_a_script_that_cannot_be_played_starts_no_hub(
     script.write_text("[[step]]\nrow = 'lost-puback'\n")
     assert main(["--control", str(control), "start", "--script", str(script)]) == 1
     assert f"{script}: step 1: `at` is missing" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_command_that_waits_in_one_line() -> None:
+    with TemporaryDirectory(prefix="dh-") as folder, socket.socket(socket.AF_UNIX) as silent:
+        control = Path(folder) / "control.sock"
+        silent.bind(str(control))
+        silent.listen()
+        command = [sys.executable, "-m", "devhub", "--control", str(control), "status"]
+        waiting = subprocess.Popen(command, stderr=subprocess.PIPE)
+        asked, _ = silent.accept()
+        with asked:
+            asked.recv(100)  # It waits for the answer now.
+            waiting.send_signal(signal.SIGINT)
+            _, said = waiting.communicate(timeout=DEADLINE_S)
+    assert waiting.returncode == 130
+    assert said.decode().strip() == "devhub: stopped by Ctrl-C"
 
 
 def test_a_file_in_the_place_of_the_control_socket_is_left_alone(

@@ -33,6 +33,10 @@ The same words can be typed into the terminal of `devhub start`.
 """
 
 
+_EXIT_CTRL_C = 130
+"""What shells take for it: 128 and the number of SIGINT."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises instead of exiting, so that a slip on the hub's own terminal does not end it."""
 
@@ -102,6 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     except NoHub as error:
         print(f"devhub: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print("\ndevhub: stopped by Ctrl-C", file=sys.stderr)
+        return _EXIT_CTRL_C
     if answer.text:
         print(answer.text, file=sys.stdout if answer.ok else sys.stderr)
     return 0 if answer.ok else 1
