@@ -183,10 +183,14 @@ def test_an_audit_tells_of_lines_that_are_none_and_counts_the_others(
     EgressLedger(path, 2**20).leaves(picture("a"))
     with path.open("ab") as file:
         file.write(b'[1]\n{"at": "at noon", "event": "left", "id": "b"}\n')
+        file.write(b'{"at": "2026-05-01T00:00:00+00:00", "event": "left", "id": ["c"]}\n')
+        file.write(
+            b'{"at": "2026-05-01T00:00:00+00:00", "event": "left", "id": "d", "bytes": Infinity}\n'
+        )
     assert main(["audit", "--ledger", str(path)]) == 0
     told = capsys.readouterr()
     assert told.out.splitlines()[-1].startswith("1 pictures, ")
-    assert f"{path}:2 and 1 more: no lines of a ledger" in told.err
+    assert f"{path}:2 and 3 more: no lines of a ledger" in told.err
 
 
 def test_an_audit_of_a_folder_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

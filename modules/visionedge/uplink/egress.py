@@ -232,9 +232,10 @@ def _entry(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
         datetime.fromisoformat(entry["at"])
         int(entry.get("bytes", 0))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        told = isinstance(entry["event"], str) and isinstance(entry["id"], str)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None
-    return entry if {"event", "id"} <= entry.keys() else None
+    return entry if told else None
 
 
 def _numbered(path: Path, number: int) -> Path:
