@@ -14,9 +14,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from visionedge.cameras.buffers import FRAMES, FrameMemory
 from visionedge.entities import Image
 from visionedge.errors import CameraUnavailable
+from visionedge.runtime.frame_memory import FRAMES, FrameMemory
 from visionedge.settings.vendors import tame_opencv
 
 if tame_opencv():

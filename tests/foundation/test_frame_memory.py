@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tests.cameras.videos import number_of, write_video
 
-from visionedge.cameras.buffers import FrameMemory
 from visionedge.cameras.capture import Capture
 from visionedge.entities import Image
+from visionedge.runtime.frame_memory import FrameMemory
 from visionedge.runtime.heap import resident_bytes
 
 SHAPE = (4, 6, 3)
