@@ -2,13 +2,15 @@
 
     OpenCV dnn      cv2.dnn, its own threads
     OpenVINO        its CPU plugin, tuned for latency by its own hint
+    ultralytics     its own predict() on a file that it exported, whole: letterbox, run, decode
     ours            the module with a worker a core, on a file without a pace
 
 All read the same video and the same model. The peers that are only runtimes get our own
 preprocessing and decode, which are quicker than their samples', so what is compared is the
 runtime and the way it is fed; ours has decision, metrics, telemetry and the spool on top.
 Results must agree with ours, or a peer is left out. A peer that is not installed is skipped
-with a word: `pip install 'visionedge[bench]'` brings it.
+with a word: `pip install 'visionedge[bench]'` brings OpenVINO; ultralytics, which is under the
+AGPL, is used where somebody has installed it.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,6 +44,7 @@ _NEAR_PX: Final = 0.5
 """Kernels of another runtime round otherwise; boxes differ by hundredths of a pixel."""
 Tensor = NDArray[Any]
 Answer = Callable[[Tensor], Outputs]
+Infer = Callable[[Image], Prediction]
 
 
 def run(context: Context) -> Report:
@@ -92,12 +95,21 @@ def _line_turn(line: Line, _: int) -> Sample:
     return line.turn(_TURN_S)
 
 
-def _loop(subject: Subject, answer: Answer, clip: Path) -> Callable[[], object]:
-    """Read, preprocess, run, decode, one frame after the other; as ours sees them, or not at all.
+def _loop(subject: Subject, infer: Infer, clip: Path) -> Callable[[], object]:
+    """Read and look, one frame after the other; seen as ours sees them, or not at all.
 
     Raises:
         Unavailable: the peer sees something else.
     """
+    runner = subject.model.runner()
+    for frame in subject.frames:
+        _agree(runner.infer(frame), infer(frame))
+    read = reader_of(clip)
+    return lambda: infer(read())
+
+
+def _fed(subject: Subject, answer: Answer) -> Infer:
+    """A runtime between our preprocessing and our decode."""
     model = subject.model
     adapter = build_adapter(model.card, model.session.signature, model.limits)
 
@@ -105,11 +117,7 @@ def _loop(subject: Subject, answer: Answer, clip: Path) -> Callable[[], object]:
         inputs, geometry = adapter.preprocess(image)
         return adapter.decode(answer(next(iter(inputs.values()))), geometry)
 
-    runner = model.runner()
-    for frame in subject.frames:
-        _agree(runner.infer(frame), infer(frame))
-    read = reader_of(clip)
-    return lambda: infer(read())
+    return infer
 
 
 def _agree(ours: Prediction, theirs: Prediction) -> None:
@@ -124,7 +132,7 @@ def _agree(ours: Prediction, theirs: Prediction) -> None:
         raise Unavailable("it sees something else than ours")
 
 
-def _opencv(subject: Subject) -> Answer:
+def _opencv(subject: Subject) -> Infer:
     try:
         net = cv2.dnn.readNetFromONNX(str(subject.model.bundle.model))
     except cv2.error as error:
@@ -136,10 +144,10 @@ def _opencv(subject: Subject) -> Answer:
         return [np.asarray(each) for each in net.forward(names)]
 
     cv2.setNumThreads(cores())
-    return answer
+    return _fed(subject, answer)
 
 
-def _openvino(subject: Subject) -> Answer:
+def _openvino(subject: Subject) -> Infer:
     try:
         import openvino
     except ImportError:
@@ -154,10 +162,31 @@ def _openvino(subject: Subject) -> Answer:
         found = range(len(compiled.outputs))
         return [request.get_output_tensor(number).data.copy() for number in found]
 
-    return answer
+    return _fed(subject, answer)
 
 
-_PEERS: Final[Mapping[str, Callable[[Subject], Answer]]] = {
+def _ultralytics(subject: Subject) -> Infer:
+    model = subject.model
+    # What its exporter says of a file, and what its own code reads it by.
+    if "stride" not in model.session.metadata:
+        raise Unavailable("it reads what it exported only")
+    try:
+        from ultralytics import YOLO
+    except ImportError:
+        raise Unavailable("it is not installed") from None
+    yolo = YOLO(str(model.bundle.model), task="detect")
+    limits = {"conf": model.limits.floor, "iou": model.limits.nms_iou}
+
+    def infer(image: Image) -> Prediction:
+        boxes = yolo.predict(image, verbose=False, **limits)[0].boxes
+        class_id = boxes.cls.numpy().astype(np.int32)
+        return Detections(boxes.xyxy.numpy(), boxes.conf.numpy(), class_id, ())
+
+    return infer
+
+
+_PEERS: Final[Mapping[str, Callable[[Subject], Infer]]] = {
     "OpenCV dnn": _opencv,
     "OpenVINO": _openvino,
+    "ultralytics": _ultralytics,
 }
