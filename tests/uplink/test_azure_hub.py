@@ -253,6 +253,26 @@ def test_a_method_of_a_closed_module_is_not_answered(devhub: DevHub, start_hub: 
         devhub.invoke_method("m", {}, 1)
 
 
+def test_a_shutdown_that_lost_its_own_mark_leaves_no_thread_behind(
+    start_hub: StartHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a disconnect empties what the runner of methods reads: the SDK waits for ever."""
+    hub = start_hub()
+    session = hub._session
+    assert isinstance(session, azure_hub.AzureSession)
+    client = session._client
+    inbox = client._inbox_manager.get_method_request_inbox()
+    put, lost = inbox.put, list[object]()
+    monkeypatch.setattr(inbox, "put", lambda mark: put(mark) if lost else lost.append(mark))
+    runners = [each for each in client._handler_manager._receiver_handler_runners.values() if each]
+    assert runners
+    hub.close(1)
+    assert lost
+    for runner in runners:
+        runner.join(WAIT_S)
+    assert not any(runner.is_alive() for runner in runners)
+
+
 # Errors
 
 

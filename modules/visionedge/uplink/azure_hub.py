@@ -42,6 +42,7 @@ from visionedge.uplink.supervisor import Patience, SupervisedHub
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
 _PRODUCT_INFO: Final = "visionedge"
+_LET_GO_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,8 @@ class AzureSession:
         try:
             throw_away.call(shut_down, timeout_s)
         except TimeoutError:
-            log.debug("the SDK did not shut down in %.0f s, its client is left behind", timeout_s)
+            log.debug("the SDK did not shut down in %.0f s, its client is let go", timeout_s)
+            _let_go(client)
         except Exception as error:  # noqa: BLE001 - nothing is left to be done with this client
             log.debug("shutdown failed: %r", error)
         finally:
@@ -330,6 +332,24 @@ def build(
         return AzureSession(watch, deadlines or Deadlines(), options, connection=connection)
 
     return SupervisedHub(new_session, metrics, patience=patience, on_stuck=on_stuck)
+
+
+def _let_go(client: Any) -> None:  # noqa: ANN401 - the SDK's types are not to be had here
+    """End a shutdown that waits for ever, with its client, sockets and nine threads.
+
+    It asks the runner of each handler to stop, by a mark in what the runner reads, and waits for
+    its end. A disconnect that is noticed meanwhile empties that of methods, mark and all: one
+    rebuild of forty. A handler that is taken away puts in another mark.
+    """
+    caller = Caller("azure-let-go")
+    try:
+        caller.call(lambda: setattr(client, "on_method_request_received", None), _LET_GO_S)
+    except TimeoutError:
+        log.debug("the SDK still does not shut down, its client is left behind")
+    except Exception as error:  # noqa: BLE001 - nothing is left to be done with this client
+        log.debug("shutdown failed: %r", error)
+    finally:
+        caller.close()
 
 
 def _message(envelope: Envelope) -> Any:  # noqa: ANN401 - the SDK's types are not to be had here
