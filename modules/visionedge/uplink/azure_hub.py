@@ -338,8 +338,8 @@ def _let_go(client: Any) -> None:  # noqa: ANN401 - the SDK's types are not to b
     """End a shutdown that waits for ever, with its client, sockets and nine threads.
 
     It asks the runner of each handler to stop, by a mark in what the runner reads, and waits for
-    its end. A disconnect that is noticed meanwhile empties that of methods, mark and all: one
-    rebuild of forty. A handler that is taken away puts in another mark.
+    its end. A disconnect that is noticed meanwhile empties that of methods, mark and all: about
+    one rebuild of a hundred. A handler that is taken away puts in another mark.
     """
     caller = Caller("azure-let-go")
     try:
