@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,22 @@ def _command(folder: Path, settings: dict[str, object]) -> list[str]:
     config = folder / "settings.json"
     config.write_text(json.dumps(document))
     return [sys.executable, "-m", "visionedge", "run", "--config", str(config)]
+
+
+@contextmanager
+def _working(folder: Path, **settings: object) -> Iterator["subprocess.Popen[bytes]"]:
+    """A module that looks at frames; ended by SIGTERM where it still runs."""
+    command = [*_command(folder, settings), "--status"]
+    module = subprocess.Popen(command, stdout=subprocess.PIPE, env=_environment())
+    assert module.stdout is not None
+    try:
+        for line in module.stdout:
+            if b"processed" in line and b"processed 0" not in line:
+                break
+        yield module
+    finally:
+        module.send_signal(signal.SIGTERM)
+        module.communicate(timeout=20)
 
 
 def _environment() -> dict[str, str]:
@@ -84,16 +102,8 @@ def test_a_settings_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_it_with_0_and_drains_into_the_outbox(tmp_path: Path) -> None:
-    command = [*_command(tmp_path, {"telemetry": {"interval_s": 3600}}), "--status"]
-    module = subprocess.Popen(command, stdout=subprocess.PIPE, env=_environment())
-    assert module.stdout is not None
-    try:
-        for line in module.stdout:
-            if b"processed" in line and b"processed 0" not in line:
-                break
-    finally:
-        module.send_signal(signal.SIGTERM)
-        _, _ = module.communicate(timeout=20)
+    with _working(tmp_path, telemetry={"interval_s": 3600}) as module:
+        pass
     assert module.returncode == 0
     # The last window is closed and sent on the way out.
     assert list((tmp_path / "outbox").glob("telemetry-*.jsonl"))
@@ -145,3 +155,48 @@ def test_a_thread_that_never_ends_does_not_keep_the_process() -> None:
     )
     assert done.returncode == 3
     assert "there is no model at /nowhere" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({"IOTHUB_MODULE_CONNECTION_STRING": "HostName=h;DeviceId=d"}, "lacks ModuleId"),
+        ({"IOTEDGE_DEVICEID": "d"}, "the environment lacks IOTEDGE_IOTHUBHOSTNAME"),
+    ],
+)
+def test_a_hub_that_the_environment_does_not_name_is_told_before_anything_is_opened(
+    tmp_path: Path, environment: dict[str, str], why: str
+) -> None:
+    command = _command(tmp_path, {"uplink": {"kind": "auto"}})
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=_environment() | environment,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_second_module_on_one_spool_ends_at_once_and_the_first_goes_on(tmp_path: Path) -> None:
+    with _working(tmp_path) as first:
+        second = run(tmp_path, "--seconds", "9")
+        assert first.poll() is None
+    assert first.returncode == 0
+    assert second.returncode == 2
+    (said,) = second.stderr.splitlines()
+    assert f"works in the folder of {tmp_path / 'spool.db'}" in said
+    assert "set spool.path to" in said
+
+
+def test_a_module_that_was_killed_can_be_started_again_at_once(tmp_path: Path) -> None:
+    with _working(tmp_path) as first:
+        first.kill()
+        first.wait(20)
+        again = run(tmp_path, "--seconds", "1")
+    assert first.returncode == -signal.SIGKILL
+    assert again.returncode == 0, again.stderr

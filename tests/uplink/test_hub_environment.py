@@ -9,8 +9,9 @@ from tests.support.running import wait_until
 from visionedge.errors import SettingsError
 from visionedge.metrics import Metrics
 from visionedge.settings import UplinkSettings
+from visionedge.uplink.environment import DEVELOPMENT_VARIABLES, EDGE_VARIABLES
 from visionedge.uplink.hub import HubClient
-from visionedge.uplink.registry import DEVELOPMENT_VARIABLES, EDGE_VARIABLES, choose
+from visionedge.uplink.registry import choose
 
 WHOLE = "HostName=127.0.0.1;DeviceId=d;ModuleId=m;SharedAccessKey=c2VjcmV0"
 PLAIN = "IOTHUB_MODULE_CONNECTION_STRING"

@@ -22,6 +22,8 @@ from visionedge.inference.ahead import Ahead
 from visionedge.runtime import log
 from visionedge.runtime.collector import uncollected
 from visionedge.settings.shorthand import camera_document
+from visionedge.uplink import environment
+from visionedge.uplink.spool_claim import alone
 
 _STATUS_INTERVAL_S: Final = 1.0
 
@@ -72,6 +74,13 @@ def run(args: argparse.Namespace) -> int:
     log.configure("INFO")
     begun = settings.begin(layers)
     log.configure(begun.settings.log.level)
+    # The link that needs it is made after the first decision, which is late to learn of it.
+    environment.resolved(begun.settings.uplink, args.environment)
+    with alone(begun) as ours:
+        return _run(args, ours, stop)
+
+
+def _run(args: argparse.Namespace, begun: settings.Beginning, stop: threading.Event) -> int:
     with uncollected():
         ahead = _models_ahead(begun)
         # Imported so late because the models are loaded meanwhile.

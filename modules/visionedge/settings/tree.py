@@ -143,7 +143,8 @@ class SpoolSettings(Section):
         "run/spool.db",
         min_length=1,
         title="Path",
-        description="The file; takes effect at the next start.",
+        description="The file, in a folder that no other module uses; takes effect at the next "
+        "start.",
         json_schema_extra=NEXT_START,
     )
     max_bytes: int = Field(
