@@ -44,6 +44,12 @@ _SLOW_FPS: Final = 15.0
 _PROBE_S: Final = 0.3
 LIBRARIES: Final = ("pydantic", "prometheus_client", "sqlite3", "ssl", "azure.iot.device")
 """Without which a module could take no settings, tell no metrics, keep no spool, reach no hub."""
+_THRIFTY: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
+}
+"""What spares memory without being in the way; the module has it so too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ def least_mb(
     """
     counts = [str(runs), str(cameras)]
     arguments = ["-m", "bench.least_memory", str(bundle / "model.onnx"), str(clip), *counts]
-    with Child([*arguments, *libraries]) as child:
+    with Child([*arguments, *libraries], _THRIFTY) as child:
         return child.until(LOOKED).peak_mb
 
 

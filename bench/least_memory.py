@@ -5,12 +5,14 @@
 OpenCV's capture, ONNX Runtime with the module's options, one frame a camera, and no reading of the
 answer. RUNS of the model at once, each on a tensor of its own: with 2 as the module has it while a
 second look meets the next frame. CAMERAS play the clip at once, each decoded in a thread of its
-own. Each LIBRARY is imported before, and no use is made of it. It says a word when it has looked
-at all, and waits to be ended, so that whoever started it can read its peak.
+own. Each LIBRARY is imported before, and no use is made of it. What that and the load left is given
+back. It says a word when it has looked at all, and waits to be ended, so that whoever started it
+can read its peak.
 
 What this does not promise: that its runs meet where they need most.
 """
 
+import ctypes
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -31,14 +33,17 @@ def main(model: str, clip: str, runs: str, cameras: str, *libraries: str) -> Non
         import_module(library)
     cv2.setNumThreads(1)
     session = _session(model)
+    _give_back()
     first = session.get_inputs()[0]
     # A batch of one, also where the model leaves that open.
     tensors = [np.zeros((1, *first.shape[1:]), np.float32) for _ in range(int(runs))]
     captures = [_Capture(clip) for _ in range(int(cameras))]
     with ThreadPoolExecutor(len(captures)) as readers, ThreadPoolExecutor(len(tensors)) as runners:
         for _ in range(_FRAMES):
-            # Lists, so that all are waited for, and what fails is heard of.
-            images = list(readers.map(_Capture.read, captures))
+            # Lists, so that all are waited for, and what fails is heard of. The first is read on
+            # this thread, so that one camera needs no other.
+            others = readers.map(_Capture.read, captures[1:])
+            images = [captures[0].read(), *others]
             for number, tensor in enumerate(tensors):
                 _write(images[number % len(images)], tensor)
             list(runners.map(lambda tensor: session.run(None, {first.name: tensor}), tensors))
@@ -52,6 +57,13 @@ def _session(model: str) -> ort.InferenceSession:
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def _give_back() -> None:
+    """Let go of what imports and the load have left, as the module does; musl's libc cannot."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class _Capture:
