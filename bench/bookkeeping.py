@@ -3,10 +3,13 @@
 The first table takes the frame loop of the module from the end of `infer` to the end of its
 step, frame by frame as a camera sees them, with the caches as the model left them, as a share
 of the bare run of that model in the same round; and the same frames again with what was seen in
-them, without a run between two of them: the difference is what the model does to the caches. The
-second runs the whole module with and
-without an escalation of every fifth frame, each in a process of its own: snapshots are made
-and encoded beside the frame loop, and must not make results older.
+them, without a run between two of them: the difference is what the model does to the caches.
+Beside it stands the least that a program could do with a frame (`least_bookkeeping`), in the place
+of the module's step: after another `infer` of the same frame, and without one.
+
+The second runs the whole module with and without an escalation of every fifth frame, each in a
+process of its own: snapshots are made and encoded beside the frame loop, and must not make results
+older.
 """
 
 import time
@@ -25,14 +28,15 @@ from bench.cold_start import write_bundle
 from bench.contenders import Bare, ready_tensor
 from bench.context import Context
 from bench.harness import median_interval
+from bench.least_bookkeeping import LeastBookkeeping
 from bench.line import settings_of
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
-from visionedge.entities import Frame, Prediction
+from visionedge.entities import Detections, Frame, Prediction
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.inference.model import LoadedModel
-from visionedge.inference.runner import Runner
+from visionedge.inference.runner import Runner, Timings
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Pipeline, Wiring
 from visionedge.runtime.clock import SystemClock
@@ -46,6 +50,13 @@ _ROUNDS: Final = 8
 """One p99 hangs on six frames: in a single round it is 0.7 to 1.3 of that in another."""
 _SECONDS: Final = 8.0
 _WARM_UP: Final = 5
+_OURS: Final = "ours"
+_LEAST: Final = {"least, told in JSON": True, "least, put as it is": False}
+"""Contenders beside ours, and whether each writes JSON."""
+_ALONE: Final = "; no run between frames"
+_Least = Mapping[str, LeastBookkeeping]
+_Taken = dict[str, list[float]]
+"""By contender: seconds, frame by frame."""
 _Told = Mapping[float, Mapping[str, Any]]
 """By share: the figures of one process."""
 
@@ -146,23 +157,39 @@ def beside(context: Context, subject: Subject) -> Table:
     """The cost of a frame of one model, beside the model."""
     folder = context.folder / f"beside-{subject.role}"
     folder.mkdir()
-    beside, runs = _after_runs(context, subject, folder)
-    alone = _alone(context, subject, folder)
+    least = {
+        name: LeastBookkeeping(Metrics(), _CAMERA, as_json=as_json)
+        for name, as_json in _LEAST.items()
+    }
+    after, runs = _after_runs(context, subject, folder, least)
+    alone = _alone(context, subject, folder, least)
+    rows = [
+        _cost(name + suffix, took[name], runs)
+        for name in (_OURS, *_LEAST)
+        for took, suffix in ((after, ""), (alone, _ALONE))
+    ]
     return Table(
         title=f"{subject.role}: {subject.title}; {context.pairs} frames",
-        rows=[
-            _cost("from the end of infer to the next frame", beside, runs),
-            _cost("the same, with no run between frames", alone, runs),
-        ],
+        rows=rows,
         columns=(
-            Column("", lambda row: row.contender),
+            Column("from the end of infer to the next frame", lambda row: row.contender),
             Column("ms", lambda row: f"{row.beside_ms:.3f}"),
             Column("bare run, ms", lambda row: f"{row.bare_ms:.2f}"),
             Column("share", lambda row: f"{row.share:.2%}"),
             Column("95 % interval", lambda row: f"{row.low:.2%} to {row.high:.2%}"),
         ),
-        notes=(f"1080p frames ({subject.pictures})",),
+        notes=(
+            f"1080p frames ({subject.pictures}), in which {_found(_Stamped.saw)}",
+            "least: one threshold, the module's counters and histograms, and one put into a queue, "
+            "of a line of JSON or of what was seen as it is",
+        ),
     )
+
+
+def _found(saw: Sequence[Prediction]) -> str:
+    if not isinstance(saw[0], Detections):
+        return "one class is seen"
+    return f"{median(map(len, saw)):.0f} boxes are seen"
 
 
 def _cost(contender: str, beside: Sequence[float], runs: Sequence[float]) -> Cost:
@@ -171,30 +198,51 @@ def _cost(contender: str, beside: Sequence[float], runs: Sequence[float]) -> Cos
 
 
 def _after_runs(
-    context: Context, subject: Subject, folder: Path
-) -> tuple[list[float], list[float]]:
-    """Seconds beside the model, and of its bare run, frame by frame."""
+    context: Context, subject: Subject, folder: Path, least: _Least
+) -> tuple[_Taken, list[float]]:
+    """Seconds beside the model by contender, and of its bare run, frame by frame."""
     bare, tensor = Bare(subject.model.bundle.model), ready_tensor(subject)
-    beside, runs = [], []
+    runner = subject.model.runner()
+    taken: _Taken = {name: [] for name in (_OURS, *least)}
+    runs = []
     _Stamped.saw.clear()
-    for taken_s in _beside_each(context, subject, folder, _Model):
-        beside.append(taken_s)
+    for frame, taken_s in _beside_each(context, subject, folder, _Model):
+        taken[_OURS].append(taken_s)
         began = time.perf_counter()
         bare.run(tensor)
         runs.append(time.perf_counter() - began)
-    return beside[_WARM_UP:], runs[_WARM_UP:]
+        for name, keep in least.items():
+            found = runner.infer(frame.image)
+            taken[name].append(_seconds(keep, frame, found, runner.timings))
+    return _warm(taken), runs[_WARM_UP:]
 
 
-def _alone(context: Context, subject: Subject, folder: Path) -> list[float]:
+def _alone(context: Context, subject: Subject, folder: Path, least: _Least) -> _Taken:
     """Seconds beside the model, frame by frame, on what was seen in them before."""
-    _Recalled.recalled = iter(_Stamped.saw)
-    return list(_beside_each(context, subject, folder, _Recalling))[_WARM_UP:]
+    _Recalled.recalled, timings = iter(_Stamped.saw), Timings()
+    taken: _Taken = {name: [] for name in (_OURS, *least)}
+    each = _beside_each(context, subject, folder, _Recalling)
+    for found, (frame, taken_s) in zip(_Stamped.saw, each, strict=True):
+        taken[_OURS].append(taken_s)
+        for name, keep in least.items():
+            taken[name].append(_seconds(keep, frame, found, timings))
+    return _warm(taken)
+
+
+def _seconds(keep: LeastBookkeeping, frame: Frame, found: Prediction, timings: Timings) -> float:
+    began = time.perf_counter()
+    keep(frame, found, timings)
+    return time.perf_counter() - began
+
+
+def _warm(taken: _Taken) -> _Taken:
+    return {name: each[_WARM_UP:] for name, each in taken.items()}
 
 
 def _beside_each(
     context: Context, subject: Subject, folder: Path, kind: type[_Model]
-) -> Iterator[float]:
-    """Seconds from the end of `infer` to the end of the step."""
+) -> Iterator[tuple[Frame, float]]:
+    """Frames, each with the seconds from the end of `infer` to the end of the step."""
     pipeline, spool = _pipeline(subject.model, folder, kind)
     runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
     images, clock = chain.from_iterable(panned(subject.frames) for _ in count()), SystemClock()
@@ -202,7 +250,7 @@ def _beside_each(
         for number in range(context.pairs + _WARM_UP):
             frame = Frame(next(images), _CAMERA, number, clock.utc(), clock.ns())
             pipeline.answer_for(frame, runners)
-            yield (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
+            yield frame, (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
             tick()
     spool.close()
 
