@@ -134,6 +134,7 @@ class Pipeline:
         self._met: dict[int, Wiring] = {}
         self.busy = Busy()
         self._slots = slots
+        slots.make_room(workers)
         self._spool = spool
         self._telemetry = telemetry
         self._metrics = metrics

@@ -1,11 +1,13 @@
 """A camera that is kept running: opened, read, paced, watched, and opened again.
 
 One worker a camera. It grabs every frame its source has, because what is not grabbed
-waits in a buffer and makes all later frames old; it retrieves those that the rate admits;
-and it puts each into the slots, where it replaces an older one that nobody took. Whether
-somebody will take a frame shows only afterwards, and the newest must be what a worker
-gets, so none is held back on the guess that all workers are busy. Only a file that has no
-pace waits, with its next frame in hand, until the one before was taken.
+waits in a buffer and makes all later frames old. It retrieves those that the rate admits,
+when a worker is about to take them: until then, and for half of the time that the camera
+leaves it, a frame stays in the decoder, where it is there anyway (see `runtime.slot`). So a
+line that asks for too much converts no frames that nobody looks at, and eight cameras hold
+few more than one. What is retrieved goes into the slots, where it replaces an older one that
+nobody took. Only a file that has no pace waits, with its next frame in hand, until the one
+before was taken.
 
 A camera that is lost is named in the log once, with what will be done, and once when it
 is back; in between it is opened again and again with growing pauses. Lost is also one
@@ -209,13 +211,16 @@ class CameraFeed:
             if self._opened_before:
                 self._reopened.inc()
             self._opened_before = True
+            self._intake.begin(asks=not guard.patient)
             while not self._halt.is_set():
                 worker.beat()
                 # Held by no name here, because the next frame may go where this one was.
-                self._take(guard.shoot(self._intake.wants), guard, worker)
+                self._take(guard.shoot(self._intake.unwanted), guard, worker)
         except CameraUnavailable as error:
             return None if self._halt.is_set() else error
         finally:
+            # A turn that was given for a call that did not return.
+            self._intake.pass_on()
             guard.close()
         return None
 

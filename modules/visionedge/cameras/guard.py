@@ -9,6 +9,7 @@ nobody else may touch it before. The change of threads costs about 0.1 ms a fram
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,9 @@ from visionedge.runtime.clock import Clock
 from visionedge.runtime.worker import Caller
 
 T = TypeVar("T")
+Unwanted = Callable[[int, float], str]
+"""Gets when a frame was captured (monotonic ns) and for how many seconds it can be held back; tells
+why it is not wanted, or nothing."""
 _CLOSE_TIMEOUT_S: Final = 5.0
 
 
@@ -36,6 +40,7 @@ class Shot:
         captured_at: UTC.
         captured_ns: monotonic.
         image: None where nobody wanted it, or it could not be decoded.
+        unwanted: why nobody wanted it; empty where somebody did.
         truth: as the source told it.
         fault: why it could not be decoded.
     """
@@ -43,6 +48,7 @@ class Shot:
     captured_at: datetime
     captured_ns: int
     image: Image | None = None
+    unwanted: str = ""
     truth: Prediction | None = None
     fault: CameraUnavailable | None = None
 
@@ -67,6 +73,7 @@ class Guard:
         self._lock = threading.Lock()
         self._inside = False
         self._called_ns = 0
+        self._held_ns = 0
         self._given_up = threading.Event()
 
     @property
@@ -104,15 +111,15 @@ class Guard:
         """
         self._call(self._source.open, self._source.traits.open_timeout_s)
 
-    def shoot(self, wanted: Callable[[int], bool]) -> Shot:
-        """Grab the next frame, and retrieve it if `wanted(captured_ns)`.
+    def shoot(self, unwanted: Unwanted) -> Shot:
+        """Grab the next frame, and retrieve it unless it is unwanted.
 
         Raises:
             CameraUnavailable: none came; reopen.
             CameraEnded: there are no more.
             SourceStuck: the source did not return.
         """
-        return self._call(lambda: self._shoot(wanted), self._source.traits.read_timeout_s)
+        return self._call(lambda: self._shoot(unwanted), self._source.traits.read_timeout_s)
 
     def close(self) -> None:
         """Close the source, unless it was given up. Never raises."""
@@ -124,16 +131,29 @@ class Guard:
             # Counted by the caller like any other, and there is nothing more to do.
             return
 
-    def _shoot(self, wanted: Callable[[int], bool]) -> Shot:
-        self._source.grab()
+    def _shoot(self, unwanted: Unwanted) -> Shot:
+        idle_ns = self._grab()
         at, ns = self._clock.utc(), self._clock.ns()
-        if self._given_up.is_set() or not wanted(ns):
-            return Shot(at, ns)
+        if self._given_up.is_set():
+            return Shot(at, ns, unwanted="stopped")
+        # What was held back took from what the next grab had to wait for. Half of both, so that
+        # a camera on a busy machine never comes late because it was modest.
+        why = unwanted(ns, (idle_ns + self._held_ns) / 2e9)
+        self._held_ns = self._clock.ns() - ns
+        if why:
+            return Shot(at, ns, unwanted=why)
         try:
             image, truth = self._source.retrieve()
         except CameraUnavailable as error:
             return Shot(at, ns, fault=error)
-        return Shot(at, ns, image, truth)
+        return Shot(at, ns, image, truth=truth)
+
+    def _grab(self) -> int:
+        """Grab; returns for how long there was nothing to do, in nanoseconds."""
+        began_ns, began_cpu_ns = self._clock.ns(), time.thread_time_ns()
+        self._source.grab()
+        worked_ns = time.thread_time_ns() - began_cpu_ns
+        return max(0, self._clock.ns() - began_ns - worked_ns)
 
     def _call(self, function: Callable[[], T], timeout_s: float) -> T:
         try:

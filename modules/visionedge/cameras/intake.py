@@ -1,5 +1,7 @@
 """What becomes of each grabbed frame: numbered, counted, judged, and offered to the slots."""
 
+from typing import Final
+
 from visionedge.cameras.guard import Shot
 from visionedge.cameras.judges import MotionGate, RateGate, StillWatch
 from visionedge.entities import Frame
@@ -7,6 +9,9 @@ from visionedge.errors import CameraUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import CameraSettings
+
+_MOST_HELD_S: Final = 0.5
+"""A frame that nobody takes for so long gives way to the next."""
 
 
 class Intake:
@@ -31,11 +36,33 @@ class Intake:
         self._dropped = metrics.frames_dropped
         self._seq = 0
         self._frame_bytes = 0
+        self._asks = self._seen = False
         self._damaged_ns: int | None = None
 
-    def wants(self, captured_ns: int) -> bool:
-        """False for a frame above the rate, which is then not worth retrieving."""
-        return self._gate.admits(captured_ns)
+    def begin(self, asks: bool) -> None:
+        """The camera was opened; whether its frames wait for their turn before they are made."""
+        self._asks, self._seen = asks, False
+
+    def unwanted(self, captured_ns: int, spare_s: float) -> str:
+        """Why a frame is not worth retrieving, as a cause of `frames_dropped`; empty where it is.
+
+        Args:
+            captured_ns: monotonic.
+            spare_s: how long it may be held back until a worker is about to take it.
+        """
+        if not self._gate.admits(captured_ns):
+            return "rate"
+        # The first is looked at in any case, because it shows that the camera is there.
+        if not self._asks or not self._seen:
+            return ""
+        turn = self._slots.ask(self._camera_id, min(spare_s, _MOST_HELD_S))
+        if turn.instead_of is not None:
+            self._dropped.labels(turn.instead_of.camera_id, "replaced").inc()
+        return "" if turn.granted else "replaced"
+
+    def pass_on(self) -> None:
+        """No frame will come of the latest turn."""
+        self._slots.pass_on(self._camera_id)
 
     def frame(self, shot: Shot, live: bool) -> Frame | None:
         """Count a shot, and make it a frame if there is anything to look at.
@@ -43,6 +70,15 @@ class Intake:
         Raises:
             CameraUnavailable: the camera stands still, or sends nothing but damage; reopen.
         """
+        frame = None
+        try:
+            frame = self._judged(shot, live)
+        finally:
+            if frame is None and not shot.unwanted:
+                self.pass_on()
+        return frame
+
+    def _judged(self, shot: Shot, live: bool) -> Frame | None:
         seq, self._seq = self._seq, self._seq + 1
         if shot.image is not None:
             self._frame_bytes = shot.image.nbytes
@@ -53,8 +89,9 @@ class Intake:
             self._judge_damage(shot.fault, shot.captured_ns)
             return None
         if shot.image is None:
-            self._drop("rate")
+            self._drop(shot.unwanted)
             return None
+        self._seen = True
         if live and self._still.frozen(shot.image, shot.captured_ns):
             self._drop("stale")
             raise CameraUnavailable(

@@ -30,7 +30,8 @@ class CameraSource(Protocol):
 
     `grab` and `retrieve` are two calls because converting a frame costs as much as a small
     model's run: the feed grabs every frame, to stay at the newest, and retrieves only
-    those that somebody will look at.
+    those that somebody will look at. Between the two a frame is held back for some
+    milliseconds where workers are busy.
 
     Calls may block, but each ends within the timeouts in `traits`; the feed gives up a
     source that does not keep them.
