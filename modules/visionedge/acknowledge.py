@@ -98,7 +98,12 @@ class Acknowledger:
                 self._first = None
             self._hub.report(patch)
         except UplinkRejected as error:
-            log.error("the hub refuses an acknowledgement, given up: %s", error)
+            log.error(
+                "the hub refuses the reported %s: the twin keeps what it had there, and the direct "
+                "method `diagnostics` tells what is: %s",
+                ", ".join(patch),
+                error,
+            )
         except UplinkError as error:
             if not self._failing and not isinstance(error, UplinkDown):
                 log.warning("the twin cannot be answered, tried again and again: %s", error)

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from visionedge.acknowledge import Acknowledger
 from visionedge.errors import SettingsError
+from visionedge.facts import FactsReport
 from visionedge.methods import Methods
 from visionedge.metrics import Metrics
 from visionedge.runtime.worker import Worker
@@ -24,7 +25,6 @@ from visionedge.twin import (
     Accepted,
     Answer,
     DesiredState,
-    FactsReport,
     Folded,
     OpenEnd,
     Refused,
@@ -85,6 +85,7 @@ class Control:
         sender: told of receipts and reconnects.
         acknowledger: delivers the answers to the twin.
         methods: answers direct methods.
+        facts: keeps what the twin was told unasked.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Control:
         acknowledger: Acknowledger,
         methods: Methods,
         metrics: Metrics,
+        facts: FactsReport | None = None,
     ) -> None:
         self._layers = layers
         self._target = target
@@ -111,7 +113,7 @@ class Control:
         self._metrics = metrics
         self._desired = desired
         self._reported = ReportedState()
-        self._facts = FactsReport()
+        self._facts = facts or FactsReport()
         self._answer: Answer | None = None
         """To the document that is known, once it was answered."""
         self._open_ends: tuple[OpenEnd, ...] = ()
@@ -216,12 +218,16 @@ class Control:
                 self._acknowledge()
         if self._answer is not None and self._target.open_ends() != self._open_ends:
             self._acknowledge()
-        under_way = self._facts_patch is not None and self._acknowledger.is_waiting(
-            self._facts_patch
-        )
         # Nothing before the first answer: that begins by taking away the words of the last process.
-        if self._answer is None or under_way:
-            return
+        if self._answer is not None:
+            self._report_facts()
+
+    def _report_facts(self) -> None:
+        if self._facts_patch is not None:
+            if self._acknowledger.is_waiting(self._facts_patch):
+                return
+            if not self._acknowledger.has_delivered(self._facts_patch):
+                self._facts.refused()
         facts = {**self._target.facts()}
         facts["module"] = {**facts.get("module", {}), "desired_version": self._desired.version}
         self._facts_patch = self._facts.patch(facts)

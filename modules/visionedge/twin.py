@@ -6,8 +6,7 @@ says when only reading it again can tell. `plan` makes settings of that document
 not at all, and `ReportedState` answers in the convention of IoT Plug and Play: for each
 section what is in use (`value`), whether it was taken (`ac`: 200, 202 where some of it waits
 for the next start, or 400), for which version (`av`), and why not (`ad`). A refused document
-changes nothing; every bad field is named. `FactsReport` tells the rest: what the module is,
-which models it has, how the link does; patched only where it changed, and not too often.
+changes nothing; every bad field is named. What is reported unasked is in `facts`.
 
 The answer covers all sections of the document, not only those of the last patch: a section
 that was refused along with another one is taken when that one is mended, and is answered so.
@@ -29,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from visionedge.errors import SettingsError
-from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.redact import redact
 from visionedge.settings import Document, Settings, resolve
 
@@ -44,11 +42,8 @@ FORGET: Final[Document] = dict.fromkeys([*Settings.model_fields, *FACTS])
 _MAX_STRING_BYTES: Final = 4096
 _MAX_NAME_BYTES: Final = 1024
 _MAX_REPORTED_BYTES: Final = 26_000
-"""Of the answers; with the facts below the 32 KiB of all reported properties."""
+"""Of the answers; with the facts (`facts`) below the 32 KiB of all reported properties."""
 _MAX_PATCH_BYTES: Final = 32_000
-_MAX_FACTS_BYTES: Final = 6_000
-_FACTS_EVERY_S: Final = 10.0
-"""Between two patches of facts; IoT Hub throttles twin updates, and edgeHub syncs each 5 s."""
 _MAX_REASON_BYTES: Final = 16_000
 """Of all reasons together."""
 _MAX_LINE_BYTES: Final = 1024
@@ -231,7 +226,7 @@ class ReportedState:
         self._telling = _bounded(
             {
                 _name(section): {
-                    "value": _in_use(shown.get(section, {}), desired.document[section]),
+                    "value": holdable(shown.get(section, {}), desired.document[section]),
                     **_code(section, refused, pending),
                     "av": desired.version or 0,
                 }
@@ -239,7 +234,7 @@ class ReportedState:
             }
         )
         patch = _with_nulls(self._told, self._telling)
-        self.is_half = _size_bytes(patch) > _MAX_PATCH_BYTES
+        self.is_half = size_bytes(patch) > _MAX_PATCH_BYTES
         if self.is_half:
             # A name takes room where it goes and where another comes: whole sections go first.
             patch, self._telling = dict.fromkeys(self._told), {}
@@ -252,69 +247,27 @@ class ReportedState:
         self._told = self._telling
 
 
-class FactsReport:
-    """What the module tells of itself unasked: only what changed, and not all the time.
-
-    Args:
-        every_s: least time between two patches.
-    """
-
-    def __init__(self, clock: Clock | None = None, every_s: float = _FACTS_EVERY_S) -> None:
-        self._clock = clock or SystemClock()
-        self._every_ns = round(every_s * 1e9)
-        self._told: Document = {}
-        self._looked_at: Document | None = None
-        self._due_ns = 0
-
-    def patch(self, facts: Document) -> Document | None:
-        """The changes since the last patch; None where there are none, or it is too early."""
-        if self._clock.ns() < self._due_ns or facts == self._looked_at:
-            return None
-        self._looked_at = facts
-        telling = _short(facts)
-        patch = _changes(self._told, telling)
-        if not patch:
-            return None
-        self._told = telling
-        self._due_ns = self._clock.ns() + self._every_ns
-        return patch
-
-    def forget(self) -> None:
-        """The hub knows nothing of it any more: tell all of it next."""
-        self._told, self._looked_at = {}, None
+def holdable(shown: Any, asked: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    """Of `shown` what `asked` names, as a twin can hold it: also where a field is free JSON."""
+    if isinstance(shown, Mapping):
+        named = asked if isinstance(asked, Mapping) else shown
+        return {
+            _name(key): holdable(value, named[key], depth + 1)
+            for key, value in shown.items()
+            if key in named and value is not None and depth < _MAX_VALUE_DEPTH
+        }
+    if isinstance(shown, list):
+        return [holdable(value, value, depth) for value in shown if value is not None]
+    if isinstance(shown, str):
+        return _cut(redact(shown), _MAX_STRING_BYTES)
+    if type(shown) is int and abs(shown) > _MAX_INTEGER:
+        return float(shown)
+    return shown
 
 
-def _short(facts: Document) -> Document:
-    """The facts as a twin can hold them.
-
-    Where they are too many, the section that is largest lets go of the last entry of its largest
-    map, which is its least important, and so on; `left_out` tells how many have gone. A section
-    without entries goes as a whole.
-    """
-    telling: Document = {key: _in_use(value, value) for key, value in facts.items()}
-    while _size_bytes(telling) > _MAX_FACTS_BYTES:
-        largest = max(telling, key=lambda key: _size_bytes(telling[key]))
-        section = telling[largest]
-        full = [entries for entries in section.values() if isinstance(entries, dict) and entries]
-        if full:
-            max(full, key=_size_bytes).popitem()
-            section["left_out"] = section.get("left_out", 0) + 1
-        else:
-            del telling[largest]
-    return telling
-
-
-def _changes(told: Mapping[str, Any], telling: Mapping[str, Any]) -> Document:
-    """The patch from `told` to `telling` (RFC 7386), without what is the same."""
-    patch: Document = {key: None for key in told if key not in telling}
-    for key, value in telling.items():
-        under = told.get(key)
-        if isinstance(under, Mapping) and isinstance(value, Mapping):
-            if changed := _changes(under, value):
-                patch[key] = changed
-        elif key not in told or under != value:
-            patch[key] = value
-    return patch
+def size_bytes(value: object) -> int:
+    """Of a document on its way to the hub."""
+    return len(json.dumps(value).encode())
 
 
 def _code(
@@ -386,24 +339,6 @@ def _line(path: str, reason: str) -> str:
     return _cut(redact(line[:_HIDDEN_CHARS]), _MAX_LINE_BYTES)
 
 
-def _in_use(shown: Any, asked: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
-    """Of `shown` what `asked` names, as a twin can hold it: also where a field is free JSON."""
-    if isinstance(shown, Mapping):
-        named = asked if isinstance(asked, Mapping) else shown
-        return {
-            _name(key): _in_use(value, named[key], depth + 1)
-            for key, value in shown.items()
-            if key in named and value is not None and depth < _MAX_VALUE_DEPTH
-        }
-    if isinstance(shown, list):
-        return [_in_use(value, value, depth) for value in shown if value is not None]
-    if isinstance(shown, str):
-        return _cut(redact(shown), _MAX_STRING_BYTES)
-    if type(shown) is int and abs(shown) > _MAX_INTEGER:
-        return float(shown)
-    return shown
-
-
 def _with_nulls(told: Mapping[str, Any], telling: Mapping[str, Any]) -> Document:
     """The patch from `told` to `telling`: all of it, and null for what is no longer there."""
     patch: Document = {key: None for key in told if key not in telling}
@@ -418,17 +353,13 @@ def _with_nulls(told: Mapping[str, Any], telling: Mapping[str, Any]) -> Document
 
 def _bounded(reported: Document) -> Document:
     """Without the largest values, if all of them are more than a twin holds."""
-    while _size_bytes(reported) > _MAX_REPORTED_BYTES:
-        largest = max(reported.values(), key=lambda section: _size_bytes(section["value"]))
+    while size_bytes(reported) > _MAX_REPORTED_BYTES:
+        largest = max(reported.values(), key=lambda section: size_bytes(section["value"]))
         if not largest["value"]:
             break
         largest["value"] = {}
         largest.setdefault("ad", "the value is too large to be reported")
     return reported
-
-
-def _size_bytes(value: object) -> int:
-    return len(json.dumps(value).encode())
 
 
 def _name(section: str) -> str:

@@ -22,7 +22,7 @@ LAYERS: Final = (
         "twin",
         "deployment",
     ),
-    ("second_look", "busy"),
+    ("second_look", "busy", "facts"),
     ("pipeline", "evaluation", "pauses", "direct"),
     ("handover", "candidates"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "inputs"),

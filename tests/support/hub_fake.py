@@ -35,6 +35,7 @@ class FakeHub:
         self.version = 1
         self.poison: set[str] = set()
         self.refused: set[str] = set()
+        """Ids of messages, and names of reported sections."""
         self.on_send: Callable[[Envelope], None] | None = None
         self._on_event: OnEvent | None = None
         self._up = True
@@ -67,6 +68,8 @@ class FakeHub:
         check_report(patch)
         if not self._up or self._on_event is None:
             raise UplinkUnavailable("the hub is away")
+        if self.refused & patch.keys():
+            raise UplinkRejected("the hub does not take this")
         with self._changed:
             self.reported = merge(self.reported, dict(patch))
             self._changed.notify_all()

@@ -10,6 +10,7 @@ from tests.support.running import wait_until
 
 from visionedge.acknowledge import Acknowledger
 from visionedge.control import Control
+from visionedge.facts import FactsReport
 from visionedge.methods import Methods
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import SystemClock
@@ -28,6 +29,9 @@ class Failing:
 
     settings = resolve([])
 
+    def __init__(self) -> None:
+        self.told: Document = {"camera": {"states": {}}, "privacy": {"masked_cameras": 0}}
+
     def apply(self, settings: Settings) -> None:
         if settings.telemetry.interval_s == 7:
             raise RuntimeError("can't start new thread")
@@ -40,12 +44,17 @@ class Failing:
         return ()
 
     def facts(self) -> Document:
-        return {}
+        return self.told
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[FakeHub]:
-    metrics, hub, target = Metrics(), FakeHub(), Failing()
+def target() -> Failing:
+    return Failing()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, target: Failing) -> Iterator[FakeHub]:
+    metrics, hub = Metrics(), FakeHub()
     spool = Spool(tmp_path / "spool.db", max_bytes=10**7, max_age_s=60, metrics=metrics)
     inbox, desired, link = Inbox(hub.refresh_twin), DesiredState(), Link(60)
     sender = Sender(spool, hub, link, metrics, Pacing(1, 60))
@@ -56,7 +65,17 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
     methods = Methods(spool, telemetry, operated, [], desired, sender.flush, archive)
     last_good = LastGood(tmp_path / "last-good.json")
     control = Control(
-        [], target, desired, last_good, inbox, hub, sender, acknowledger, methods, metrics
+        [],
+        target,
+        desired,
+        last_good,
+        inbox,
+        hub,
+        sender,
+        acknowledger,
+        methods,
+        metrics,
+        FactsReport(every_s=0),
     )
     control.worker.start()
     acknowledger.worker.start()
@@ -98,3 +117,18 @@ def test_more_names_than_one_patch_can_take_away_and_bring_are_answered_in_two(
         wait_until(lambda: hub.reported.get("decision", {}).get("av") == hub.version, "the answer")
         assert hub.reported["decision"]["ac"] == 200
         assert hub.reported["decision"]["value"]["classes"] == rules
+
+
+def test_facts_of_which_the_hub_refuses_a_part_are_told_but_for_that(
+    hub: FakeHub, target: Failing, caplog: pytest.LogCaptureFixture
+) -> None:
+    wait_until(lambda: "privacy" in hub.reported, "the first facts")
+    hub.refused.add("camera")
+    target.told = {"camera": {"states": {"a": "lost"}}, "privacy": {"masked_cameras": 1}}
+    wait_until(lambda: hub.reported["privacy"]["masked_cameras"] == 1, "the rest of the facts")
+    assert hub.reported["camera"] == {"states": {}}
+    assert "the hub refuses the reported camera, privacy:" in caplog.text
+    hub.refused.clear()
+    target.told = {"camera": {"states": {"a": "running"}}, "privacy": {"masked_cameras": 1}}
+    wait_until(lambda: hub.reported["camera"]["states"] == {"a": "running"}, "the next change")
+    assert caplog.text.count("the hub refuses") == 2

@@ -6,9 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visionedge.facts import FactsReport
 from visionedge.runtime.clock import FakeClock
 from visionedge.settings import Settings, merge, resolve
-from visionedge.twin import FORGET, Accepted, DesiredState, FactsReport, ReportedState, plan
+from visionedge.twin import FORGET, Accepted, DesiredState, ReportedState, plan
 from visionedge.uplink.limits import MAX_REPORT_BYTES, check_report
 
 MANY = 64
@@ -88,6 +89,56 @@ def test_what_is_gone_is_taken_away() -> None:
     clock.advance(60)
     reported = merge(reported, report.patch({"camera": {"states": {"a": "running"}}}) or {})
     assert reported == {"camera": {"states": {"a": "running"}}}
+
+
+def followed(
+    report: FactsReport, clock: FakeClock, facts: dict[str, Any], bad: str, tries: int
+) -> dict[str, Any]:
+    """What a hub that refuses a section has in the end; each patch is counted."""
+    reported: dict[str, Any] = {}
+    for _ in range(tries):
+        patch = report.patch(facts)
+        assert patch is not None
+        if bad in patch:
+            report.refused()
+        else:
+            reported = merge(reported, patch)
+        assert report.patch(facts) is None
+        clock.advance(10)
+    return reported
+
+
+def test_where_the_hub_refuses_a_section_the_others_are_told_and_it_is_not_tried_again() -> None:
+    clock = FakeClock()
+    report, facts = FactsReport(clock), facts_of_many()
+    reported = followed(report, clock, facts, "camera", tries=1 + len(facts))
+    assert reported.keys() == facts.keys() - {"camera"}
+    assert report.patch(facts) is None
+    clock.advance(3600)
+    assert report.patch(facts) is None
+
+
+def test_a_section_that_was_refused_is_told_whole_once_it_has_changed() -> None:
+    clock = FakeClock()
+    report, facts = FactsReport(clock), {"camera": {"a": "x", "b": "y"}, "module": {"load": "ok"}}
+    followed(report, clock, facts, "camera", tries=3)
+    changed = {"camera": {"a": "z", "b": "y"}, "module": {"load": "high"}}
+    reported = followed(report, clock, changed, "", tries=2)
+    assert reported == {"camera": {"a": "z", "b": "y"}, "module": {"load": "high"}}
+    assert report.patch(changed) is None
+    # With nothing refused any more all goes in one patch again.
+    assert followed(report, clock, facts, "", tries=1) == {
+        "camera": {"a": "x"},
+        "module": {"load": "ok"},
+    }
+
+
+def test_what_the_hub_had_before_a_refusal_is_still_taken_away_when_it_goes() -> None:
+    clock = FakeClock()
+    report = FactsReport(clock)
+    followed(report, clock, {"camera": {"a": "x"}}, "", tries=1)
+    followed(report, clock, {"camera": {"a": "bad", "c": "bad"}}, "camera", tries=1)
+    assert report.patch({"camera": {"b": "x"}}) == {"camera": {"a": None, "b": "x"}}
 
 
 def test_64_cameras_and_64_models_fit_one_twin_with_answers_and_facts() -> None:
