@@ -182,21 +182,18 @@ def test_a_hub_that_the_environment_does_not_name_is_told_before_anything_is_ope
     assert not (tmp_path / "models").exists()
 
 
-def test_a_second_module_on_one_spool_ends_at_once_and_the_first_goes_on(tmp_path: Path) -> None:
+def test_a_second_module_on_one_spool_ends_at_once_until_the_first_one_is_killed(
+    tmp_path: Path,
+) -> None:
     with _working(tmp_path) as first:
         second = run(tmp_path, "--seconds", "9")
         assert first.poll() is None
-    assert first.returncode == 0
+        first.kill()
+        first.wait(20)
+        again = run(tmp_path, "--seconds", "1")
     assert second.returncode == 2
     (said,) = second.stderr.splitlines()
     assert f"works in the folder of {tmp_path / 'spool.db'}" in said
     assert "set spool.path to" in said
-
-
-def test_a_module_that_was_killed_can_be_started_again_at_once(tmp_path: Path) -> None:
-    with _working(tmp_path) as first:
-        first.kill()
-        first.wait(20)
-        again = run(tmp_path, "--seconds", "1")
     assert first.returncode == -signal.SIGKILL
     assert again.returncode == 0, again.stderr
