@@ -7,9 +7,7 @@ them, without a run between two of them: the difference is what the model does t
 Beside it stands the least that a program could do with a frame (`least_bookkeeping`), in the place
 of the module's step: after another `infer` of the same frame, and without one.
 
-The second runs the whole module with and without an escalation of every fifth frame, each in a
-process of its own: snapshots are made and encoded beside the frame loop, and must not make results
-older.
+The second is how old results are where every fifth frame is escalated (`escalated`).
 """
 
 import time
@@ -22,17 +20,16 @@ from statistics import median
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
-from bench.cameras import measure, pace
-from bench.clip import panned, write_clip
-from bench.cold_start import write_bundle
+from bench.clip import panned
 from bench.contenders import Bare, ready_tensor
 from bench.context import Context
+from bench.escalated import aged
 from bench.harness import median_interval
 from bench.least_bookkeeping import LeastBookkeeping
 from bench.line import settings_of
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
-from visionedge.entities import Detections, Frame, Prediction
+from visionedge.entities import Decision, Detections, Frame, Prediction
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.inference.model import LoadedModel
@@ -45,20 +42,14 @@ from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
 
 _CAMERA: Final = "line"
-_SHARE: Final = 0.2
-_ROUNDS: Final = 8
-"""One p99 hangs on six frames: in a single round it is 0.7 to 1.3 of that in another."""
-_SECONDS: Final = 8.0
 _WARM_UP: Final = 5
-_OURS: Final = "ours"
+_OURS: Final = ("ours", "of it after its decision")
 _LEAST: Final = {"least, told in JSON": True, "least, put as it is": False}
 """Contenders beside ours, and whether each writes JSON."""
 _ALONE: Final = "; no run between frames"
 _Least = Mapping[str, LeastBookkeeping]
 _Taken = dict[str, list[float]]
 """By contender: seconds, frame by frame."""
-_Told = Mapping[float, Mapping[str, Any]]
-"""By share: the figures of one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +73,9 @@ class Cost:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Aged:
-    """The whole module with a share of its frames escalated.
-
-    Attributes:
-        contender: which share.
-        per_s: results.
-        p50_ms: age.
-        p99_ms: age.
-        ratio: of the 99th percentile to that without, the median of the rounds.
-        low: lower end of the 95 % interval of that median.
-        high: upper end.
-    """
-
-    contender: str
-    per_s: float
-    p50_ms: float
-    p99_ms: float
-    ratio: float
-    low: float
-    high: float
-
-
 def run(context: Context) -> Report:
     """Measure every subject."""
-    reports = [context.report("bookkeeping", partial(table, context)) for table in (beside, _aged)]
+    reports = [context.report("bookkeeping", partial(table, context)) for table in (beside, aged)]
     tables = [table for report in reports for table in report.tables]
     return Report("bookkeeping", tables, [word for report in reports for word in report.skipped])
 
@@ -134,6 +102,17 @@ class _Recalled(Runner):
         found = next(_Recalled.recalled)
         _Stamped.ended_ns = time.perf_counter_ns()
         return found
+
+
+class _Deciding(Decider):
+    """A decider that remembers when it was done."""
+
+    ended_ns = 0
+
+    def decide(self, frame: Frame, prediction: Prediction) -> Decision:
+        decision = super().decide(frame, prediction)
+        _Deciding.ended_ns = time.perf_counter_ns()
+        return decision
 
 
 class _Model(LoadedModel):
@@ -165,7 +144,7 @@ def beside(context: Context, subject: Subject) -> Table:
     alone = _alone(context, subject, folder, least)
     rows = [
         _cost(name + suffix, took[name], runs)
-        for name in (_OURS, *_LEAST)
+        for name in (*_OURS, *_LEAST)
         for took, suffix in ((after, ""), (alone, _ALONE))
     ]
     return Table(
@@ -180,6 +159,7 @@ def beside(context: Context, subject: Subject) -> Table:
         ),
         notes=(
             f"1080p frames ({subject.pictures}), in which {_found(_Stamped.saw)}",
+            "after its decision the module counts, adds to its telemetry and puts into a queue",
             "least: one threshold, the module's counters and histograms, and one put into a queue, "
             "of a line of JSON or of what was seen as it is",
         ),
@@ -203,11 +183,11 @@ def _after_runs(
     """Seconds beside the model by contender, and of its bare run, frame by frame."""
     bare, tensor = Bare(subject.model.bundle.model), ready_tensor(subject)
     runner = subject.model.runner()
-    taken: _Taken = {name: [] for name in (_OURS, *least)}
+    taken: _Taken = {name: [] for name in (*_OURS, *least)}
     runs = []
     _Stamped.saw.clear()
-    for frame, taken_s in _beside_each(context, subject, folder, _Model):
-        taken[_OURS].append(taken_s)
+    for frame, own_s in _beside_each(context, subject, folder, _Model):
+        _add(taken, own_s)
         began = time.perf_counter()
         bare.run(tensor)
         runs.append(time.perf_counter() - began)
@@ -220,13 +200,18 @@ def _after_runs(
 def _alone(context: Context, subject: Subject, folder: Path, least: _Least) -> _Taken:
     """Seconds beside the model, frame by frame, on what was seen in them before."""
     _Recalled.recalled, timings = iter(_Stamped.saw), Timings()
-    taken: _Taken = {name: [] for name in (_OURS, *least)}
+    taken: _Taken = {name: [] for name in (*_OURS, *least)}
     each = _beside_each(context, subject, folder, _Recalling)
-    for found, (frame, taken_s) in zip(_Stamped.saw, each, strict=True):
-        taken[_OURS].append(taken_s)
+    for found, (frame, own_s) in zip(_Stamped.saw, each, strict=True):
+        _add(taken, own_s)
         for name, keep in least.items():
             taken[name].append(_seconds(keep, frame, found, timings))
     return _warm(taken)
+
+
+def _add(taken: _Taken, own_s: Sequence[float]) -> None:
+    for name, each_s in zip(_OURS, own_s, strict=True):
+        taken[name].append(each_s)
 
 
 def _seconds(keep: LeastBookkeeping, frame: Frame, found: Prediction, timings: Timings) -> float:
@@ -241,8 +226,8 @@ def _warm(taken: _Taken) -> _Taken:
 
 def _beside_each(
     context: Context, subject: Subject, folder: Path, kind: type[_Model]
-) -> Iterator[tuple[Frame, float]]:
-    """Frames, each with the seconds from the end of `infer` to the end of the step."""
+) -> Iterator[tuple[Frame, tuple[float, float]]]:
+    """Frames, each with the seconds from the end of `infer`, and of its decision, to the end."""
     pipeline, spool = _pipeline(subject.model, folder, kind)
     runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
     images, clock = chain.from_iterable(panned(subject.frames) for _ in count()), SystemClock()
@@ -250,7 +235,9 @@ def _beside_each(
         for number in range(context.pairs + _WARM_UP):
             frame = Frame(next(images), _CAMERA, number, clock.utc(), clock.ns())
             pipeline.answer_for(frame, runners)
-            yield frame, (time.perf_counter_ns() - _Stamped.ended_ns) / 1e9
+            ended_ns = time.perf_counter_ns()
+            own_ns = (ended_ns - _Stamped.ended_ns, ended_ns - _Deciding.ended_ns)
+            yield frame, (own_ns[0] / 1e9, own_ns[1] / 1e9)
             tick()
     spool.close()
 
@@ -267,7 +254,7 @@ def _pipeline(own: LoadedModel, folder: Path, kind: type[_Model]) -> tuple[Pipel
         metrics=metrics,
     )
     pipeline = Pipeline(
-        Wiring(1, {_CAMERA: model}, Decider(settings, 1), Snapshots(settings)),
+        Wiring(1, {_CAMERA: model}, _Deciding(settings, 1), Snapshots(settings)),
         LatestSlots[Frame](),
         spool,
         Telemetry(SystemClock().utc()),
@@ -276,43 +263,3 @@ def _pipeline(own: LoadedModel, folder: Path, kind: type[_Model]) -> tuple[Pipel
         queue=settings.escalation.queue,
     )
     return pipeline, spool
-
-
-def _aged(context: Context, subject: Subject) -> Table:
-    folder = context.folder / f"aged-{subject.role}"
-    bundle = write_bundle(folder / "bundle", subject.model)
-    clip = write_clip(folder / "clip.mp4", subject.frames)
-    fps = pace(subject, clip)
-    rounds: list[_Told] = []
-    with context.progress(f"escalating {subject.role}", 2 * _ROUNDS) as tick:
-        for number in range(_ROUNDS):
-            told = {}
-            for share in (0.0, _SHARE) if number % 2 else (_SHARE, 0.0):
-                place = folder / f"{share}-{number}"
-                place.mkdir()
-                told[share] = measure("ours", bundle, clip, place, 1, fps, _SECONDS, share)
-                tick()
-            rounds.append(told)
-    rows = [
-        Aged(
-            f"{share:.0%} escalated",
-            median(told[share]["per_s"] for told in rounds),
-            median(told[share]["p50_ms"] for told in rounds),
-            median(told[share]["p99_ms"] for told in rounds),
-            *median_interval(told[share]["p99_ms"] / told[0.0]["p99_ms"] for told in rounds),
-        )
-        for share in (0.0, _SHARE)
-    ]
-    return Table(
-        title=f"{subject.role}: one camera at {fps:.0f} frames/s; {_ROUNDS} rounds",
-        rows=rows,
-        columns=(
-            Column("", lambda row: row.contender),
-            Column("results/s", lambda row: f"{row.per_s:.1f}"),
-            Column("age p50", lambda row: f"{row.p50_ms:.1f}"),
-            Column("p99 ms", lambda row: f"{row.p99_ms:.1f}"),
-            Column("p99 of without", lambda row: f"{row.ratio:.2f}"),
-            Column("95 % interval", lambda row: f"{row.low:.2f} to {row.high:.2f}"),
-        ),
-        bar=lambda row: float(row.ratio),
-    )
