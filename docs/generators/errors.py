@@ -19,7 +19,10 @@ def errors_page() -> str:
     """The page."""
     codes = [
         (str(EXIT_OK), "ended as asked: SIGTERM, Ctrl-C, or the end of its time"),
-        (str(EXIT_UNEXPECTED), "a bug: the log holds the traceback"),
+        (
+            str(EXIT_UNEXPECTED),
+            "a bug: the log holds the traceback; or a full disk, which is told in one line",
+        ),
         *((str(e.exit_code), f"`{e.__name__}`") for e in _children(VisionEdgeError)),
         (str(EXIT_STUCK), "a native call did not return, or the link could not be rebuilt"),
     ]

@@ -14,8 +14,8 @@ import threading
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
-from io import TextIOWrapper
-from typing import Final
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, Final
 
 # Before anything imports onnxruntime: its Linux wheels report to Microsoft unless told not
 # to before they initialise (onnxruntime 1.29 and later, Privacy.md).
@@ -29,6 +29,9 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
 from visionedge.runtime.collector import uncollected
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 COMMANDS: Final = {
     "run": "run",
@@ -64,9 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     except VisionEdgeError as error:
         sys.stderr.write(f"visionedge: {error}\n")
         return error.exit_code
+    except _OutputLost as error:
+        return _without_output(error)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-            return _without_output(error)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return _without_room(error)
         logging.getLogger("visionedge").critical("unexpected error", exc_info=True)
         return EXIT_UNEXPECTED
 
@@ -86,7 +91,7 @@ def console() -> None:
         code = _EXIT_CTRL_C
     try:
         sys.stdout.flush()
-    except OSError as error:
+    except _OutputLost as error:
         lost = _without_output(error)
         code = code or lost
     with suppress(OSError):
@@ -106,9 +111,33 @@ def _ready_outputs() -> None:
     for name in ("stdout", "stderr"):
         # Python leaves None in the place of what was closed.
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", closefd=False))
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        raw = _Output(sys.stdout.fileno(), "w", closefd=False)
+        sys.stdout = TextIOWrapper(
+            # Python's own has no buffer either where it writes through.
+            raw if sys.stdout.write_through else BufferedWriter(raw),
+            encoding=sys.stdout.encoding,
+            errors="backslashreplace",
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
+
+
+class _OutputLost(OSError):
+    """What was printed cannot be written. A file that fails has the same number and often no name,
+    and leaves what was printed as it is."""
+
+
+class _Output(FileIO):
+    """Stdout, which says that it is stdout where it fails."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _OutputLost(error.errno, error.strerror) from None
 
 
 def _without_output(error: OSError) -> int:
@@ -123,9 +152,17 @@ def _without_output(error: OSError) -> int:
     return EXIT_UNEXPECTED
 
 
+def _without_room(error: OSError) -> int:
+    """The end of a command that a full disk ended, and that did not say so by itself."""
+    sys.stderr.write(
+        f"visionedge: {error.filename or 'a file'} cannot be written: {error.strerror} "
+        "(make room; TMPDIR names the folder of temporary files)\n"
+    )
+    return EXIT_UNEXPECTED
+
+
 _OWN: Final = ("--help", "--version")
-_UNWRITABLE: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
-"""What comes of output alone: whoever writes a file of ours says which."""
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _EXIT_CTRL_C: Final = 130
 """What shells take for it: 128 and the number of SIGINT."""
 

@@ -47,6 +47,56 @@ def test_much_output_to_a_full_disk_ends_the_same_way() -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("write", "named"),
+    [
+        ("with open('/dev/full', 'w') as file: file.write('x')", "a file"),
+        ("raise OSError(28, 'No space left on device', '/data/x.json')", "/data/x.json"),
+    ],
+)
+def test_a_full_disk_behind_a_file_is_not_told_of_the_output_which_is_not_lost(
+    write: str, named: str
+) -> None:
+    code = (
+        "import sys, visionedge.commands.audit as audit; from visionedge.__main__ import console\n"
+        "def run(_):\n"
+        "    print('what was found')\n"
+        f"    {write}\n"
+        "audit.run = run\n"
+        "sys.argv = ['visionedge', 'audit']\n"
+        "console()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.stdout == "what was found\n"
+    assert done.stderr.splitlines() == [
+        f"visionedge: {named} cannot be written: No space left on device (make room; TMPDIR names "
+        "the folder of temporary files)"
+    ]
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_word_on_stderr(unbuffered: str) -> None:
+    code = (
+        "import sys, visionedge.commands.audit as audit; from visionedge.__main__ import console\n"
+        "audit.run = lambda _: [print('x' * 100) for _ in range(10**5)]\n"
+        "sys.argv = ['visionedge', 'audit']\n"
+        "console()"
+    )
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" | head -1', sys.executable, code],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == b"x" * 100 + b"\n"
+    assert done.stderr == b""
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_closed_output_is_no_failure_and_an_error_stays_one(ledger: Path, closed: str) -> None:
     for path, code in ((ledger, 0), (ledger.with_name("none"), 2)):

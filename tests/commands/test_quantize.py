@@ -202,6 +202,22 @@ def test_a_wrong_option_is_named_before_anything_is_measured(
     assert told.out == ""
 
 
+def test_too_little_room_for_what_is_made_on_the_way_is_told_before_it_begins(
+    bundle: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # No disk has so much.
+    monkeypatch.setattr("visionedge.commands.quantize._TIMES_THE_MODEL", 10**15)
+    assert quantized(bundle, "--calibration", dataset, "--to", tmp_path / "int8") == 2
+    told = capsys.readouterr()
+    assert "MB free, and temporary files take about" in told.err
+    assert "set TMPDIR" in told.err
+    assert not (tmp_path / "int8").exists()
+
+
 def test_without_the_tools_it_says_what_to_install(
     bundle: Path,
     dataset: Path,

@@ -6,6 +6,7 @@ the name of the option that is wrong.
 What this does not promise: that the place is still free, or the disk not full, at the end.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def free(path: Path, option: str) -> Path:
     except OSError as error:
         raise unwritable(path, option, error.strerror, "name a folder of yours") from None
     return path
+
+
+def room(folder: Path, size_bytes: int) -> None:
+    """Be sure of room among the temporary files: libraries that lack it fail beside the point.
+
+    Raises:
+        SettingsError: less is free.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < size_bytes:
+        raise SettingsError(
+            f"{folder} has {free_bytes / 1e6:.1f} MB free, and temporary files take about "
+            f"{size_bytes / 1e6:.1f} MB",
+            hint="make room, or set TMPDIR to another folder",
+        )
 
 
 def is_text(path: Path) -> bool:

@@ -35,6 +35,8 @@ _MOST_PICTURES: Final = 200
 _FEW_PICTURES: Final = 20
 _GOLDEN: Final = 8
 _SURE: Final = 0.5
+_TIMES_THE_MODEL: Final = 6
+"""What all recipes take among the temporary files, as was measured."""
 _ABOUT: Final = 1.1
 """Times the quickest: what is closer than that, a busy machine cannot tell apart."""
 
@@ -110,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     before = load_model(args.model, options.DEFAULTS, options.hints(args))
     dataset = read_dataset(args.dataset) if args.dataset else _own_words(before, pictures)
     with tempfile.TemporaryDirectory(prefix="visionedge-quantize-") as folder:
+        places.room(Path(folder).parent, _size_bytes(before) * _TIMES_THE_MODEL)
         made, original = _tried(before, pictures, dataset, Path(folder))
         print("\n".join(_table(before, args.dataset is not None, original, made)))
         best = _best(original, made, args.max_loss)
@@ -125,6 +128,12 @@ def run(args: argparse.Namespace) -> int:
         print("it is not faster on this machine; measure on the device before you deploy it")
     print(f"written: {args.to}")
     return EXIT_OK
+
+
+def _size_bytes(model: LoadedModel) -> int:
+    file = model.bundle.model
+    parts = [file, *(file.parent / name for name in model.session.header.external)]
+    return sum(part.stat().st_size for part in parts)
 
 
 def _tried(
