@@ -131,16 +131,16 @@ def _table(context: Context, subject: Subject) -> Table:
     )
 
 
-def _least_notes(bundle: Path, clip: Path) -> tuple[str, str]:
-    one, two = least_mb(bundle, clip, 1), least_mb(bundle, clip, 2)
-    most = _COUNTS[1]
-    further = (least_mb(bundle, clip, 2, most) - two) / (most - 1)
+def _least_notes(bundle: Path, clip: Path) -> Sequence[str]:
+    one, two, count = least_mb(bundle, clip, 1), least_mb(bundle, clip, 2), _COUNTS[1]
+    told = least_mb(bundle, clip, 2, libraries=LIBRARIES)
+    further = (least_mb(bundle, clip, 2, count) - two) / (count - 1)
     return (
         f"MB of the least program, which decodes one camera and runs the model: {one:.0f}, and "
-        f"{two:.0f} with two runs at once, as where a second look meets the next frame; "
-        f"{least_mb(bundle, clip, 2, libraries=LIBRARIES):.0f} where it imports besides",
-        f"what settings, metrics, spool and link are written with ({', '.join(LIBRARIES)}); each "
-        f"further camera, of {most}, takes {further:.0f}: its decoder and one frame",
+        f"{two:.0f} with two runs at once, as where a second look meets the next frame",
+        f"MB of it with two runs and what settings, metrics, spool and link are written with "
+        f"({', '.join(LIBRARIES)}): {told:.0f}",
+        f"MB of each further camera in it, of {count}: {further:.0f}, a decoder and one frame",
     )
 
 
