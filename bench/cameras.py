@@ -3,13 +3,15 @@
     naive   a loop a camera, the tutorials' way, the runtime's defaults: first in, first out
     ours    the whole module: newest frame wins, cameras in turn, a worker a core
 
-One camera and four at a pace that the machine can follow, and eight that ask for more than
-it can give. Each way runs in a process of its own, one after the other, in rounds. A frame's
-age is from when it was due to when its result was there; `end/mid` is the median age of the
-last quarter over that of all, and 1 is flat; `least` is the share of the camera that got the
-fewest results, of the mean. Below the table stands what the least program needs that decodes
-one camera and runs the model (`least_memory`), which no module can be below: with two runs at
-once, with the libraries that a module of this kind is written with, and for each further camera.
+One camera, four and eight at a pace that the machine can follow, and eight that ask for more than
+it can give. All play one clip in step, so what is in doubt for one is in doubt for all at once.
+Each way runs in a process of its own, one after the other, in rounds. A frame's age is from when
+it was due to when its result was there; `end/mid` is the median age of the last quarter over that
+of all, and 1 is flat; `least` is the share of the camera that got the fewest results, of the mean;
+`a further` is the memory of each camera after the first. Below the table stands what the least
+program needs that decodes one camera and runs the model (`least_memory`), which no module can be
+below: with two runs at once, with the libraries that a module of this kind is written with, and
+for each further camera.
 """
 
 import json
@@ -34,13 +36,13 @@ from bench.subjects import Subject
 
 _SECONDS: Final = 6.0
 _ROUNDS: Final = 3
-_COUNTS: Final = (1, 4, 8)
 _CALM: Final = 0.5
 """Of what the cores could do if nothing but decoding and the model took time."""
 _OVERLOAD: Final = 4 / 3
 """Live video is decoded whole, whatever is looked at: at twice of what the cores could do, the
 decoder alone would take four fifths of them for a model as quick as it is."""
 _SLOW_FPS: Final = 15.0
+_WAYS: Final = ("naive", "ours")
 _PROBE_S: Final = 0.3
 LIBRARIES: Final = ("pydantic", "prometheus_client", "sqlite3", "ssl", "azure.iot.device")
 """Without which a module could take no settings, tell no metrics, keep no spool, reach no hub."""
@@ -53,10 +55,33 @@ _THRIFTY: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Line:
+    """So many cameras, and what they ask of what the cores could do."""
+
+    count: int
+    load: float
+
+    @property
+    def title(self) -> str:
+        """With the load where it is too much."""
+        much = ", too much" if self.load > 1 else ""
+        return f"{self.count} camera{'s' * (self.count > 1)}{much}"
+
+    def fps(self, step_s: float) -> float:
+        """Of each camera; one alone has a factory's pace."""
+        fps = self.load * cores() / step_s / self.count
+        return min(_SLOW_FPS, fps) if self.count == 1 else fps
+
+
+_LINES: Final = (_Line(1, _CALM), _Line(4, _CALM), _Line(8, _CALM), _Line(8, _OVERLOAD))
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One way with so many cameras; medians over the rounds.
 
     Attributes:
+        way: which.
         contender: way and number of cameras.
         asked_per_s: frames that the cameras gave.
         per_s: results.
@@ -67,10 +92,12 @@ class Row:
         cores: CPU, in cores.
         cpu_ms: CPU a result.
         peak_mb: memory.
+        further_mb: what each camera after the first takes of it; None for the first.
         ratio: results a second over those of the naive way, the median of the rounds.
         cpu_ratio: CPU a result over that of the naive way.
     """
 
+    way: str
     contender: str
     asked_per_s: float
     per_s: float
@@ -81,6 +108,7 @@ class Row:
     cores: float
     cpu_ms: float
     peak_mb: float
+    further_mb: float | None
     ratio: float
     cpu_ratio: float
 
@@ -96,6 +124,7 @@ _COLUMNS: Final = (
     Column("cores", lambda row: f"{row.cores:.2f}"),
     Column("CPU ms", lambda row: f"{row.cpu_ms:.1f}"),
     Column("MB", lambda row: f"{row.peak_mb:.0f}"),
+    Column("a further", lambda row: "" if row.further_mb is None else f"{row.further_mb:.1f}"),
     Column("of naive", lambda row: f"{row.ratio:.2f}"),
     Column("CPU of naive", lambda row: f"{row.cpu_ratio:.2f}"),
 )
@@ -112,11 +141,11 @@ def _table(context: Context, subject: Subject) -> Table:
     clip = write_clip(folder / "clip.mp4", subject.frames)
     step_s = _step_s(subject, clip)
     rows: list[Row] = []
-    with context.progress(f"cameras {subject.role}", len(_COUNTS) * _ROUNDS * 2) as tick:
-        for count in _COUNTS:
-            fps = _fps(count, step_s)
-            told = _rounds(bundle, clip, folder, count, fps, tick)
-            rows += [_row(way, count, fps, told) for way in ("naive", "ours")]
+    with context.progress(f"cameras {subject.role}", len(_LINES) * _ROUNDS * 2) as tick:
+        for line in _LINES:
+            fps = line.fps(step_s)
+            told = _rounds(bundle, clip, folder, line, fps, tick)
+            rows += [_row(way, line, fps, told, rows) for way in _WAYS]
     return Table(
         title=f"{subject.role}: {subject.title}; medians of {_ROUNDS} rounds of {_SECONDS:.0f} s",
         rows=rows,
@@ -132,7 +161,7 @@ def _table(context: Context, subject: Subject) -> Table:
 
 
 def _least_notes(bundle: Path, clip: Path) -> Sequence[str]:
-    one, two, count = least_mb(bundle, clip, 1), least_mb(bundle, clip, 2), _COUNTS[1]
+    one, two, count = least_mb(bundle, clip, 1), least_mb(bundle, clip, 2), _LINES[1].count
     told = least_mb(bundle, clip, 2, libraries=LIBRARIES)
     further = (least_mb(bundle, clip, 2, count) - two) / (count - 1)
     return (
@@ -176,25 +205,16 @@ def _step_s(subject: Subject, clip: Path) -> float:
     return repeated(lambda: runner.infer(read()), _PROBE_S)(0).cpu_s
 
 
-def _fps(count: int, step_s: float) -> float:
-    """Of each camera: one at a factory's pace, four that fit, eight that do not."""
-    able = cores() / step_s
-    if count == _COUNTS[0]:
-        return min(_SLOW_FPS, _CALM * able)
-    return (_OVERLOAD if count == _COUNTS[-1] else _CALM) * able / count
-
-
 def _rounds(
-    bundle: Path, clip: Path, folder: Path, count: int, fps: float, tick: Callable[[], object]
+    bundle: Path, clip: Path, folder: Path, line: _Line, fps: float, tick: Callable[[], object]
 ) -> list[Mapping[str, Mapping[str, Any]]]:
     rounds: list[Mapping[str, Mapping[str, Any]]] = []
     for number in range(_ROUNDS):
-        ways = ("naive", "ours") if number % 2 else ("ours", "naive")
         told = {}
-        for way in ways:
-            place = folder / f"{way}-{count}-{number}"
+        for way in _WAYS if number % 2 else reversed(_WAYS):
+            place = folder / f"{way}-{line.count}-{line.load:.2f}-{number}"
             place.mkdir()
-            told[way] = measure(way, bundle, clip, place, count, fps)
+            told[way] = measure(way, bundle, clip, place, line.count, fps)
             tick()
         rounds.append(told)
     return rounds
@@ -220,25 +240,35 @@ def measure(
     return {**figures, "peak_mb": used.peak_mb}
 
 
-def _row(way: str, count: int, fps: float, rounds: list[Mapping[str, Mapping[str, Any]]]) -> Row:
+def _row(
+    way: str,
+    line: _Line,
+    fps: float,
+    rounds: list[Mapping[str, Mapping[str, Any]]],
+    before: Sequence[Row],
+) -> Row:
     def middle(of: Callable[[Mapping[str, Any]], float]) -> float:
         return median(of(told[way]) for told in rounds)
 
     def cpu(told: Mapping[str, Any]) -> float:
         return float(told["cores"] / max(told["per_s"], 1e-9))
 
+    peak_mb = middle(lambda told: told["peak_mb"])
+    alone_mb = next((row.peak_mb for row in before if row.way == way), None)
     return Row(
-        contender=f"{way}, {count} camera{'s' * (count > 1)}",
-        asked_per_s=count * fps,
+        way=way,
+        contender=f"{way}, {line.title}",
+        asked_per_s=line.count * fps,
         per_s=middle(lambda told: told["per_s"]),
         p50_ms=middle(lambda told: told["p50_ms"]),
         p99_ms=middle(lambda told: told["p99_ms"]),
         flat=middle(lambda told: told["late_ms"] / max(told["p50_ms"], 1e-9)),
         # A camera without a single result is none that is counted.
-        least_share=middle(lambda told: told["least_share"] * (told["cameras"] == count)),
+        least_share=middle(lambda told: told["least_share"] * (told["cameras"] == line.count)),
         cores=middle(lambda told: told["cores"]),
         cpu_ms=1000 * middle(cpu),
-        peak_mb=middle(lambda told: told["peak_mb"]),
+        peak_mb=peak_mb,
+        further_mb=alone_mb and (peak_mb - alone_mb) / (line.count - 1),
         ratio=median(told[way]["per_s"] / max(told["naive"]["per_s"], 1e-9) for told in rounds),
         cpu_ratio=median(cpu(told[way]) / cpu(told["naive"]) for told in rounds),
     )

@@ -14,8 +14,8 @@ A frame of 1080p takes 6 MB and a millisecond from the moment it is converted, s
 cameras it is converted when somebody is about to take it. A camera that can hold one back asks for
 its turn first (`ask`). Where fewer items are on their way than there is room for it has it at once,
 else as soon as one is taken, and those that are farthest behind come first. When it can wait no
-longer there is as much room again, so that no worker finds nothing because cameras were modest;
-and where that is used up as well, an item gives way whose camera is ahead. One that had to go keeps
+longer there is room for one more, so that no worker finds nothing because cameras were modest; and
+where that is used up as well, an item gives way whose camera is ahead. One that had to go keeps
 its clock, for one turn at most, so that no camera loses because it always comes a little later.
 
 Consumers take no turns: of those that wait the one of the lowest rank gets the item. So a line
@@ -218,7 +218,7 @@ class LatestSlots(Generic[T]):
         if self._closed:
             return Turn(granted=False)
         gone = None
-        if not self._has_room(2 * self._room):
+        if not self._has_room(self._room + 1):
             ahead = [
                 each for each in self._waiting if each in self._loose and self._behind(key, each)
             ]
