@@ -147,7 +147,8 @@ def _table(context: Context, subject: Subject) -> Table:
             told = _rounds(bundle, clip, folder, line, fps, tick)
             rows += [_row(way, line, fps, told, rows) for way in _WAYS]
     return Table(
-        title=f"{subject.role}: {subject.title}; medians of {_ROUNDS} rounds of {_SECONDS:.0f} s",
+        title=f"{subject.role}: {subject.title}; bars: results/s over the naive way's; "
+        f"medians of {_ROUNDS} rounds of {_SECONDS:.0f} s",
         rows=rows,
         columns=_COLUMNS,
         notes=(
