@@ -98,6 +98,7 @@ def test_settings_on_which_the_module_fails_are_answered_as_refused(hub: FakeHub
 def test_settings_that_a_full_disk_did_not_take_are_kept_once_there_is_room(
     hub: FakeHub, tmp_path: Path
 ) -> None:
+    wait_until(lambda: "privacy" in hub.reported, "the first document is kept, and then facts told")
     # What stands where the new file is to be written cannot be taken away.
     (tmp_path / "last-good.json.new").mkdir()
     hub.patch_desired({"telemetry": {"interval_s": 8}})
