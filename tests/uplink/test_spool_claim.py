@@ -1,8 +1,10 @@
 """A folder of what is kept belongs to one module at a time, for as long as that lives."""
 
+import fcntl
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from visionedge import settings
 from visionedge.errors import SettingsError
 from visionedge.metrics import Metrics
+from visionedge.runtime.worker import Worker
 from visionedge.settings import Document, LastGood
 from visionedge.settings.last_good import NAME
+from visionedge.uplink import spool_claim
 from visionedge.uplink.spool import Spool
 from visionedge.uplink.spool_claim import alone
 
@@ -54,6 +58,32 @@ def test_a_child_that_outlives_the_module_holds_nothing(tmp_path: Path) -> None:
     with child, alone(begin(tmp_path)):
         assert child.poll() is None
         child.communicate(b"\n", timeout=20)
+
+
+def test_one_that_is_just_ending_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, met, came = fcntl.flock, threading.Event(), threading.Event()
+
+    def seen(descriptor: int, operation: int) -> None:
+        try:
+            lock(descriptor, operation)
+        except BlockingIOError:
+            met.set()
+            raise
+
+    def begin_next(_: Worker) -> None:
+        with alone(begin(tmp_path)):
+            came.set()
+
+    monkeypatch.setattr(fcntl, "flock", seen)
+    monkeypatch.setattr(spool_claim, "_PATIENCE_S", 30.0)
+    with alone(begin(tmp_path)):
+        second = Worker("second", begin_next).start()
+        assert met.wait(10)
+        assert not came.is_set()
+    assert came.wait(10)
+    assert second.join(10)
 
 
 def test_a_folder_that_cannot_be_made_or_locked_keeps_nobody_from_starting(

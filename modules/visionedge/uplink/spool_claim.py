@@ -17,6 +17,8 @@ Source: flock(2).
 import fcntl
 import logging
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -27,6 +29,9 @@ from visionedge.errors import SettingsError
 from visionedge.settings import Beginning, resolve
 
 log: Final = logging.getLogger(__name__)
+_PATIENCE_S: Final = 1.0
+"""For one that is just ending, or a child of it that still has its files (execve(2))."""
+_LOOK_S: Final = 0.02
 
 
 @contextmanager
@@ -83,15 +88,29 @@ def _opened(folder: Path) -> int | None:
 
 def _lock(descriptor: int, path: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        is_ours = _locked(descriptor)
+    except OSError as error:
+        _tell(path.parent, error)
+        return
+    if not is_ours:
         raise SettingsError(
             f"spool.path: another module works in the folder of {path}",
             fields={"spool.path": "another module works in its folder"},
             hint="set spool.path to a file in a folder of its own, or stop the other module",
-        ) from None
-    except OSError as error:
-        _tell(path.parent, error)
+        )
+
+
+def _locked(descriptor: int) -> bool:
+    deadline_s, pause = time.monotonic() + _PATIENCE_S, threading.Event()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                return False
+            pause.wait(_LOOK_S)
+        else:
+            return True
 
 
 def _tell(folder: Path, error: OSError) -> None:
