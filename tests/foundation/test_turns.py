@@ -1,7 +1,9 @@
 """Cameras that can hold a frame back ask for their turn before they convert it."""
 
+from collections.abc import Callable
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.running import wait_until
@@ -117,33 +119,23 @@ def test_an_item_that_was_promised_its_turn_does_not_give_way() -> None:
     assert {slots.take(0), slots.take(0)} == {"a second", "b first"}
 
 
-def test_a_turn_of_which_no_item_comes_is_passed_on() -> None:
+@pytest.mark.parametrize(
+    "make_way",
+    [
+        pytest.param(lambda slots: slots.pass_on("a"), id="no-item-comes-of-a-turn"),
+        pytest.param(lambda slots: slots.discard("a"), id="a-camera-is-removed"),
+        pytest.param(lambda slots: slots.make_room(2), id="there-is-more-room"),
+    ],
+)
+def test_who_waits_has_its_turn_as_soon_as_there_is_room(
+    make_way: Callable[[LatestSlots[str]], object],
+) -> None:
     slots: LatestSlots[str] = LatestSlots(room=1)
     assert slots.ask("a", 0) == GRANTED
     answers: dict[str, Turn[str]] = {}
     threads = begin_to_ask(slots, "b", answers)
     assert not answers
-    slots.pass_on("a")
-    assert all(thread.join(10) for thread in threads)
-    assert answers == {"b": GRANTED}
-
-
-def test_whose_camera_is_removed_holds_no_room() -> None:
-    slots: LatestSlots[str] = LatestSlots(room=1)
-    slots.ask("a", 0)
-    answers: dict[str, Turn[str]] = {}
-    threads = begin_to_ask(slots, "b", answers)
-    slots.discard("a")
-    assert all(thread.join(10) for thread in threads)
-    assert answers == {"b": GRANTED}
-
-
-def test_more_room_is_given_to_those_that_wait_for_it() -> None:
-    slots: LatestSlots[str] = LatestSlots(room=1)
-    slots.ask("a", 0)
-    answers: dict[str, Turn[str]] = {}
-    threads = begin_to_ask(slots, "b", answers)
-    slots.make_room(2)
+    make_way(slots)
     assert all(thread.join(10) for thread in threads)
     assert answers == {"b": GRANTED}
 
