@@ -1,5 +1,9 @@
 """What holds for all tests."""
 
+import logging
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy build machine is slow at random: time says nothing about a property.
@@ -10,3 +14,13 @@ settings.register_profile(
 settings.load_profile("any")
 
 pytest_plugins = ["tests.support.hubs"]
+
+
+@pytest.fixture(autouse=True)
+def _log_of_the_process() -> Iterator[None]:
+    """An app that a test makes configures the log of all: the next test has its own again."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -3,7 +3,6 @@
 import io
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -19,15 +18,11 @@ AGENT = re.compile(
 
 
 @pytest.fixture
-def written() -> Iterator[io.StringIO]:
+def written() -> io.StringIO:
     """What the whole process logs while the test runs."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
     configure("DEBUG", stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return stream
 
 
 def record(level: int, text: str, *args: object) -> logging.LogRecord:
@@ -91,11 +86,7 @@ def test_vendors_write_what_nobody_else_tells_only(written: io.StringIO) -> None
 
 
 def test_levels_below_the_one_asked_for_are_not_written() -> None:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
     configure("warning", stream)
     logging.getLogger("visionedge.app").info("too little")
-    root.handlers[:] = handlers
-    root.setLevel(level)
     assert stream.getvalue() == ""

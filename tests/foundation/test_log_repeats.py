@@ -2,7 +2,6 @@
 
 import io
 import logging
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -31,12 +30,8 @@ class Log:
 
 
 @pytest.fixture
-def out() -> Iterator[Log]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield Log()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+def out() -> Log:
+    return Log()
 
 
 def test_the_first_is_written_at_once_and_then_one_a_minute_with_their_number(out: Log) -> None:

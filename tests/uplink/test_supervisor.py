@@ -9,7 +9,7 @@ from tests.support.envelopes import envelope
 from tests.support.hub_sides import Events
 from tests.support.session_fake import FakeSession, FakeWorld, unavailable
 
-from visionedge.errors import UplinkAuthFailed, UplinkUnavailable
+from visionedge.errors import UplinkAuthFailed, UplinkDown, UplinkUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock
 from visionedge.uplink.hub import DesiredDocument, LinkChanged
@@ -192,6 +192,41 @@ def test_an_hourly_token_renewal_is_not_too_often(
         world.wait(lambda reads=reads: world.count("twin") >= reads)  # type: ignore[misc] # loop
         clock.advance(60)
     assert len(world.sessions) == 1
+
+
+def test_who_meets_a_loss_before_the_link_says_so_is_told_that_it_is_down(
+    hub: SupervisedHub, world: FakeWorld
+) -> None:
+    def breaks(session: FakeSession) -> None:
+        threading.Timer(0.1, lambda: session.link(connected=False)).start()
+        raise UplinkUnavailable("not connected")
+
+    world.failures["send"] = breaks
+    with pytest.raises(UplinkDown):
+        hub.send(envelope())
+
+
+def test_who_meets_a_loss_that_is_over_already_is_told_that_it_was_down(
+    hub: SupervisedHub, world: FakeWorld, events: Events
+) -> None:
+    def blinks(session: FakeSession) -> None:
+        for change in (LinkChanged(connected=False), LinkChanged(connected=True)):
+            session.link(change.connected)
+            events.wait(change.__eq__)
+        raise UplinkUnavailable("not connected")
+
+    world.failures["send"] = blinks
+    with pytest.raises(UplinkDown):
+        hub.send(envelope())
+
+
+def test_a_send_that_fails_on_a_link_that_stays_says_why(
+    hub: SupervisedHub, world: FakeWorld
+) -> None:
+    world.failures["send"] = unavailable
+    with pytest.raises(UplinkUnavailable, match="not now") as raised:
+        hub.send(envelope())
+    assert not isinstance(raised.value, UplinkDown)
 
 
 def test_a_twin_that_cannot_be_read_on_a_link_that_is_up_ends_the_session(

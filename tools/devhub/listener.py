@@ -163,6 +163,8 @@ class Listener:
         for tasks in (self._connections, self._handshakes):
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+        # Here, because one that is cancelled before its first step never enters `_connection`.
+        task.add_done_callback(lambda ended: sock.close() if ended.cancelled() else None)
 
     async def _connection(self, sock: socket.socket) -> None:
         try:
@@ -170,9 +172,6 @@ class Listener:
         except OSError as error:  # ssl.SSLError and ConnectionError are OSErrors
             self._feed.emit("tls-failed", "", str(error))
             return
-        except asyncio.CancelledError:
-            sock.close()
-            raise
         if task := asyncio.current_task():
             self._handshakes.discard(task)
         await self._serve(reader, writer)

@@ -44,7 +44,8 @@ from visionedge.uplink.session import NewSession, Session, Watch
 
 log: Final = logging.getLogger(__name__)
 _MOMENT_S: Final = 1.0
-"""How long a send waits for a link that is just being renewed, as it is for each new token."""
+"""How long a send waits for a link that is just being renewed, as it is for each new token;
+and, after it failed, for the link to say that it is lost."""
 _TWIN_TRIES: Final = 3
 _REFUSED: Final = "auth"
 
@@ -99,6 +100,7 @@ class SupervisedHub:
         self._watch: Watch | None = None
         self._session: Session | None = None
         self._up = threading.Event()
+        self._lost = _Losses()
         self._told_up: bool | None = None
         self._told_refused = False
         self._lost_ns = self._clock.ns()
@@ -148,13 +150,17 @@ class SupervisedHub:
 
     def _while_up(self, call: Callable[[Session], None]) -> None:
         self._up.wait(_MOMENT_S)
-        session = self._session
-        if session is None or not self._up.is_set():
+        losses = self._lost.count
+        session, watch = self._session, self._watch
+        if session is None or watch is None or not self._up.is_set():
             raise UplinkDown("the hub is not connected")
         try:
             call(session)
         except UplinkUnavailable as error:
-            if self._up.is_set():
+            # The SDK may tell it to who sends a moment before it tells who watches: one loss,
+            # so one line of the log.
+            watch.attention.set()
+            if not self._lost.wait_beyond(losses, _MOMENT_S):
                 raise
             raise UplinkDown(str(error)) from error
 
@@ -233,8 +239,9 @@ class SupervisedHub:
         """Let senders through or not, and say it where it changes."""
         if connected:
             self._up.set()
-        else:
+        elif self._up.is_set():
             self._up.clear()
+            self._lost.note()
         self._metrics.link_up.set(connected)
         before, self._told_up = self._told_up, connected
         if connected and not before:
@@ -260,6 +267,25 @@ class SupervisedHub:
         lost_s = (self._clock.ns() - self._lost_ns) / 1e9
         log.info("connected to the hub again after %.1f s", lost_s)
         self._told_refused = False
+
+
+class _Losses:
+    """How often the link was lost, for threads that wait for the next time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._changed = threading.Condition()
+
+    def note(self) -> None:
+        """It is lost."""
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait_beyond(self, count: int, timeout_s: float) -> bool:
+        """True if there have been more than `count`, at the latest in `timeout_s`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.count > count, timeout_s)
 
 
 class _Liveness:
