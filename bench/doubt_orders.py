@@ -25,6 +25,7 @@ from bench.doubt_sets import FLOOR, LEAST_FLOOR, Example, View, heard
 from visionedge.escalation.judging import competes, margin_of
 from visionedge.escalation.policy import Context as RuleContext
 from visionedge.escalation.policy import EscalationPolicy
+from visionedge.escalation.reading import read
 from visionedge.escalation.rules import RULES
 from visionedge.escalation.second import agree, doubt_left
 from visionedge.escalation.thresholds import Thresholds
@@ -37,6 +38,7 @@ MAX_CONFIDENCE: Final = "max confidence"
 ORACLE: Final = "oracle"
 Score = Callable[[Example], float]
 _DECISION: Final = DecisionSettings()
+_THRESHOLDS: Final = Thresholds(_DECISION)
 _ESCALATION: Final = EscalationSettings()
 
 WIDE: Final[Mapping[str, DecisionSettings]] = {
@@ -141,8 +143,10 @@ def _strongest(example: Example, rules: Sequence[EscalationPolicy], floor: float
 
 
 def _judged(view: View, example: Example, rules: Sequence[EscalationPolicy], floor: float) -> float:
-    context = RuleContext(example.expects, floor, novelty=example.novelty)
-    doubts = [rule.judge(view.first, context) for rule in rules]
+    context = RuleContext(example.expects, floor)
+    seen = read(view.first, _THRESHOLDS)
+    seen.novelty = example.novelty
+    doubts = [rule.judge(seen, context) for rule in rules]
     return max((doubt.score for doubt in doubts if doubt), default=0.0)
 
 

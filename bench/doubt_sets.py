@@ -30,6 +30,7 @@ from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE
 from visionedge.inference.view import View as Region
+from visionedge.overlap import iou_of_two
 from visionedge.settings import ModelSettings
 
 FLOOR: Final = ModelSettings(path="-").floor
@@ -278,16 +279,10 @@ def is_wrong(
     free = list(range(len(xyxy)))
     for box, name in zip(ours, names, strict=True):
         match = next(
-            (j for j in free if class_id[j] == name and _iou(box, xyxy[j]) >= _MATCH_IOU), None
+            (j for j in free if class_id[j] == name and iou_of_two(box, xyxy[j]) >= _MATCH_IOU),
+            None,
         )
         if match is None:
             return True
         free.remove(match)
     return False
-
-
-def _iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    shared = float(np.clip(high - low, 0, None).prod())
-    union = float((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()) - shared
-    return shared / union if union > 0 else 0.0

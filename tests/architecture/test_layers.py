@@ -9,7 +9,7 @@ from tests.architecture.sources import Fault, Source, broken, imports, snippet, 
 
 LAYERS: Final = (
     ("refusals",),
-    ("entities", "errors", "wire"),
+    ("entities", "errors", "overlap", "wire"),
     ("settings", "metrics", "runtime", "datasets"),
     (
         "cameras",

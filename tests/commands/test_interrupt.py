@@ -15,6 +15,7 @@ def test_ctrl_c_ends_a_command_with_130_and_no_traceback(tmp_path: Path) -> None
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     with pipe.open("w"):  # returns once the command has opened the other end
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+    # Only now: a signal that comes just before the read does not interrupt it, and its end does.
+    _, said = running.communicate(timeout=20)
     assert running.returncode == 130
     assert said.decode().strip() == "visionedge: stopped by Ctrl-C"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from visionedge.entities import Classification, Detections, Image
-from visionedge.inference.boxes import iou
 from visionedge.inference.cascade import Rules
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, Second, load_model
+from visionedge.overlap import iou
 from visionedge.settings import ModelSettings
 
 ROOT: Final = Path(__file__).parents[2] / ".." / "shared" / "conformance"

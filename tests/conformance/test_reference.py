@@ -17,10 +17,10 @@ import pytest
 
 from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import ModelLoadError
-from visionedge.inference.boxes import iou
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.readings import other_readings
+from visionedge.overlap import iou
 from visionedge.settings import ModelSettings
 
 ROOT: Final = Path(__file__).parents[2] / ".." / "shared" / "conformance"

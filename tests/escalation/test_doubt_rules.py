@@ -9,7 +9,9 @@ from tests.support.predictions import boxes, classes
 
 from visionedge.entities import Prediction
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import read
 from visionedge.escalation.rules import RULES
+from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import ClassRule, DecisionSettings
 
 PLAIN = DecisionSettings(accept=0.6, margin=0.15)
@@ -22,7 +24,7 @@ def judge(
     context: Context = FLOOR,
     settings: DecisionSettings = PLAIN,
 ) -> Doubt | None:
-    return RULES[rule](settings).judge(prediction, context)
+    return RULES[rule](settings).judge(read(prediction, Thresholds(settings)), context)
 
 
 def score(rule: str, prediction: Prediction, context: Context = FLOOR) -> float:

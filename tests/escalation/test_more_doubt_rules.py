@@ -8,9 +8,10 @@ from tests.support.predictions import boxes, classes
 
 from visionedge.entities import Prediction
 from visionedge.escalation.policies.entropy import normalised_entropy
-from visionedge.escalation.policies.rivals import overlap
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import read
 from visionedge.escalation.rules import RULES
+from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import ClassRule, DecisionSettings
 
 FLOOR = Context(floor=0.1)
@@ -20,14 +21,19 @@ SAME_PLACE = [(0.0, 0.0, 40.0, 40.0), (2.0, 0.0, 42.0, 40.0)]
 def judge(
     rule: str, prediction: Prediction, context: Context = FLOOR, **settings: float
 ) -> Doubt | None:
-    return RULES[rule](DecisionSettings.model_validate(settings)).judge(prediction, context)
+    return judged(rule, prediction, DecisionSettings.model_validate(settings), context)
+
+
+def judged(
+    rule: str, prediction: Prediction, settings: DecisionSettings, context: Context = FLOOR
+) -> Doubt | None:
+    return RULES[rule](settings).judge(read(prediction, Thresholds(settings)), context)
 
 
 def test_what_is_taken_by_little_is_doubted_and_what_is_taken_by_more_is_not() -> None:
     doubt = judge("close_to_threshold", boxes(0.95, 0.55), close=0.1)
     assert doubt is not None
-    assert doubt.where is not None
-    assert doubt.where.tolist() == [False, True]
+    assert doubt.where == frozenset({1})
     assert doubt.score == pytest.approx(0.9)
     assert judge("close_to_threshold", boxes(0.61), close=0.1) is None
     assert judge("close_to_threshold", boxes(0.55), close=0) is None
@@ -44,8 +50,8 @@ def test_both_sides_of_the_threshold_are_on_one_scale() -> None:
 def test_of_classes_that_compete_only_the_best_can_be_close() -> None:
     assert judge("close_to_threshold", classes(0.52, 0.48), close=0.1) is not None
     strict = DecisionSettings(accept=0.9, close=0.1, classes={"class_1": ClassRule(accept=0.05)})
-    assert RULES["close_to_threshold"](strict).judge(classes(0.91, 0.09), FLOOR) is not None
-    assert RULES["close_to_threshold"](strict).judge(classes(0.3, 0.1), FLOOR) is None
+    assert judged("close_to_threshold", classes(0.91, 0.09), strict) is not None
+    assert judged("close_to_threshold", classes(0.3, 0.1), strict) is None
 
 
 def test_a_threshold_of_one_does_not_divide_by_zero() -> None:
@@ -116,16 +122,16 @@ def test_one_name_a_clear_lead_or_two_places_are_no_rivals(prediction: Predictio
     assert judge("rivals", prediction, margin=0.15) is None
 
 
-def test_boxes_without_area_overlap_nothing() -> None:
-    assert not overlap(np.zeros((3, 4), np.float32)).any()
+def flickering(prediction: Prediction, flicker: list[float]) -> Doubt | None:
+    settings = DecisionSettings()
+    seen = read(prediction, Thresholds(settings))
+    seen.flicker = flicker
+    return RULES["unstable"](settings).judge(seen, FLOOR)
 
 
 def test_a_flickering_track_is_doubted_only_beyond_the_limit_and_above_the_noise() -> None:
-    flicker = np.array([0.2, 0.9, 1.0], np.float32)
-    doubt = judge("unstable", boxes(0.9, 0.8, 0.05), Context(floor=0.1, flicker=flicker))
+    doubt = flickering(boxes(0.9, 0.8, 0.05), [0.2, 0.9, 1.0])
     assert doubt is not None
-    assert doubt.where is not None
-    assert doubt.where.tolist() == [False, True, False]
-    assert judge("unstable", boxes(0.9), Context(flicker=None)) is None
-    steady = Context(flicker=np.array([0.5], np.float32))
-    assert judge("unstable", boxes(0.9), steady) is None
+    assert doubt.where == frozenset({1})
+    assert flickering(boxes(0.9), []) is None
+    assert flickering(boxes(0.9), [0.5]) is None

@@ -9,8 +9,10 @@ from visionedge.entities import Image
 from visionedge.escalation.decide import Decider
 from visionedge.escalation.novelty import NoveltyWatch
 from visionedge.escalation.policies.novelty import Novelty
-from visionedge.escalation.policy import Context
-from visionedge.settings import resolve
+from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import read
+from visionedge.escalation.thresholds import Thresholds
+from visionedge.settings import DecisionSettings, resolve
 
 LINE = VirtualLine(LineSpec(width_px=640, height_px=360, lot_size=1))
 
@@ -64,13 +66,13 @@ def test_boards_of_the_line_are_not_new_to_it_and_a_dark_one_is() -> None:
 
 
 def test_the_rule_says_half_of_how_new_it_is_and_nothing_where_it_is_off() -> None:
-    rule = Novelty(0.6)
-    doubt = rule.judge(boxes(0.9), Context(novelty=0.8))
-    assert doubt is not None
-    assert (doubt.reason, doubt.score) == ("novelty", 0.4)
-    assert rule.judge(boxes(), Context(novelty=0.6)) is None
-    assert rule.judge(boxes(), Context()) is None
-    assert Novelty(1.0).judge(boxes(), Context(novelty=1.0)) is None
+    rule, seen = Novelty(0.6), read(boxes(0.9), Thresholds(DecisionSettings()))
+    assert rule.judge(seen, Context()) is None
+    seen.novelty = 0.6
+    assert rule.judge(seen, Context()) is None
+    seen.novelty = 0.8
+    assert rule.judge(seen, Context()) == Doubt("novelty", 0.4)
+    assert Novelty(1.0).judge(seen, Context()) is None
 
 
 def test_a_new_picture_is_escalated_though_the_model_is_sure() -> None:

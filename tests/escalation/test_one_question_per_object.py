@@ -9,11 +9,14 @@ from tests.support.predictions import boxes, classes, frame, texture
 
 from visionedge.entities import Action, Decision, Detections, Frame
 from visionedge.escalation.decide import Decider
+from visionedge.escalation.reading import read
+from visionedge.escalation.thresholds import Thresholds
 from visionedge.escalation.tracks import Tracks
-from visionedge.settings import resolve
+from visionedge.settings import DecisionSettings, resolve
 
 SPEED_PX_S = 240.0
 UNSURE, SURE = 0.4, 0.95
+THRESHOLDS = Thresholds(DecisionSettings(accept=0.5))
 
 
 def decider(before: Decider | None = None, **escalation: Any) -> Decider:  # noqa: ANN401 - settings as JSON
@@ -185,9 +188,8 @@ def test_a_track_that_flickers_is_doubted_and_a_steady_one_is_not() -> None:
 def test_late_frames_are_matched_with_where_the_object_was_and_move_nothing() -> None:
     tracks = Tracks()
     shots = list(passing(10, UNSURE))
-    taken = np.array([False])
     for i in (0, 1, 2, 4, 3, 6, 5, 7):
-        (track,) = tracks.observe(shots[i][1], taken, shots[i][0].captured_ns)
+        (track,) = tracks.observe(read(shots[i][1], THRESHOLDS), 0.1, shots[i][0].captured_ns)
         assert track.id == 1
     assert len(tracks) == 1
 
@@ -195,5 +197,5 @@ def test_late_frames_are_matched_with_where_the_object_was_and_move_nothing() ->
 def test_objects_out_of_sight_are_forgotten() -> None:
     tracks = Tracks()
     for i in range(200):
-        tracks.observe(at(10, 10, SURE), np.array([True]), i * 3_000_000_000)
+        tracks.observe(read(at(10, 10, SURE), THRESHOLDS), 0.1, i * 3_000_000_000)
     assert len(tracks) == 1

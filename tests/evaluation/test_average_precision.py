@@ -6,7 +6,6 @@ from visionedge.evaluation.average_precision import (
     ClassScore,
     match_class,
     mean_average_precision,
-    overlaps,
     pooled,
     score_class,
 )
@@ -15,12 +14,6 @@ from visionedge.evaluation.average_precision import (
 def boxes(*rows: tuple[float, float, float, float, int, float]) -> Boxes:
     table = np.array(rows, dtype=np.float32).reshape(-1, 6)
     return Boxes(table[:, :4], table[:, 4].astype(np.int32), table[:, 5])
-
-
-def test_overlap_is_the_shared_area_over_the_joint_area() -> None:
-    a = np.array([[0, 0, 10, 10]], dtype=np.float32)
-    b = np.array([[5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 10, 10]], dtype=np.float32)
-    assert overlaps(a, b)[0] == pytest.approx([1 / 3, 0.0, 1.0])
 
 
 def test_finding_everything_and_nothing_else_scores_one() -> None:

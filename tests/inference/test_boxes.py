@@ -9,7 +9,6 @@ from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import (
     Limits,
     candidates,
-    iou,
     to_detections,
     xywh_to_xyxy,
 )
@@ -109,14 +108,6 @@ def test_equal_confidences_keep_their_order() -> None:
     xyxy = np.array([[0, 0, 5, 5], [20, 0, 25, 5], [40, 0, 45, 5]], np.float32)
     kept = nms(xyxy, np.full(3, 0.5, np.float32), np.zeros(3, np.int32), 0.5, 10)
     assert kept.tolist() == [0, 1, 2]
-
-
-def test_overlap_is_by_area() -> None:
-    a = np.array([[0, 0, 10, 10]], np.float32)
-    b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [10, 0, 20, 10], [3, 3, 3, 3]], np.float32)
-    np.testing.assert_allclose(iou(a, b), [[1, 1 / 3, 0, 0]], rtol=1e-6)
-    empty = np.array([[3, 3, 3, 3]], np.float32)
-    assert iou(empty, empty).tolist() == [[0]]
 
 
 def test_centre_and_size_become_corners() -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from visionedge.entities import Detections
 from visionedge.errors import ModelRunError
-from visionedge.inference.boxes import Limits, iou
+from visionedge.inference.boxes import Limits
 from visionedge.inference.tiles import Tile, Tiling, cut, merge
+from visionedge.overlap import iou
 
 LIMITS = Limits(0.25, 0.45, 300)
 TILING = Tiling(320, 240, 0.25)

@@ -10,7 +10,6 @@ from tests.inference.graphs import color_classifier, saved
 
 from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import SettingsError
-from visionedge.inference.boxes import iou
 from visionedge.inference.image import read_image
 from visionedge.inference.model import load_model
 from visionedge.inference.runner import Runner
@@ -18,6 +17,7 @@ from visionedge.inference.tiles import Tiling
 from visionedge.inference.view import WHOLE, View, view_of
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
+from visionedge.overlap import iou
 from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import ModelSettings, resolve
 from visionedge.settings.cameras import TileSettings

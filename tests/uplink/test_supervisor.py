@@ -3,6 +3,8 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import eq
 
 import pytest
 from tests.support.envelopes import envelope
@@ -212,7 +214,7 @@ def test_who_meets_a_loss_that_is_over_already_is_told_that_it_was_down(
     def blinks(session: FakeSession) -> None:
         for change in (LinkChanged(connected=False), LinkChanged(connected=True)):
             session.link(change.connected)
-            events.wait(change.__eq__)
+            events.wait(partial(eq, change))
         raise UplinkUnavailable("not connected")
 
     world.failures["send"] = blinks

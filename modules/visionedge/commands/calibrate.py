@@ -24,13 +24,13 @@ from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.escalation import fitting
 from visionedge.escalation.drift import BaselineCount
 from visionedge.escalation.thresholds import Thresholds
-from visionedge.evaluation.average_precision import overlaps
 from visionedge.evaluation.dataset import Picture
 from visionedge.evaluation.formats import FORMATS, read_dataset
 from visionedge.evaluation.report import Bin
 from visionedge.inference.boxes import Limits
 from visionedge.inference.image import read_image
 from visionedge.inference.model import load_model
+from visionedge.overlap import iou
 from visionedge.settings import DecisionSettings
 
 _LONG: Final = {"curve", "reliability"}
@@ -228,11 +228,11 @@ def _right_boxes(prediction: Detections, picture: Picture) -> NDArray[np.bool_]:
     right = np.zeros(len(prediction), np.bool_)
     if picture.xyxy is None or not len(picture.xyxy):
         return right
-    iou = overlaps(prediction.xyxy, picture.xyxy)
+    shared = iou(prediction.xyxy, picture.xyxy)
     free = np.ones(len(picture.xyxy), np.bool_)
     for i in np.argsort(-prediction.confidence, kind="stable").tolist():
-        same = free & (picture.class_id == prediction.class_id[i]) & (iou[i] >= _MATCH_IOU)
+        same = free & (picture.class_id == prediction.class_id[i]) & (shared[i] >= _MATCH_IOU)
         if same.any():
             right[i] = True
-            free[int(np.where(same, iou[i], -1).argmax())] = False
+            free[int(np.where(same, shared[i], -1).argmax())] = False
     return right

@@ -4,13 +4,16 @@ from typing import Any
 
 from visionedge.entities import Prediction
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import read
 from visionedge.escalation.rules import RULES
+from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import DecisionSettings
 
 
 def doubts(prediction: Prediction, decision: DecisionSettings, context: Context) -> list[Doubt]:
     """The doubts of all rules, the strongest first; of equal ones in the order of the rules."""
-    found = [make(decision).judge(prediction, context) for make in RULES.values()]
+    seen = read(prediction, Thresholds(decision))
+    found = [make(decision).judge(seen, context) for make in RULES.values()]
     return sorted((doubt for doubt in found if doubt), key=lambda doubt: -doubt.score)
 
 
@@ -20,7 +23,7 @@ def explained(doubts: list[Doubt]) -> list[dict[str, Any]]:
         {
             "rule": doubt.reason,
             "score": doubt.score,
-            **({} if doubt.where is None else {"boxes": doubt.where.nonzero()[0].tolist()}),
+            **({} if doubt.where is None else {"boxes": sorted(doubt.where)}),
         }
         for doubt in doubts
     ]

@@ -10,19 +10,17 @@ not in it waits for the next one.
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from visionedge.entities import Detections, Frame, Question, new_id
+from visionedge.entities import Frame, Question, new_id
 from visionedge.escalation.control import ControlSample
 from visionedge.escalation.drift import DriftWatch
 from visionedge.escalation.novelty import NoveltyWatch
 from visionedge.escalation.quality import PictureWatch
 from visionedge.escalation.scenes import Scenes
-from visionedge.escalation.tracks import Track, Tracks
+from visionedge.escalation.tracks import Tracks
 
 _CUT_OFF: Final = 0.5
 """What an object is worth as a view when the border of the frame cuts it."""
@@ -152,13 +150,8 @@ def worth(score: float, rarity: float) -> float:
     return score * (_COMMON + (1 - _COMMON) * rarity)
 
 
-def view_of(
-    frame: Frame, detections: Detections, where: NDArray[np.bool_], tracks: list[Track]
-) -> float:
-    """How well `frame` shows the boxes at `where`: how many, how whole, how near the middle."""
-    boxes: list[list[float]] = detections.xyxy[: len(tracks)][where[: len(tracks)]].tolist()
-    if not boxes:
-        return 0.0
+def view_of(frame: Frame, boxes: Sequence[Sequence[float]]) -> float:
+    """How well `frame` shows boxes, x1 y1 x2 y2: how many, how whole, how near the middle."""
     width, height = frame.width, frame.height
     whole, off_centre = 0.0, 0.0
     for x1, y1, x2, y2 in boxes:

@@ -13,10 +13,8 @@ same scene with the same prediction was), `bad_picture` (a fault of the camera),
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from visionedge.entities import (
     Action,
@@ -32,13 +30,13 @@ from visionedge.escalation import control
 from visionedge.escalation.attention import Attention, CameraAttention, view_of, worth
 from visionedge.escalation.budget import Budget, Spending
 from visionedge.escalation.drift import Baseline, DriftState
-from visionedge.escalation.judging import doubted
 from visionedge.escalation.policy import Context, Doubt, EscalationPolicy
 from visionedge.escalation.quality import Fault
+from visionedge.escalation.reading import Reading, read
 from visionedge.escalation.rules import RULES
 from visionedge.escalation.scenes import scene_of
 from visionedge.escalation.thresholds import Thresholds, label_key
-from visionedge.escalation.tracks import MOST_TRACKS, Track
+from visionedge.escalation.tracks import Track
 from visionedge.settings import DecisionSettings, Settings
 
 CONFIDENT: Final = "confident"
@@ -64,8 +62,8 @@ class _Finding:
     """What all rules together say of one frame."""
 
     doubt: Doubt
-    where: NDArray[np.bool_] | None
-    """(n,) the doubtful boxes of all rules; None where the frame as a whole is doubted."""
+    where: frozenset[int] | None
+    """The doubtful boxes of all rules; None where the frame as a whole is doubted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,15 @@ class _Judge:
     of_class: dict[str, Provisional]
     wants_novelty: bool
 
-    def find(self, prediction: Prediction, context: Context) -> _Finding | None:
-        doubts = [d for rule in self.rules if (d := rule.judge(prediction, context)) is not None]
+    def find(self, seen: Reading) -> _Finding | None:
+        context = self.context
+        doubts = [d for rule in self.rules if (d := rule.judge(seen, context)) is not None]
         if not doubts:
             return None
-        strongest = max(doubts, key=lambda doubt: doubt.score)
-        masks = [doubt.where for doubt in doubts if doubt.where is not None]
-        whole = len(masks) < len(doubts)
-        return _Finding(strongest, None if whole else np.logical_or.reduce(masks))
+        strongest = max(doubts, key=attrgetter("score"))
+        parts = [doubt.where for doubt in doubts if doubt.where is not None]
+        whole = len(parts) < len(doubts)
+        return _Finding(strongest, None if whole else frozenset().union(*parts))
 
 
 class Decider:
@@ -142,17 +141,16 @@ class Decider:
             if camera.picture.look(frame) and self._on_fault is not None:
                 self._on_fault(frame.camera_id, camera.picture.fault)
             camera.drift.look(prediction, judge.thresholds, frame.captured_ns)
-            tracks, context = self._follow(camera, judge, frame, prediction)
+            seen = read(prediction, judge.thresholds)
+            tracks = self._follow(camera, judge, frame, seen)
             if judge.wants_novelty:
-                context = replace(context, novelty=camera.novelty.look(frame))
-            finding = judge.find(prediction, context)
+                seen.novelty = camera.novelty.look(frame)
+            finding = judge.find(seen)
             for i, track in enumerate(tracks):
-                track.judge(
-                    finding is not None and (finding.where is None or bool(finding.where[i]))
-                )
+                track.judge(finding is not None and (finding.where is None or i in finding.where))
             if finding is None:
                 return self._confident(camera, frame, prediction, tracks)
-            action, reason, question = self._ask(camera, frame, prediction, finding, tracks)
+            action, reason, question = self._ask(camera, frame, seen, finding, tracks)
         score = finding.doubt.score
         away = judge.away if judge.away is not None and self._away() else None
         held = away or _provisional(judge, prediction, finding)
@@ -228,18 +226,14 @@ class Decider:
             self._attention.release(frame.camera_id, decision.question)
 
     def _follow(
-        self, camera: CameraAttention, judge: _Judge, frame: Frame, prediction: Prediction
-    ) -> tuple[list[Track], Context]:
-        """The tracks of the boxes, as far as they are followed, and the context with them."""
-        if not self._settings.one_per_object or not isinstance(prediction, Detections):
-            return [], judge.context
-        # Boxes are best first, so noise is at their end.
-        heard = _heard(prediction, judge.context.floor)
-        taken = ~doubted(heard, judge.thresholds.accept(heard))
-        tracks = camera.tracks.observe(heard, taken, frame.captured_ns)
-        flicker = np.zeros(len(prediction), dtype=np.float32)
-        flicker[: len(tracks)] = [track.flicker for track in tracks]
-        return tracks, replace(judge.context, flicker=flicker)
+        self, camera: CameraAttention, judge: _Judge, frame: Frame, seen: Reading
+    ) -> list[Track]:
+        """The tracks of the boxes, as far as they are followed."""
+        if not self._settings.one_per_object or not isinstance(seen.prediction, Detections):
+            return []
+        tracks = camera.tracks.observe(seen, judge.context.floor, frame.captured_ns)
+        seen.flicker = [track.flicker for track in tracks]
+        return tracks
 
     def reconsider(
         self, frame: Frame, prediction: Prediction, accepted: Decision, doubt: float
@@ -304,7 +298,7 @@ class Decider:
         self,
         camera: CameraAttention,
         frame: Frame,
-        prediction: Prediction,
+        seen: Reading,
         finding: _Finding,
         tracks: list[Track],
     ) -> tuple[Action, str, Question | None]:
@@ -312,25 +306,23 @@ class Decider:
             return Action.SUPPRESS, DISABLED, None
         if camera.picture.fault:
             return Action.SUPPRESS, BAD_PICTURE, None
-        where = finding.where
-        followed = where is not None and not where[len(tracks) :].any()
-        if followed and isinstance(prediction, Detections):
-            return self._ask_of_objects(camera, frame, prediction, finding, tracks)
-        return self._ask_of_scene(camera, frame, prediction, finding)
+        if finding.where is not None and max(finding.where) < len(tracks):
+            return self._ask_of_objects(camera, frame, seen, finding, tracks)
+        return self._ask_of_scene(camera, frame, seen.prediction, finding)
 
     def _ask_of_objects(
         self,
         camera: CameraAttention,
         frame: Frame,
-        prediction: Detections,
+        seen: Reading,
         finding: _Finding,
         tracks: list[Track],
     ) -> tuple[Action, str, Question | None]:
         assert finding.where is not None
         open_ = {
-            i: track
-            for i, track in enumerate(tracks)
-            if finding.where[i] and not self._was_asked(track, frame.captured_ns)
+            i: tracks[i]
+            for i in sorted(finding.where)
+            if not self._was_asked(tracks[i], frame.captured_ns)
         }
         if not open_:
             return Action.SUPPRESS, ASKED, None
@@ -350,12 +342,10 @@ class Decider:
         for track in fresh:
             track.question = id_
         mine = {i: track for i, track in open_.items() if track.question == id_}
-        where = np.zeros(len(prediction), dtype=np.bool_)
-        where[list(mine)] = True
-        label = prediction.label(min(mine))
+        label = seen.prediction.label(min(mine))
         value = self._value(camera, finding, label, asks=action is Action.ESCALATE)
         shown = frozenset(track.id for track in mine.values())
-        view = view_of(frame, prediction, where, tracks)
+        view = view_of(frame, [seen.xyxy[i] for i in mine])
         return (
             action,
             reason,
@@ -409,25 +399,12 @@ def _judge(decision: DecisionSettings, context: Context) -> _Judge:
     )
 
 
-def _heard(prediction: Detections, floor: float) -> Detections:
-    """The boxes to follow: above the noise, and not too many."""
-    count = min(sum(not sure < floor for sure in prediction.confidence.tolist()), MOST_TRACKS)
-    if count == len(prediction):
-        return prediction
-    return Detections(
-        prediction.xyxy[:count],
-        prediction.confidence[:count],
-        prediction.class_id[:count],
-        prediction.labels,
-    )
-
-
 def _provisional(judge: _Judge, prediction: Prediction, finding: _Finding) -> Provisional:
     """Of the doubtful classes the strictest word: a part is as bad as its worst doubt."""
     if not judge.of_class or not len(prediction):
         return judge.provisional
     if isinstance(prediction, Detections) and finding.where is not None:
-        labels = {prediction.label(int(i)) for i in np.flatnonzero(finding.where)}
+        labels = {prediction.label(i) for i in finding.where}
     else:
         labels = {control.stratum_of(prediction)}
     words = {judge.of_class.get(label_key(label), judge.provisional) for label in labels}

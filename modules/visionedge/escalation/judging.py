@@ -46,6 +46,11 @@ def margin_of(confidence: NDArray[np.float32]) -> float:
     return float(best - second)
 
 
+def single(value: float) -> float:
+    """`value` as confidences are, in single precision: what is told as 0.9 is not below 0.9."""
+    return float(np.float32(value))
+
+
 def unit(score: float) -> float:
     """`score` within 0..1; what is not a number is the strongest doubt."""
     return min(max(score, 0.0), 1.0) if score == score else 1.0

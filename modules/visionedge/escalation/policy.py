@@ -1,18 +1,17 @@
 """The seam between the decision and every rule that can doubt a prediction.
 
-A policy looks at one prediction and says how much it doubts it, or nothing. It knows the
-camera by its `Context` alone, keeps no hidden state and does not know what becomes of its
+A policy looks at one reading of a frame and says how much it doubts it, or nothing. It knows
+the camera by its `Context` alone, keeps no hidden state and does not know what becomes of its
 doubt: pace, budget and the message belong to others. So policies combine by taking the
-strongest doubt, and each can be tested with arrays.
+strongest doubt, and each can be tested with a few numbers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from visionedge.entities import Prediction
+from visionedge.escalation.judging import single
+from visionedge.escalation.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +22,39 @@ class Doubt:
         reason: code of the rule, such as `below_threshold`.
         score: 0..1, grows with the chance that the local word is wrong. Scores of all rules
             are on this one scale, because the strongest wins and the spool is ordered by it.
-        where: (n,) bool, the boxes it is about; None for the frame as a whole.
+        where: the numbers of the boxes or classes that it is about, at least one; None for the
+            frame as a whole.
     """
 
     reason: str
     score: float
-    where: NDArray[np.bool_] | None = field(default=None, compare=False)
+    where: frozenset[int] | None = field(default=None, compare=False)
+
+
+def doubt_of(reason: str, scores: Mapping[int, float]) -> Doubt | None:
+    """The doubt about boxes or classes by their numbers, as strong as the strongest; or none."""
+    return Doubt(reason, max(scores.values()), frozenset(scores)) if scores else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What a policy may know beyond the prediction.
+    """What a policy may know of the camera.
 
     Attributes:
         expect_objects: the camera should never see an empty scene.
-        floor: confidence below which the model's boxes are noise, 0..1.
-        flicker: (n,) float32, how unstable the track of each box is, 0..1; None where
-            nothing is tracked.
-        novelty: how unlike the picture is to those before it, 0..1; None where that is not
-            measured.
+        floor: confidence below which the model's boxes are noise, 0..1; kept in single
+            precision, as confidences are.
     """
 
     expect_objects: bool = False
     floor: float = 0.0
-    flicker: NDArray[np.float32] | None = None
-    novelty: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "floor", single(self.floor))
 
 
 class EscalationPolicy(Protocol):
     """One rule of doubt. Called for every frame, by several threads at once."""
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """The doubt of this rule, or None where it has none. Takes microseconds; never raises."""

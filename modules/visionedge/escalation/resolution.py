@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from visionedge.entities import Outcome, Resolution
 from visionedge.escalation.claims import Claims
 from visionedge.escalation.thresholds import label_key
+from visionedge.overlap import iou
 from visionedge.wire import DetectedObject, NamedClass, Verdict
 
 _AGREEMENT: Final = 0.2
@@ -183,7 +184,7 @@ def _of_boxes(note: Mapping[str, Any], detections: list[DetectedObject]) -> list
         np.array([label_key(claim["label"]) for claim in claims], dtype=np.str_),
         np.array([label_key(d.label) for d in listed], dtype=np.str_),
     )
-    pairs = dict(_matched(_iou(ours, theirs), agree, float(note["match_iou"])))
+    pairs = dict(_matched(iou(ours, theirs), agree, float(note["match_iou"])))
     found = set(pairs.values())
     return [
         *(
@@ -201,10 +202,10 @@ def _fate(claim: int, pairs: Mapping[int, int], agree: NDArray[np.bool_]) -> Out
 
 
 def _matched(
-    iou: NDArray[np.float64], agree: NDArray[np.bool_], match_iou: float
+    shared: NDArray[np.float64], agree: NDArray[np.bool_], match_iou: float
 ) -> list[tuple[int, int]]:
     """Pairs of one of ours and one of theirs, the best first, each box once at most."""
-    rank = np.where((iou >= match_iou) & (iou > 0), iou + _AGREEMENT * agree, -1.0)
+    rank = np.where((shared >= match_iou) & (shared > 0), shared + _AGREEMENT * agree, -1.0)
     pairs: list[tuple[int, int]] = []
     for _ in range(min(rank.shape)):
         row, column = divmod(int(rank.argmax()), rank.shape[1])
@@ -219,17 +220,3 @@ def _upright(boxes: list[Any]) -> NDArray[np.float64]:
     """(n, 4) x1 <= x2, y1 <= y2, whatever corners the verifier began with."""
     corners = np.array(boxes, dtype=np.float64).reshape(-1, 2, 2)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-
-
-def _iou(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, m) intersection over union; 0 for boxes without area."""
-    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
-    high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    union = np.add.outer(_areas(ours), _areas(theirs)) - shared
-    iou: NDArray[np.float64] = np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)
-    return iou
-
-
-def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

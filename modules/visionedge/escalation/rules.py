@@ -9,6 +9,7 @@ confidence, which the card's temperature calibrates.
 from collections.abc import Callable
 from typing import Final
 
+from visionedge.escalation.judging import single
 from visionedge.escalation.policies import (
     below_threshold,
     box_minimum,
@@ -22,20 +23,17 @@ from visionedge.escalation.policies import (
     weak_share,
 )
 from visionedge.escalation.policy import EscalationPolicy
-from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import DecisionSettings
 
 RULES: Final[dict[str, Callable[[DecisionSettings], EscalationPolicy]]] = {
     nothing_seen.REASON: lambda _: nothing_seen.NothingSeen(),
     margin.REASON: lambda s: margin.Margin(s.margin),
     rivals.REASON: lambda s: rivals.Rivals(s.margin),
-    below_threshold.REASON: lambda s: below_threshold.BelowThreshold(Thresholds(s)),
-    close_to_threshold.REASON: lambda s: close_to_threshold.CloseToThreshold(
-        Thresholds(s), s.close
-    ),
-    box_minimum.REASON: lambda s: box_minimum.BoxMinimum(Thresholds(s), s.box_minimum),
+    below_threshold.REASON: lambda _: below_threshold.BelowThreshold(),
+    close_to_threshold.REASON: lambda s: close_to_threshold.CloseToThreshold(s.close),
+    box_minimum.REASON: lambda s: box_minimum.BoxMinimum(single(s.box_minimum)),
     entropy.REASON: lambda s: entropy.Entropy(s.entropy),
-    weak_share.REASON: lambda s: weak_share.WeakShare(s.weak_box, s.weak_share),
+    weak_share.REASON: lambda s: weak_share.WeakShare(single(s.weak_box), s.weak_share),
     novelty.REASON: lambda s: novelty.Novelty(s.novelty),
     unstable.REASON: lambda s: unstable.Unstable(s.unstable),
 }

@@ -34,6 +34,7 @@ from visionedge.escalation.policies import (
     weak_share,
 )
 from visionedge.escalation.thresholds import Thresholds, label_key
+from visionedge.overlap import iou
 
 _OF_CONFIDENCE: Final = {
     below_threshold.REASON,
@@ -157,7 +158,7 @@ def _matches(one: Detections, other: Detections, match_iou: float) -> NDArray[np
     match = np.full(len(one), -1, np.intp)
     if not len(one) or not len(other):
         return match
-    both = rivals.overlap(np.concatenate([one.xyxy, other.xyxy]))[: len(one), len(one) :]
+    both = iou(one.xyxy, other.xyxy)
     mine = np.array([label_key(one.label(i)) for i in range(len(one))])
     theirs = np.array([label_key(other.label(j)) for j in range(len(other))])
     fits = (both >= match_iou) & np.equal.outer(mine, theirs)

@@ -6,6 +6,7 @@ compared, so that a verifier's spelling is no disagreement.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -33,13 +34,11 @@ class Thresholds:
         self._default = settings.accept
         self._rules = {label_key(name): rule.accept for name, rule in settings.classes.items()}
         self._tables: dict[tuple[str, ...], NDArray[np.float32]] = {}
+        self._lists: dict[tuple[str, ...], list[float]] = {}
 
     def accept(self, prediction: Prediction) -> NDArray[np.float32]:
         """The threshold of each box, or of each class of a classification, (n,) float32."""
-        labels = prediction.labels
-        table = self._tables.get(labels)
-        if table is None:
-            table = self._tables[labels] = self._table(labels)
+        table = self._table(prediction.labels)
         # As unsigned, a class without a label lies beyond the end on either side, and is
         # clipped to the last entry, the default.
         ids = (
@@ -49,6 +48,18 @@ class Thresholds:
         )
         return table.take(ids, mode="clip")
 
+    def of_boxes(self, labels: tuple[str, ...], class_id: Sequence[int]) -> list[float]:
+        """The same as plain numbers, for the few boxes of a frame."""
+        accept = self._lists.get(labels)
+        if accept is None:
+            accept = self._lists[labels] = self._table(labels).tolist()
+        last = len(labels)
+        return [accept[i if 0 <= i < last else last] for i in class_id]
+
     def _table(self, labels: tuple[str, ...]) -> NDArray[np.float32]:
-        accept = [self._rules.get(label_key(label), self._default) for label in labels]
-        return np.array([*accept, self._default], dtype=np.float32)
+        """Of each class, and at the end of one without a label."""
+        table = self._tables.get(labels)
+        if table is None:
+            accept = [self._rules.get(label_key(label), self._default) for label in labels]
+            table = self._tables[labels] = np.array([*accept, self._default], dtype=np.float32)
+        return table

@@ -13,7 +13,8 @@ its time, and moves nothing.
 
 Places and speeds are complex numbers, x and y in one: to Python each is one number, so that
 a frame with a few boxes costs no array functions but for the matrix of distances. Right after
-a run of the model each of those takes ten times as long as in a loop of its own.
+a run of the model each of those takes ten times as long as in a loop of its own, and so does
+each object that is looked at.
 
 What this does not promise: identity through crossings, turns or long cover. A wrong join
 costs an escalation, a missed one asks twice; both are bounded by what is asked at all.
@@ -25,14 +26,17 @@ from statistics import median
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from visionedge.entities import Detections
+from visionedge.escalation.reading import Reading
 
 MOST_TRACKS: Final = 64
 """Boxes followed a frame, best first: matching grows with the square."""
 _FORGET_S: Final = 2.0
 """Unseen for so long, an object is gone; a box near the floor comes and goes."""
+_ROOM: Final = 64
+"""For the paths of new objects, before more is made."""
+_TIDY_S: Final = 0.25
+"""And for so much longer at most: those that are gone are let go together."""
 _GATE: Final = 1.5
 """Of a box's diagonal: how far from its predicted place an object may be."""
 _FIRST_GATE: Final = 3.0
@@ -71,7 +75,7 @@ class Track:
     _votes: dict[int, float] = field(default_factory=dict)
     _doubtful: float = 0.0
 
-    def vote(self, class_id: int, taken: bool) -> None:
+    def vote(self, class_id: int, *, taken: bool) -> None:
         """Remember one sighting."""
         self.sightings += 1
         for key in self._votes:
@@ -104,38 +108,44 @@ class Tracks:
 
     def __init__(self) -> None:
         self._tracks: list[Track] = []
+        self._paths = np.zeros((2, _ROOM), np.complex128)
+        """Of each track, in their order, where it would have been when the clock began, and its
+        velocity: what hundreds of objects are asked for is not read from each of them."""
         self._next_id = 1
         self._now_ns = 0
+        self._tidy_ns = 0
         self._speed: complex | None = None
 
     def __len__(self) -> int:
         return len(self._tracks)
 
-    def observe(
-        self, detections: Detections, taken: NDArray[np.bool_], captured_ns: int
-    ) -> list[Track]:
-        """The track of each of the first `MOST_TRACKS` boxes, in their order.
+    def observe(self, seen: Reading, floor: float, captured_ns: int) -> list[Track]:
+        """The tracks of the first boxes, in their order, up to `MOST_TRACKS` that are no noise.
 
         Args:
-            detections: what is to be followed; noise is left out by the caller.
-            taken: (n,) bool, which boxes are taken as they are.
+            seen: what a frame shows, its boxes best first.
+            floor: confidence below which a box is noise.
             captured_ns: of the frame.
         """
-        boxes = detections.xyxy[:MOST_TRACKS].tolist()
+        # Boxes are best first, so noise is at their end.
+        count = min(sum(not sure < floor for sure in seen.confidence), MOST_TRACKS)
+        boxes = seen.xyxy[:count]
         centres = [complex((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
         diagonals = [abs(complex(x2 - x1, y2 - y1)) for x1, y1, x2, y2 in boxes]
         late = captured_ns < self._now_ns
         if not late:
             self._forget(captured_ns)
         matched = self._match(centres, diagonals, captured_ns)
-        classes, takes = detections.class_id.tolist(), taken.tolist()
         speeds: list[complex] = []
         found: list[Track] = []
-        for i, match in enumerate(matched):
-            track = match or self._begin(centres[i], diagonals[i], captured_ns)
-            if match is not None and captured_ns > track.seen_ns:
-                speeds.append(self._move(track, centres[i], diagonals[i], captured_ns))
-            track.vote(classes[i], takes[i])
+        for i, j in enumerate(matched):
+            if j is None:
+                track = self._begin(centres[i], diagonals[i], captured_ns)
+            else:
+                track = self._tracks[j]
+                if captured_ns > track.seen_ns:
+                    speeds.append(self._move(j, centres[i], diagonals[i], captured_ns))
+            track.vote(seen.class_id[i], taken=seen.confidence[i] >= seen.accept[i])
             found.append(track)
         if speeds:
             self._learn(complex(median(s.real for s in speeds), median(s.imag for s in speeds)))
@@ -152,38 +162,54 @@ class Tracks:
 
     def _match(
         self, centres: Sequence[complex], diagonals: Sequence[float], now_ns: int
-    ) -> list[Track | None]:
-        """The track that chooses each box and is chosen by it."""
-        matched: list[Track | None] = [None] * len(centres)
+    ) -> list[int | None]:
+        """The place in the list of the track that chooses each box and is chosen by it."""
+        matched: list[int | None] = [None] * len(centres)
         if not self._tracks or not centres:
             return matched
-        places = [t.centre + t.velocity * ((now_ns - t.seen_ns) / 1e9) for t in self._tracks]
-        apart = np.abs(np.subtract.outer(np.array(centres), np.array(places)))
+        origin, velocity = self._paths[:, : len(self._tracks)]
+        apart = np.abs(np.array(centres)[:, None] - (origin + velocity * (now_ns / 1e9)))
         gate = _FIRST_GATE if self._speed is None else _GATE
         nearest, chooser = apart.argmin(axis=1), apart.argmin(axis=0)
         for i, j in enumerate(nearest.tolist()):
             reach = gate * max(diagonals[i], self._tracks[j].diagonal_px)
             if chooser[j] == i and apart[i, j] <= reach:
-                matched[i] = self._tracks[j]
+                matched[i] = j
         return matched
 
     def _begin(self, centre: complex, diagonal_px: float, now_ns: int) -> Track:
         track = Track(self._next_id, centre, diagonal_px, self._speed or 0j, now_ns)
         self._next_id += 1
+        if len(self._tracks) == self._paths.shape[1]:
+            self._paths = np.pad(self._paths, ((0, 0), (0, len(self._tracks))))
         self._tracks.append(track)
+        self._plot(len(self._tracks) - 1)
         return track
 
-    def _move(self, track: Track, centre: complex, diagonal_px: float, now_ns: int) -> complex:
+    def _move(self, j: int, centre: complex, diagonal_px: float, now_ns: int) -> complex:
+        track = self._tracks[j]
         speed = (centre - track.centre) / ((now_ns - track.seen_ns) / 1e9)
         weight = 1.0 if self._speed is None else _SMOOTHING
         track.velocity = (1 - weight) * track.velocity + weight * speed
         track.centre, track.diagonal_px, track.seen_ns = centre, diagonal_px, now_ns
+        self._plot(j)
         return speed
+
+    def _plot(self, j: int) -> None:
+        track, paths = self._tracks[j], self._paths
+        paths[0, j] = track.centre - track.velocity * (track.seen_ns / 1e9)
+        paths[1, j] = track.velocity
 
     def _learn(self, speed: complex) -> None:
         old = speed if self._speed is None else self._speed
         self._speed = _SMOOTHING * old + (1 - _SMOOTHING) * speed
 
     def _forget(self, now_ns: int) -> None:
+        if now_ns < self._tidy_ns:
+            return
+        self._tidy_ns = now_ns + round(_TIDY_S * 1e9)
         oldest_ns = now_ns - round(_FORGET_S * 1e9)
-        self._tracks = [track for track in self._tracks if track.seen_ns >= oldest_ns]
+        kept = [j for j, track in enumerate(self._tracks) if track.seen_ns >= oldest_ns]
+        if len(kept) < len(self._tracks):
+            self._tracks = [self._tracks[j] for j in kept]
+            self._paths = np.pad(self._paths[:, kept], ((0, 0), (0, _ROOM)))

@@ -16,6 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from visionedge.overlap import iou
+
 _RECALLS: Final = np.linspace(0, 1, 101)
 
 
@@ -64,16 +66,6 @@ class ClassScore:
     truth_count: int
 
 
-def overlaps(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of (n, 4) and (m, 4) xyxy boxes: (n, m)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=2)
-    area_a, area_b = (np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (a, b))
-    union = area_a[:, None] + area_b[None, :] - common
-    return np.asarray(common / np.maximum(union, 1e-9), dtype=np.float32)
-
-
 def match_class(
     class_id: int, truths: Sequence[Boxes], found: Sequence[Boxes], iou_at_least: float = 0.5
 ) -> Matches:
@@ -100,12 +92,12 @@ def _claim(
     hit = np.zeros(len(found), dtype=np.bool_)
     if not len(true_boxes):
         return hit
-    iou = overlaps(found, true_boxes)
+    shared = iou(found, true_boxes)
     for row in range(len(found)):
-        best = int(iou[row].argmax())
-        if iou[row, best] >= iou_at_least:
+        best = int(shared[row].argmax())
+        if shared[row, best] >= iou_at_least:
             hit[row] = True
-            iou[:, best] = -1.0
+            shared[:, best] = -1.0
     return hit
 
 

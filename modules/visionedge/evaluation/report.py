@@ -21,9 +21,9 @@ from visionedge.evaluation.average_precision import (
     Boxes,
     coco_average_precision,
     match_class,
-    overlaps,
     score_class,
 )
+from visionedge.overlap import iou
 
 MOST_BOXES: Final = 100
 """A picture, best first; COCO's limit."""
@@ -190,12 +190,12 @@ def _confusion(
     for truth, detections in zip(truths, found, strict=True):
         kept = detections.confidence >= threshold
         said = detections.class_id[kept]
-        iou = overlaps(truth.xyxy, detections.xyxy[kept])
+        shared = iou(truth.xyxy, detections.xyxy[kept])
         is_free_truth = np.ones(len(truth.class_id), np.bool_)
         is_free_said = np.ones(len(said), np.bool_)
-        for flat in np.argsort(-iou, axis=None, kind="stable"):
+        for flat in np.argsort(-shared, axis=None, kind="stable"):
             row, column = divmod(int(flat), max(1, len(said)))
-            if iou[row, column] < _MATCH_IOU:
+            if shared[row, column] < _MATCH_IOU:
                 break
             if is_free_truth[row] and is_free_said[column]:
                 is_free_truth[row] = is_free_said[column] = False

@@ -41,18 +41,6 @@ def xywh_to_xyxy(xywh: Floats) -> Floats:
     return xyxy
 
 
-def iou(a: Floats, b: Floats) -> Floats:
-    """Overlap of each of `a` (n, 4) with each of `b` (m, 4), xyxy: (n, m), 0..1."""
-    ax1, ay1, ax2, ay2 = a.T[:, :, None]
-    bx1, by1, bx2, by2 = b.T
-    width = np.maximum(np.minimum(ax2, bx2) - np.maximum(ax1, bx1), 0)
-    height = np.maximum(np.minimum(ay2, by2) - np.maximum(ay1, by1), 0)
-    inner = width * height
-    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - inner
-    overlap: Floats = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
-    return overlap
-
-
 def candidates(score: Floats, limits: Limits, temperature: float) -> NDArray[np.intp]:
     """Indices whose score reaches the floor once it is calibrated.
 

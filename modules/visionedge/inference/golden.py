@@ -13,7 +13,7 @@ import numpy as np
 
 from visionedge.entities import Classification, Detections, Image, Prediction
 from visionedge.errors import ModelCardError, ModelLoadError
-from visionedge.inference.boxes import Limits, iou
+from visionedge.inference.boxes import Limits
 from visionedge.inference.card_golden import (
     ExpectedBox,
     ExpectedClass,
@@ -24,6 +24,7 @@ from visionedge.inference.card_golden import (
 )
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel
+from visionedge.overlap import iou
 
 _MOST_BOXES: Final = 1000
 Watched = Callable[[Sequence[ExpectedFrame]], Iterable[ExpectedFrame]]

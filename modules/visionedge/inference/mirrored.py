@@ -20,9 +20,10 @@ import numpy as np
 
 from visionedge.entities import Classification, Detections, Image, Prediction
 from visionedge.errors import ModelRunError
-from visionedge.inference.boxes import Floats, iou
+from visionedge.inference.boxes import Floats
 from visionedge.inference.image import flipped
 from visionedge.inference.view import View
+from visionedge.overlap import iou
 
 LEFT_RIGHT: Final = 1
 TOP_BOTTOM: Final = 0

@@ -26,9 +26,9 @@ from typing import Final, Literal
 
 from visionedge.entities import Classification, Detections, Prediction
 from visionedge.errors import ModelRunError
-from visionedge.inference.boxes import iou
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.runner import Runner, Timings
+from visionedge.overlap import iou
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.settings import DeliverySettings
 from visionedge.wire import TrialTelemetry

@@ -7,12 +7,9 @@ a second look. One bad box is doubt, however many good ones stand around it.
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from visionedge.entities import Detections, Prediction
-from visionedge.escalation.judging import doubted, noise, unit
-from visionedge.escalation.policy import Context, Doubt
-from visionedge.escalation.thresholds import Thresholds
+from visionedge.escalation.judging import unit
+from visionedge.escalation.policy import Context, Doubt, doubt_of
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "box_minimum"
 
@@ -21,15 +18,17 @@ REASON: Final = "box_minimum"
 class BoxMinimum:
     """Doubts a box that is taken with less than `minimum`; 0 is off."""
 
-    thresholds: Thresholds
     minimum: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """How far the weakest taken box is from certain."""
-        if self.minimum == 0 or not isinstance(prediction, Detections) or not len(prediction):
+        if self.minimum == 0 or not seen.class_id:
             return None
-        taken = ~doubted(prediction, self.thresholds.accept(prediction))
-        weak = taken & (prediction.confidence < self.minimum) & ~noise(prediction, context.floor)
-        if not weak.any():
-            return None
-        return Doubt(REASON, unit(1 - float(np.min(prediction.confidence[weak]))), weak)
+        return doubt_of(
+            REASON,
+            {
+                i: unit(1 - sure)
+                for i, (sure, accept) in enumerate(zip(seen.confidence, seen.accept, strict=True))
+                if accept <= sure < self.minimum and not sure < context.floor
+            },
+        )

@@ -9,38 +9,32 @@ that compete it is what all but the best have together, as on the other side.
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from visionedge.entities import Prediction
-from visionedge.escalation.judging import chance_against_best, competes, unit
-from visionedge.escalation.policy import Context, Doubt
-from visionedge.escalation.thresholds import Thresholds
+from visionedge.escalation.judging import chance_against_best, single, unit
+from visionedge.escalation.policy import Context, Doubt, doubt_of
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "close_to_threshold"
+_LEAST_ROOM: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class CloseToThreshold:
-    """Doubts what is taken by less than `distance`."""
+    """Doubts what is taken by less than `distance`; 0 is off."""
 
-    thresholds: Thresholds
     distance: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """The doubt about the one that was taken by least."""
-        if self.distance == 0 or len(prediction) == 0:
+        if self.distance == 0:
             return None
-        accept = self.thresholds.accept(prediction)
-        confidence = prediction.confidence
-        close = (confidence >= accept) & (confidence < accept + self.distance)
-        close &= ~(confidence < context.floor)
-        if competes(prediction):
-            # Only the best class is anybody's word.
-            close &= np.arange(len(confidence)) == confidence.argmax()
-        if not close.any():
-            return None
-        if competes(prediction):
-            return Doubt(REASON, chance_against_best(confidence))
-        above = np.maximum(1 - accept[close], 1e-6)
-        doubt = ((1 - confidence[close]) / above).max()
-        return Doubt(REASON, unit(float(doubt)), close)
+        doubt = doubt_of(
+            REASON,
+            {
+                i: unit((1 - sure) / max(1 - accept, _LEAST_ROOM))
+                for i, (sure, accept) in enumerate(zip(seen.confidence, seen.accept, strict=True))
+                if accept <= sure < single(accept + self.distance) and not sure < context.floor
+            },
+        )
+        if doubt is None or not seen.competes:
+            return doubt
+        return Doubt(REASON, chance_against_best(seen.prediction.confidence))

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.entities import Prediction
-from visionedge.escalation.judging import competes, unit
+from visionedge.escalation.judging import unit
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "entropy"
 
@@ -25,11 +25,11 @@ class Entropy:
 
     most: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """The entropy itself; no doubt where classes do not compete."""
-        if self.most >= 1 or not competes(prediction):
+        if self.most >= 1 or not seen.competes:
             return None
-        entropy = normalised_entropy(prediction.confidence)
+        entropy = normalised_entropy(seen.prediction.confidence)
         return None if entropy <= self.most else Doubt(REASON, unit(entropy))
 
 

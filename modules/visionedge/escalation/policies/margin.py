@@ -8,9 +8,9 @@ or between 0.2 and 0.1 of ten classes.
 from dataclasses import dataclass
 from typing import Final
 
-from visionedge.entities import Prediction
-from visionedge.escalation.judging import chance_against_best, competes, margin_of
+from visionedge.escalation.judging import chance_against_best, margin_of
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "margin"
 
@@ -21,8 +21,8 @@ class Margin:
 
     margin: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """What all but the best have together; no doubt where classes do not compete."""
-        if not competes(prediction) or margin_of(prediction.confidence) >= self.margin:
+        if not seen.competes or margin_of(seen.prediction.confidence) >= self.margin:
             return None
-        return Doubt(REASON, chance_against_best(prediction.confidence))
+        return Doubt(REASON, chance_against_best(seen.prediction.confidence))

@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from visionedge.entities import Prediction
-from visionedge.escalation.judging import competes
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "nothing_seen"
 _EVEN_ODDS: Final = 0.5
@@ -14,14 +13,14 @@ _EVEN_ODDS: Final = 0.5
 class NothingSeen:
     """Doubts a frame without a box, or without any class, where something is expected."""
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """Even odds for an empty scene; no doubt about any other."""
-        if not context.expect_objects or _sees_something(prediction, context.floor):
+        if not context.expect_objects or _is_something(seen, context.floor):
             return None
         return Doubt(REASON, _EVEN_ODDS)
 
 
-def _sees_something(prediction: Prediction, floor: float) -> bool:
-    if len(prediction) == 0:
-        return False
-    return competes(prediction) or bool((prediction.confidence >= floor).any())
+def _is_something(seen: Reading, floor: float) -> bool:
+    if seen.competes:
+        return bool(seen.confidence)
+    return any(sure >= floor for sure in seen.confidence)

@@ -7,9 +7,9 @@ odds: new is not wrong.
 from dataclasses import dataclass
 from typing import Final
 
-from visionedge.entities import Prediction
 from visionedge.escalation.judging import unit
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "novelty"
 _EVEN_ODDS: Final = 0.5
@@ -21,8 +21,8 @@ class Novelty:
 
     most: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """Half of how new it is; none where that is not measured."""
-        if self.most >= 1 or context.novelty is None or not context.novelty > self.most:
+        if self.most >= 1 or seen.novelty is None or not seen.novelty > self.most:
             return None
-        return Doubt(REASON, _EVEN_ODDS * unit(context.novelty))
+        return Doubt(REASON, _EVEN_ODDS * unit(seen.novelty))

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from visionedge.entities import Detections, Prediction
 from visionedge.escalation.judging import unit
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import Reading
+from visionedge.overlap import iou_of_two
 
 REASON: Final = "rivals"
 _SAME_OBJECT_IOU: Final = 0.5
@@ -27,27 +25,24 @@ class Rivals:
 
     margin: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """One minus the smallest gap between two rivals."""
-        if self.margin == 0 or not isinstance(prediction, Detections) or len(prediction) < 2:
+        if self.margin == 0 or len(seen.class_id) < 2:
             return None
-        close = list(_close_pairs(prediction, context.floor, self.margin))
-        if not close:
-            return None
-        shared = overlap(prediction.xyxy[:_MOST])
-        rivals = [(gap, i, j) for gap, i, j in close if shared[i, j] >= _SAME_OBJECT_IOU]
+        rivals = [
+            pair
+            for pair in _close_pairs(seen, context.floor, self.margin)
+            if iou_of_two(seen.xyxy[pair[1]], seen.xyxy[pair[2]]) >= _SAME_OBJECT_IOU
+        ]
         if not rivals:
             return None
-        where = np.zeros(len(prediction), dtype=np.bool_)
-        where[[box for _, *pair in rivals for box in pair]] = True
+        where = frozenset(box for _, *pair in rivals for box in pair)
         return Doubt(REASON, unit(1 - min(rivals)[0]), where)
 
 
-def _close_pairs(
-    found: Detections, floor: float, margin: float
-) -> Iterator[tuple[float, int, int]]:
+def _close_pairs(seen: Reading, floor: float, margin: float) -> Iterator[tuple[float, int, int]]:
     """How close two boxes of different names are in confidence, below `margin`, and which."""
-    confidence, names = found.confidence[:_MOST].tolist(), found.class_id[:_MOST].tolist()
+    confidence, names = seen.confidence[:_MOST], seen.class_id[:_MOST]
     for i, sure in enumerate(confidence):
         for j in range(i + 1, len(confidence)):
             gap = sure - confidence[j]
@@ -56,14 +51,3 @@ def _close_pairs(
                 break
             if names[i] != names[j] and gap < margin:
                 yield gap, i, j
-
-
-def overlap(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, n) intersection over union; 0 for boxes without area."""
-    low = np.maximum(xyxy[:, None, :2], xyxy[None, :, :2])
-    high = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    area = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
-    union = np.add.outer(area, area) - shared
-    iou: NDArray[np.float32] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return iou

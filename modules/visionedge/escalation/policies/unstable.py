@@ -8,9 +8,9 @@ all sightings agree and 1 where they are split in halves (`tracks`).
 from dataclasses import dataclass
 from typing import Final
 
-from visionedge.entities import Detections, Prediction
-from visionedge.escalation.judging import noise, unit
-from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.judging import unit
+from visionedge.escalation.policy import Context, Doubt, doubt_of
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "unstable"
 
@@ -21,12 +21,15 @@ class Unstable:
 
     most: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """The flicker of the worst track; none where there are no tracks."""
-        flicker = context.flicker
-        if self.most >= 1 or flicker is None or not isinstance(prediction, Detections):
+        if self.most >= 1:
             return None
-        unstable = (flicker > self.most) & ~noise(prediction, context.floor)
-        if not unstable.any():
-            return None
-        return Doubt(REASON, unit(float(flicker[unstable].max())), unstable)
+        return doubt_of(
+            REASON,
+            {
+                i: unit(flicker)
+                for i, flicker in enumerate(seen.flicker)
+                if flicker > self.most and not seen.confidence[i] < context.floor
+            },
+        )

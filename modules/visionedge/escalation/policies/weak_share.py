@@ -8,9 +8,9 @@ sure; here it is left to `nothing_seen`, which knows whether something was expec
 from dataclasses import dataclass
 from typing import Final
 
-from visionedge.entities import Detections, Prediction
-from visionedge.escalation.judging import noise, unit
+from visionedge.escalation.judging import unit
 from visionedge.escalation.policy import Context, Doubt
+from visionedge.escalation.reading import Reading
 
 REASON: Final = "weak_share"
 
@@ -22,13 +22,12 @@ class WeakShare:
     box: float
     share: float
 
-    def judge(self, prediction: Prediction, context: Context) -> Doubt | None:
+    def judge(self, seen: Reading, context: Context) -> Doubt | None:
         """The share of weak boxes."""
-        if self.share == 0 or not isinstance(prediction, Detections):
+        if self.share == 0 or not seen.class_id:
             return None
-        looked_at = ~noise(prediction, context.floor)
-        if not looked_at.any():
+        heard = [i for i, sure in enumerate(seen.confidence) if not sure < context.floor]
+        weak = frozenset(i for i in heard if not seen.confidence[i] >= self.box)
+        if not weak or len(weak) / len(heard) < self.share:
             return None
-        weak = looked_at & ~(prediction.confidence >= self.box)
-        share = float(weak.sum() / looked_at.sum())
-        return Doubt(REASON, unit(share), weak) if share >= self.share and weak.any() else None
+        return Doubt(REASON, unit(len(weak) / len(heard)), weak)
