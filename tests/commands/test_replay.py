@@ -11,6 +11,7 @@ from tests.support.running import BUNDLE, busy_line, running, wait_until
 
 from visionedge.__main__ import main
 from visionedge.cameras.scene import LineSpec, VirtualLine
+from visionedge.commands.replay_rules import alike
 from visionedge.settings import Document
 
 DECISION = {"accept": 0.5, "close": 0.45, "unstable": 0.5}
@@ -192,3 +193,10 @@ def test_whoever_watches_a_long_replay_sees_how_far_it_is(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(["replay", str(folder), "--json"]) == 0
     assert "/6 [" in capsys.readouterr().err
+
+
+def test_numbers_that_differ_in_the_last_digits_alone_are_the_same() -> None:
+    assert alike(("margin", 0.85), ("margin", 0.8500000238))
+    assert not alike(("margin", 0.85), ("margin", 0.8501))
+    assert not alike(("margin", 0.85), ("rivals", 0.85))
+    assert not alike(("confident", None), ("confident", 0.0))

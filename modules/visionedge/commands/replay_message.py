@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from visionedge.commands.replay_rules import doubts, explained
+from visionedge.commands.replay_rules import alike, doubts, explained
 from visionedge.entities import (
     Action,
     Classification,
@@ -70,7 +70,7 @@ def replay_message(path: Path, settings: Settings, camera: str | None) -> Iterat
             "score": score,
             "rules": explained(found),
             "recorded": {"reason": message.reason, "score": message.score},
-            "same": (reason, score) == (message.reason, message.score),
+            "same": alike((reason, score), (message.reason, message.score)),
             **({"not_replayed": "it hangs on more than this message"} if outside else {}),
         }
 

@@ -1,6 +1,8 @@
 """Every rule's word on one prediction, for a replay to show beside the decision."""
 
-from typing import Any
+from collections.abc import Sequence
+from math import isclose
+from typing import Any, Final
 
 from visionedge.entities import Prediction
 from visionedge.escalation.policy import Context, Doubt
@@ -8,6 +10,9 @@ from visionedge.escalation.reading import read
 from visionedge.escalation.rules import RULES
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.settings import DecisionSettings
+
+_DIGITS: Final = 1e-6
+"""How much a score may differ: other processors, and other versions, round otherwise."""
 
 
 def doubts(prediction: Prediction, decision: DecisionSettings, context: Context) -> list[Doubt]:
@@ -27,3 +32,13 @@ def explained(doubts: list[Doubt]) -> list[dict[str, Any]]:
         }
         for doubt in doubts
     ]
+
+
+def alike(now: Sequence[object], recorded: Sequence[object]) -> bool:
+    """Whether what is decided now is what was decided then, but for the last digits of numbers."""
+    return all(
+        isclose(one, other, abs_tol=_DIGITS)
+        if isinstance(one, float) and isinstance(other, float)
+        else one == other
+        for one, other in zip(now, recorded, strict=True)
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.commands.replay_frames import Footage, models_of, view_of_camera
-from visionedge.commands.replay_rules import doubts, explained
+from visionedge.commands.replay_rules import alike, doubts, explained
 from visionedge.entities import Decision, Frame, Prediction
 from visionedge.errors import SettingsError
 from visionedge.escalation.decide import Decider
@@ -142,5 +142,5 @@ def _compared(
         **now,
         "rules": rules,
         "recorded": {**told(decision), **recorded},
-        "same": now == recorded,
+        "same": alike([*now.values()], [recorded[key] for key in now]),
     }
