@@ -44,8 +44,12 @@ from visionedge.uplink.spool import Spool
 _CAMERA: Final = "line"
 _WARM_UP: Final = 5
 _OURS: Final = ("ours", "of it after its decision")
-_LEAST: Final = {"least, told in JSON": True, "least, put as it is": False}
-"""Contenders beside ours, and whether each writes JSON."""
+_LEAST: Final[Mapping[str, Mapping[str, bool]]] = {
+    "least, told in JSON": {"as_json": True},
+    "least, put as it is": {},
+    "least that asks once of an object": {"follows": True},
+}
+"""Contenders beside ours, and what each does beyond a threshold, the counters and a queue."""
 _ALONE: Final = "; no run between frames"
 _Least = Mapping[str, LeastBookkeeping]
 _Taken = dict[str, list[float]]
@@ -136,10 +140,7 @@ def beside(context: Context, subject: Subject) -> Table:
     """The cost of a frame of one model, beside the model."""
     folder = context.folder / f"beside-{subject.role}"
     folder.mkdir()
-    least = {
-        name: LeastBookkeeping(Metrics(), _CAMERA, as_json=as_json)
-        for name, as_json in _LEAST.items()
-    }
+    least = {name: LeastBookkeeping(Metrics(), _CAMERA, **more) for name, more in _LEAST.items()}
     after, runs = _after_runs(context, subject, folder, least)
     alone = _alone(context, subject, folder, least)
     rows = [
@@ -161,7 +162,8 @@ def beside(context: Context, subject: Subject) -> Table:
             f"1080p frames ({subject.pictures}), in which {_found(_Stamped.saw)}",
             "after its decision the module counts, adds to its telemetry and puts into a queue",
             "least: one threshold, the module's counters and histograms, and one put into a queue, "
-            "of a line of JSON or of what was seen as it is",
+            "of a line of JSON or of what was seen as it is; the last follows objects by their "
+            "places as well",
         ),
     )
 

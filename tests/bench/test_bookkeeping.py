@@ -5,7 +5,13 @@ from pathlib import Path
 from bench.bookkeeping import beside
 from bench.context import Context
 
-NAMES = ("ours", "of it after its decision", "least, told in JSON", "least, put as it is")
+NAMES = (
+    "ours",
+    "of it after its decision",
+    "least, told in JSON",
+    "least, put as it is",
+    "least that asks once of an object",
+)
 
 
 def test_the_same_frames_are_decided_on_with_and_without_runs_between_them(
