@@ -7,7 +7,7 @@ that is done with a frame; over lists of a few numbers they take a tenth of that
 
 from dataclasses import dataclass, field
 
-from visionedge.entities import Classification, Detections, Prediction
+from visionedge.entities import Detections, Prediction
 from visionedge.escalation.judging import competes
 from visionedge.escalation.thresholds import Thresholds
 
@@ -47,25 +47,21 @@ def read(prediction: Prediction, thresholds: Thresholds) -> Reading:
             prediction,
             competes=False,
             confidence=prediction.confidence.tolist(),
-            accept=thresholds.of_boxes(prediction.labels, class_id),
+            accept=thresholds.of(prediction.labels, class_id),
             class_id=class_id,
             xyxy=prediction.xyxy.tolist(),
         )
-    whole = competes(prediction)
-    counted = _best(prediction) if whole else slice(None)
+    whole, confidence = competes(prediction), prediction.confidence
+    which = range(len(confidence))
+    if whole and which:
+        # What is not a number counts as the best.
+        best = int(confidence.argmax())
+        which = range(best, best + 1)
     return Reading(
         prediction,
         competes=whole,
-        confidence=prediction.confidence[counted].tolist(),
-        accept=thresholds.accept(prediction)[counted].tolist(),
+        confidence=confidence[which.start : which.stop].tolist(),
+        accept=thresholds.of(prediction.labels, which),
         class_id=[],
         xyxy=[],
     )
-
-
-def _best(prediction: Classification) -> slice:
-    """The best class; what is not a number counts as such. Empty where there is none."""
-    if not len(prediction):
-        return slice(0)
-    best = int(prediction.confidence.argmax())
-    return slice(best, best + 1)

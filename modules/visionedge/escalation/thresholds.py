@@ -6,7 +6,7 @@ compared, so that a verifier's spelling is no disagreement.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -48,8 +48,8 @@ class Thresholds:
         )
         return table.take(ids, mode="clip")
 
-    def of_boxes(self, labels: tuple[str, ...], class_id: Sequence[int]) -> list[float]:
-        """The same as plain numbers, for the few boxes of a frame."""
+    def of(self, labels: tuple[str, ...], class_id: Iterable[int]) -> list[float]:
+        """The same of some classes as plain numbers, for the few boxes of a frame."""
         accept = self._lists.get(labels)
         if accept is None:
             accept = self._lists[labels] = self._table(labels).tolist()
