@@ -25,12 +25,13 @@ def test_with_a_failing_face_detector_nothing_leaves_and_frames_go_on(
         assert faces is not None
         faces._detector = BrokenDetector()  # type: ignore[assignment] # the vendor, failing
         dropped = "visionedge_escalations_dropped_total"
-        wait_until(lambda: app.metrics.value(dropped, {"cause": "redaction"}) >= 1, "a refusal")
+        # The first may come while a frame that the detector has passed is still being put.
+        wait_until(lambda: app.metrics.value(dropped, {"cause": "redaction"}) >= 3, "refusals")
         put = app.metrics.value("visionedge_stage_seconds_count", {"stage": "spool"})
         frames = app.metrics.value("visionedge_frames_processed_total")
         refused = app.metrics.value(dropped, {"cause": "redaction"})
         wait_until(
-            lambda: app.metrics.value(dropped, {"cause": "redaction"}) >= refused + 3, "refusals"
+            lambda: app.metrics.value(dropped, {"cause": "redaction"}) >= refused + 3, "more"
         )
         assert app.metrics.value("visionedge_stage_seconds_count", {"stage": "spool"}) == put
         assert app.metrics.value("visionedge_frames_processed_total") > frames
