@@ -45,7 +45,7 @@ from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import process_age_s
-from visionedge.runtime.cores import take_short_turns
+from visionedge.runtime.cores import leave_cores, take_short_turns
 from visionedge.runtime.slot import LatestSlots
 from visionedge.runtime.worker import Worker
 from visionedge.second_look import Second, SecondLooks
@@ -343,6 +343,7 @@ class Pipeline:
             self._metrics.escalations_dropped.labels(dropped.frame.camera_id, "queue").inc()
 
     def _encode(self, worker: Worker) -> None:
+        leave_cores()
         while not worker.stopping or len(self._doubts):
             worker.beat()
             self._encode_next()

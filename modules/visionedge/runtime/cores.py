@@ -4,10 +4,11 @@ How many is in a container not how many the device has. A worker a core is how m
 a container that may use one core of eight would otherwise start eight workers, which the kernel
 stops for most of each tenth of a second.
 
-What prepares, and what looks again, runs on what the workers leave. Fifteen steps down are a
-thirtieth of the share of a thread that frames wait for. Ten were a tenth, and Linux hands shares
-out in ticks of 4 ms: half an inference. More would be worse where others keep the device busy,
-because a thread that is not run while it holds the interpreter's lock holds up all.
+What prepares, what looks again, and what makes pictures to send runs on what the workers leave.
+Fifteen steps down are a thirtieth of the share of a thread that frames wait for. Ten were a tenth,
+and Linux hands shares out in ticks of 4 ms: half an inference. More would be worse where others
+keep the device busy, because a thread that is not run while it holds the interpreter's lock holds
+up all.
 
 Sources: cgroups(7); `cpu.max` of the unified hierarchy, `cpu.cfs_quota_us` of the older one.
 setpriority(2): on Linux a thread has a niceness of its own, and cannot take it back.
