@@ -23,6 +23,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.clock import Clock, SystemClock
+from visionedge.runtime.collector import paused
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
@@ -223,7 +224,10 @@ class Caller:
         """
         with self._lock:
             parked, self._parked = self._parked, []
-        frames = sys._current_frames()
+        if not parked:
+            return
+        with paused():
+            frames = sys._current_frames()
         for thread in parked:
             if (event := _awaited(frames.get(thread.ident or 0))) is not None:
                 event.set()
