@@ -9,10 +9,20 @@ import pytest
 from tests.inference.graphs import color_classifier, saved
 
 from visionedge.__main__ import main
+from visionedge.evaluation import tuning
 from visionedge.inference.bundle import checked_sha256
 from visionedge.inference.tuned import Tuned
 
+pytestmark = pytest.mark.usefixtures("as_it_was")
 WEIGHTS = np.eye(3, dtype=np.float32)[:2]
+
+
+@pytest.fixture
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Who becomes nicer stays so: the tests after this one would run last of all."""
+    asked: list[str] = []
+    monkeypatch.setattr(tuning, "be_modest", lambda: asked.append("modest"))
+    return asked
 
 
 def config(folder: Path, **model: object) -> Path:
@@ -27,11 +37,12 @@ def config(folder: Path, **model: object) -> Path:
 
 @pytest.mark.slow
 def test_a_choice_is_kept_where_the_module_reads_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], as_it_was: list[str]
 ) -> None:
     picture = tmp_path / "tune.png"
     asked = ["tune", "--config", str(config(tmp_path)), "--seconds", "1", "--plot", str(picture)]
     assert main(asked) == 0
+    assert as_it_was == ["modest"]
     out = capsys.readouterr().out
     assert "present" in out
     assert "chosen" in out

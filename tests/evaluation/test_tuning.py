@@ -1,16 +1,20 @@
 """Ways to run a model are compared within rounds, and the best that is worth its CPU is taken."""
 
+import os
+import threading
+
 import numpy as np
 import pytest
 from tests.inference.graphs import color_classifier, saved
 
 from visionedge.entities import Image, Prediction
 from visionedge.errors import ModelRunError
-from visionedge.evaluation.tuning import Contest, Measured, Turn, Way, ways
+from visionedge.evaluation.tuning import Contest, Measured, Turn, Way, be_modest, ways
 from visionedge.inference.boxes import Limits
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
+from visionedge.runtime.worker import Worker
 from visionedge.settings import ModelSettings
 
 WEIGHTS = np.eye(3, dtype=np.float32)[:2]
@@ -118,3 +122,17 @@ def test_a_slow_way_lengthens_its_own_turns_and_no_others(model: LoadedModel) ->
     contest.run(0)
     assert contest.turns_s[way(1)] == 0.01
     assert contest.turns_s[way(2)] > 0.01
+
+
+def test_who_measures_lets_everything_else_go_first() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    found: list[int] = []
+
+    def job(_: Worker) -> None:
+        be_modest()
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    # On Linux each thread has a niceness of its own, so this one's ends with it.
+    assert Worker("modest", job).start().join(10)
+    assert found == [min(19, before + 10)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
