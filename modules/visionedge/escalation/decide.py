@@ -136,12 +136,12 @@ class Decider:
         """
         # A frame of a camera that was just removed may still be on its way.
         judge = self._judges.get(frame.camera_id, self._stranger)
+        seen = read(prediction, judge.thresholds)
         camera = self._attention.of(frame.camera_id)
         with camera.lock:
             if camera.picture.look(frame) and self._on_fault is not None:
                 self._on_fault(frame.camera_id, camera.picture.fault)
             camera.drift.look(prediction, judge.thresholds, frame.captured_ns)
-            seen = read(prediction, judge.thresholds)
             tracks = self._follow(camera, judge, frame, seen)
             if judge.wants_novelty:
                 seen.novelty = camera.novelty.look(frame)
