@@ -122,6 +122,22 @@ def test_one_name_a_clear_lead_or_two_places_are_no_rivals(prediction: Predictio
     assert judge("rivals", prediction, margin=0.15) is None
 
 
+@pytest.mark.parametrize("count", [2, 8, 9, 64, 100])
+def test_in_a_crowd_only_those_of_the_best_that_share_a_place_are_rivals(count: int) -> None:
+    # Every other box lies on the one before it, all have names of their own.
+    xyxy = [(100.0 * (n // 2), 0.0, 100.0 * (n // 2) + 40 + n % 2, 40.0) for n in range(count)]
+    crowd = boxes(
+        *(0.9 - 0.001 * n for n in range(count)),
+        labels=tuple(map(str, range(count))),
+        class_id=range(count),
+        xyxy=xyxy,
+    )
+    doubt = judge("rivals", crowd, margin=0.15)
+    assert doubt is not None
+    assert doubt.where == frozenset(range(min(count, 64) // 2 * 2))
+    assert doubt.score == pytest.approx(0.999)
+
+
 def flickering(prediction: Prediction, flicker: list[float]) -> Doubt | None:
     settings = DecisionSettings()
     seen = read(prediction, Thresholds(settings))

@@ -4,19 +4,23 @@ Suppression works within a class, so a detector that wavers between two names gi
 each perhaps above its threshold. The name that wins does so by chance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from visionedge.escalation.judging import unit
 from visionedge.escalation.policy import Context, Doubt
 from visionedge.escalation.reading import Reading
-from visionedge.overlap import iou_of_two
+from visionedge.overlap import iou, iou_of_two
 
 REASON: Final = "rivals"
 _SAME_OBJECT_IOU: Final = 0.5
 _MOST: Final = 64
 """Boxes looked at, best first: pairs grow with the square."""
+_FEW: Final = 32
+"""Pairs that are compared one by one; of more all boxes are, in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,10 @@ class Rivals:
         """One minus the smallest gap between two rivals."""
         if self.margin == 0 or len(seen.class_id) < 2:
             return None
+        close = list(_close_pairs(seen, context.floor, self.margin))
+        shared = _overlaps(seen, close)
         rivals = [
-            pair
-            for pair in _close_pairs(seen, context.floor, self.margin)
-            if iou_of_two(seen.xyxy[pair[1]], seen.xyxy[pair[2]]) >= _SAME_OBJECT_IOU
+            pair for pair, share in zip(close, shared, strict=True) if share >= _SAME_OBJECT_IOU
         ]
         if not rivals:
             return None
@@ -51,3 +55,12 @@ def _close_pairs(seen: Reading, floor: float, margin: float) -> Iterator[tuple[f
                 break
             if names[i] != names[j] and gap < margin:
                 yield gap, i, j
+
+
+def _overlaps(seen: Reading, pairs: Sequence[tuple[float, int, int]]) -> list[float]:
+    """How much the boxes of each pair overlap."""
+    if len(pairs) <= _FEW:
+        return [iou_of_two(seen.xyxy[i], seen.xyxy[j]) for _, i, j in pairs]
+    boxes = np.array(seen.xyxy[:_MOST])
+    shared = iou(boxes, boxes).tolist()
+    return [shared[i][j] for _, i, j in pairs]
