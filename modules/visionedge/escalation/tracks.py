@@ -33,10 +33,10 @@ MOST_TRACKS: Final = 64
 """Boxes followed a frame, best first: matching grows with the square."""
 _FORGET_S: Final = 2.0
 """Unseen for so long, an object is gone; a box near the floor comes and goes."""
-_ROOM: Final = 64
-"""For the paths of new objects, before more is made."""
 _TIDY_S: Final = 0.25
 """And for so much longer at most: those that are gone are let go together."""
+_ROOM: Final = 64
+"""For the paths of new objects, before more is made."""
 _GATE: Final = 1.5
 """Of a box's diagonal: how far from its predicted place an object may be."""
 _FIRST_GATE: Final = 3.0
