@@ -129,6 +129,32 @@ def test_a_frame_of_another_size_leaves_nothing_of_the_one_before() -> None:
         np.testing.assert_array_equal(writer.tensor[0].transpose(1, 2, 0), wanted)
 
 
+@pytest.mark.parametrize("fit", ["letterbox", "letterbox_top_left", "crop", "stretch"])
+@pytest.mark.parametrize("size", [(192, 192), (90, 61), (57, 200), (64, 64), (640, 360)])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_a_mirror_image_is_written_as_a_copy_of_it_would_be(
+    fit: str, size: tuple[int, int], axes: tuple[int, ...]
+) -> None:
+    card = InputCard.model_validate({"fit": fit, "scale": 1.0, "color": "bgr"})
+    turned = np.flip(picture(*size), axes)
+    view, copy = (InputWriter(card, spec((1, 3, 64, 64))) for _ in range(2))
+    assert view.write(turned) == copy.write(turned.copy())
+    # One level, because OpenCV rounds the weights of the samples one by one.
+    np.testing.assert_allclose(view.tensor, copy.tensor, atol=1)
+
+
+def test_a_mirror_image_is_not_copied_whole() -> None:
+    writer, frame = InputWriter(InputCard(), spec((1, 3, 64, 64))), picture(1280, 720)
+    writer.write(frame)
+    tracemalloc.start()
+    try:
+        writer.write(np.flip(frame, (0, 1)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < frame.nbytes / 10
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3000, 1), (1, 3000)])
 def test_slivers_fit_too(size: tuple[int, int]) -> None:
     writer = InputWriter(InputCard(), spec((1, 3, 64, 64)))

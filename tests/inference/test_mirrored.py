@@ -6,7 +6,6 @@ from tests.support.predictions import boxes, classes
 
 from visionedge.entities import Detections, Image, Prediction
 from visionedge.errors import ModelRunError
-from visionedge.inference.image import flipped
 from visionedge.inference.mirrored import mirrored_look, together
 from visionedge.inference.view import WHOLE, View
 
@@ -90,17 +89,3 @@ def test_answers_of_several_kinds_are_an_error_of_the_model() -> None:
 
 def test_nothing_seen_in_any_look_is_nothing() -> None:
     assert len(together([boxes(), boxes()])) == 0
-
-
-@pytest.mark.parametrize(
-    ("left_right", "top_bottom", "axes"),
-    [(True, False, (1,)), (False, True, (0,)), (True, True, (0, 1))],
-)
-def test_a_flipped_picture_has_its_pixels_in_reverse(
-    *, left_right: bool, top_bottom: bool, axes: tuple[int, ...]
-) -> None:
-    image = np.random.default_rng(3).integers(0, 256, (5, 7, 3), np.uint8)
-    image.flags.writeable = False
-    turned = flipped(image, left_right=left_right, top_bottom=top_bottom)
-    assert np.array_equal(turned, np.flip(image, axes))
-    assert not np.shares_memory(turned, image)

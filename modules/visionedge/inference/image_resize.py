@@ -5,16 +5,23 @@ odd whole number, as 1080p does into a width of 640, every sample lies on a pixe
 its weight is there: picking that pixel gives the same bytes and reads half of the memory
 (measured: 0.47 instead of 0.74 ms a frame for 1080p to 640 x 360). Shrinking by two is
 short already, within OpenCV.
+
+A mirror image comes as a view of the frame, its rows or columns in reverse. OpenCV would copy all
+of that, so the frame is scaled as it lies, and what is turned is the small picture.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import cv2
+import numpy as np
 
 from visionedge.entities import Image
 
 Resize = Callable[[Image], object]
+_FLIP_CODE: Final = {(0,): 0, (1,): 1, (0, 1): -1}
+"""OpenCV's name of the axes that are put in reverse."""
 
 
 def resize_into(small: Image, cut: tuple[int, int, int, int], interpolation: int) -> Resize:
@@ -29,7 +36,7 @@ def resize_into(small: Image, cut: tuple[int, int, int, int], interpolation: int
     height, width = small.shape[:2]
     step_x, step_y = _odd_step(x2 - x1, width), _odd_step(y2 - y1, height)
     if interpolation == cv2.INTER_LINEAR and step_x and step_y:
-        rows, columns = slice(y1 + step_y // 2, y2), slice(x1 + step_x // 2, x2)
+        first_x, first_y = step_x // 2, step_y // 2
         pick = partial(
             cv2.resize,
             dsize=None,
@@ -39,9 +46,19 @@ def resize_into(small: Image, cut: tuple[int, int, int, int], interpolation: int
             interpolation=cv2.INTER_NEAREST,
         )
     else:
-        rows, columns = slice(y1, y2), slice(x1, x2)
+        first_x, first_y = 0, 0
         pick = partial(cv2.resize, dsize=(width, height), dst=small, interpolation=interpolation)
-    return lambda image: pick(image[rows, columns])
+
+    def resize(image: Image) -> None:
+        part = image[y1:y2, x1:x2]
+        row, column, _ = part.strides
+        axes = ((0,) if row < 0 else ()) + ((1,) if column < 0 else ())
+        lying = np.flip(part, axes) if axes else part
+        pick(lying[first_y:, first_x:])
+        if axes:
+            cv2.flip(small, _FLIP_CODE[axes], dst=small)
+
+    return resize
 
 
 def _odd_step(length: int, small: int) -> int:

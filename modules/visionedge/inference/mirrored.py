@@ -21,7 +21,6 @@ import numpy as np
 from visionedge.entities import Classification, Detections, Image, Prediction
 from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import Floats
-from visionedge.inference.image import flipped
 from visionedge.inference.view import View
 from visionedge.overlap import iou
 
@@ -48,11 +47,8 @@ def mirrored_look(
     """
     looks = [first]
     for axes in _MIRRORS:
-        # Without a name for the turned picture, so that there is one of them at a time.
-        seen = look(
-            flipped(image, left_right=LEFT_RIGHT in axes, top_bottom=TOP_BOTTOM in axes),
-            _mirrored_view(view, axes),
-        )
+        # A view: what is turned is the small picture that the model gets (`image_resize`).
+        seen = look(np.flip(image, axes), _mirrored_view(view, axes))
         looks.append(_turned_back(seen, axes, image))
     return together(looks)
 
