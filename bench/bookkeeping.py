@@ -4,8 +4,9 @@ The first table takes the frame loop of the module from the end of `infer` to th
 step, frame by frame as a camera sees them, with the caches as the model left them, as a share
 of the bare run of that model in the same round; and the same frames again with what was seen in
 them, without a run between two of them: the difference is what the model does to the caches.
-Beside it stands the least that a program could do with a frame (`least_bookkeeping`), in the place
-of the module's step: after another `infer` of the same frame, and without one.
+Beside it stands the least that a program could do with a frame (`least_bookkeeping`), and the least
+that decides on it as the module does (`least_decision`), in the place of the module's step: after
+another `infer` of the same frame, and without one.
 
 The second is how old results are where every fifth frame is escalated (`escalated`).
 """
@@ -26,6 +27,7 @@ from bench.context import Context
 from bench.escalated import aged
 from bench.harness import median_interval
 from bench.least_bookkeeping import LeastBookkeeping
+from bench.least_decision import LeastDecision
 from bench.line import settings_of
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
@@ -44,12 +46,6 @@ from visionedge.uplink.spool import Spool
 _CAMERA: Final = "line"
 _WARM_UP: Final = 5
 _OURS: Final = ("ours", "of it after its decision")
-_LEAST: Final[Mapping[str, Mapping[str, bool]]] = {
-    "least, told in JSON": {"as_json": True},
-    "least, put as it is": {},
-    "least that asks once of an object": {"follows": True},
-}
-"""Contenders beside ours, and what each does beyond a threshold, the counters and a queue."""
 _ALONE: Final = "; no run between frames"
 _Least = Mapping[str, LeastBookkeeping]
 _Taken = dict[str, list[float]]
@@ -140,12 +136,12 @@ def beside(context: Context, subject: Subject) -> Table:
     """The cost of a frame of one model, beside the model."""
     folder = context.folder / f"beside-{subject.role}"
     folder.mkdir()
-    least = {name: LeastBookkeeping(Metrics(), _CAMERA, **more) for name, more in _LEAST.items()}
+    least = _least(subject)
     after, runs = _after_runs(context, subject, folder, least)
     alone = _alone(context, subject, folder, least)
     rows = [
         _cost(name + suffix, took[name], runs)
-        for name in (*_OURS, *_LEAST)
+        for name in (*_OURS, *least)
         for took, suffix in ((after, ""), (alone, _ALONE))
     ]
     return Table(
@@ -162,10 +158,20 @@ def beside(context: Context, subject: Subject) -> Table:
             f"1080p frames ({subject.pictures}), in which {_found(_Stamped.saw)}",
             "after its decision the module counts, adds to its telemetry and puts into a queue",
             "least: one threshold, the module's counters and histograms, and one put into a queue, "
-            "of a line of JSON or of what was seen as it is; the last follows objects by their "
-            "places as well",
+            "of a line of JSON or of what was seen as it is; the last decides on boxes as the "
+            "module does, in one function that can do nothing else",
         ),
     )
+
+
+def _least(subject: Subject) -> _Least:
+    """Contenders beside ours."""
+    decision = LeastDecision(subject.model.limits.floor)
+    return {
+        "least, told in JSON": LeastBookkeeping(Metrics(), _CAMERA, as_json=True),
+        "least, put as it is": LeastBookkeeping(Metrics(), _CAMERA),
+        "least that decides alike": LeastBookkeeping(Metrics(), _CAMERA, decision=decision),
+    }
 
 
 def _found(saw: Sequence[Prediction]) -> str:

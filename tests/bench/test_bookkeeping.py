@@ -10,7 +10,7 @@ NAMES = (
     "of it after its decision",
     "least, told in JSON",
     "least, put as it is",
-    "least that asks once of an object",
+    "least that decides alike",
 )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.least_bookkeeping import LeastBookkeeping, LeastFollowing
+from bench.least_bookkeeping import LeastBookkeeping
 
 from visionedge.entities import Action, Classification, Decision, Detections, Frame, Prediction
 from visionedge.inference.runner import Timings
@@ -96,18 +96,3 @@ def counted(metrics: Metrics) -> list[str]:
         for line in lines
         if line.partition("{")[0].endswith(("_total", "_count")) and not line.endswith(" 0.0")
     )
-
-
-def one(confidence: float, x: float) -> Detections:
-    place = np.array([[x, 10, x + 30, 40]], np.float32)
-    return Detections(place, np.array([confidence], np.float32), np.zeros(1, np.int32), ("hole",))
-
-
-def test_the_one_that_follows_asks_once_of_an_object_until_it_is_out_of_sight() -> None:
-    known, second_ns = LeastFollowing(), 1_000_000_000
-    assert not known.is_new_doubt(one(0.9, 100), 0)
-    assert known.is_new_doubt(one(0.4, 110), second_ns)
-    assert not known.is_new_doubt(one(0.4, 120), 2 * second_ns)
-    assert known.is_new_doubt(one(0.4, 500), 2 * second_ns)
-    assert known.is_new_doubt(one(0.4, 120), 5 * second_ns)
-    assert not known.is_new_doubt(boxes(), 5 * second_ns)
