@@ -134,7 +134,7 @@ class Pipeline:
         self._met: dict[int, Wiring] = {}
         self.busy = Busy()
         self._slots = slots
-        slots.make_room(workers)
+        slots.make_room(max(1, workers - 1))
         self._spool = spool
         self._telemetry = telemetry
         self._metrics = metrics

@@ -88,7 +88,10 @@ class LatestSlots(Generic[T]):
             self._refused &= kept
 
     def make_room(self, room: int) -> None:
-        """Let so many items wait where producers ask: one for each consumer is enough."""
+        """Let so many items wait where producers ask.
+
+        One less than there are consumers is enough: they are seldom done at the same moment.
+        """
         with self._lock:
             self._room = room
             self._grant()
