@@ -3,9 +3,8 @@
 A frame of 1080p has 6 MB. Asked for anew it is fresh memory, which the kernel clears page by page:
 that takes three times as long as writing the picture. From malloc it stays with malloc when it is
 dropped, between other things, so that the process grows. So each frame lies in a map of its own,
-which no other thing shares. A few that are idle are kept for whoever writes next, a camera or a
-second look that mirrors a frame: those that take turns need fewer together than each by itself.
-What a burst needed goes back at once.
+which no other thing shares. A few that are idle are kept for whichever camera writes next: those
+that take turns need fewer together than each by itself. What a burst needed goes back at once.
 
 Nobody is asked to say that a frame is done with: who looks at it holds a view of the array, every
 view of a view holds the array itself (NumPy's `base`), and when the last is gone, the array is.
