@@ -159,7 +159,7 @@ def beside(context: Context, subject: Subject) -> Table:
             "after its decision the module counts, adds to its telemetry and puts into a queue",
             "least: one threshold, the module's counters and histograms, and one put into a queue, "
             "of a line of JSON or of what was seen as it is; the last decides on boxes as the "
-            "module does, in one function that can do nothing else",
+            "module does, and can do nothing else",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The least that decides as the module does: the floor of the decision, in one function.
+"""The least that decides as the module does: the floor of the decision, written into one another.
 
 It follows objects at their speed, each box to the nearest place where both choose each other,
 votes on what they are, and doubts by the four rules that doubt boxes with the default settings:
@@ -84,9 +84,29 @@ class LeastDecision:
         now = frame.captured_ns / 1e9
         if now >= self._tidy_s:
             self._tidy(now)
-        objects, paths, floor, speed = self._objects, self._paths, self._floor, self._speed
         boxes, names = found.xyxy.tolist(), found.class_id.tolist()
         confidence: list[float] = found.confidence.tolist()
+        seen = self._follow(now, boxes)
+        reason, score, doubted = self._doubt(seen, boxes, names, confidence)
+        if now >= self._due_s and self._shown:
+            for one in self._shown:
+                one.asked = True
+            self._best, self._shown = 0.0, []
+        open_ = [i for i in sorted(doubted) if not seen[i].asked]
+        if not open_:
+            return Word(reason, score)
+        name = names[open_[0]]
+        rarity = 1 - self._asked.get(name, 0.0) / (sum(self._asked.values()) + 1)
+        if not self._may_ask(now, name):
+            return Word(reason, score)
+        view = _view(frame, [boxes[i] for i in open_])
+        if view > self._best:
+            self._best, self._shown = view, [seen[i] for i in open_]
+        return Word(reason, score, score * (1 + rarity) / 2, view)
+
+    def _follow(self, now: float, boxes: Sequence[Sequence[float]]) -> list[_Object]:
+        """The object of each box."""
+        objects, paths, speed = self._objects, self._paths, self._speed
         centres = [complex(x1 + x2, y1 + y2) / 2 for x1, y1, x2, y2 in boxes]
         known = len(objects) if boxes else 0
         if known:
@@ -94,12 +114,10 @@ class LeastDecision:
             apart = np.abs(away)
             nearest, chooser = apart.argmin(axis=1).tolist(), apart.argmin(axis=0)
         gate, weight = (_FIRST_GATE, 1.0) if speed is None else (_GATE, 0.5)
-        reason, score = "", 0.0
         seen: list[_Object] = []
-        doubted: set[int] = set()
         speeds: list[complex] = []
         for i, (x1, y1, x2, y2) in enumerate(boxes):
-            sure, centre, diagonal = confidence[i], centres[i], abs(complex(x2 - x1, y2 - y1))
+            centre, diagonal = centres[i], abs(complex(x2 - x1, y2 - y1))
             j = nearest[i] if known else 0
             if (
                 known
@@ -117,14 +135,30 @@ class LeastDecision:
                     paths = self._paths = np.pad(paths, ((0, 0), (0, j)))
             seen.append(one)
             paths[0, j], paths[1, j] = centre - one.velocity * now, one.velocity
-            votes, taken = one.votes, sure >= _ACCEPT
+        if speeds:
+            middle = complex(median(s.real for s in speeds), median(s.imag for s in speeds))
+            self._speed = middle if speed is None else (speed + middle) / 2
+        return seen
+
+    def _doubt(
+        self,
+        seen: Sequence[_Object],
+        boxes: Sequence[Sequence[float]],
+        names: Sequence[int],
+        confidence: Sequence[float],
+    ) -> tuple[str, float, set[int]]:
+        """The strongest doubt, its score, and all boxes in doubt; each object gets its vote."""
+        reason, score, floor = "", 0.0, self._floor
+        doubted: set[int] = set()
+        for i, one in enumerate(seen):
+            votes, sure = one.votes, confidence[i]
             for each in votes:
                 votes[each] *= _MEMORY
-            vote = names[i] if taken else -1 - names[i]
+            vote = names[i] if sure >= _ACCEPT else -1 - names[i]
             votes[vote] = votes.get(vote, 0.0) + 1.0
             one.sightings += 1
             why, much = "", 0.0
-            if not taken:
+            if sure < _ACCEPT:
                 why, much = "below_threshold", (sure - floor) / (_ACCEPT - floor)
             elif sure < _ACCEPT + _CLOSE:
                 why, much = "close_to_threshold", (1 - sure) / (1 - _ACCEPT)
@@ -146,24 +180,7 @@ class LeastDecision:
                 doubted.add(i)
                 if much > score:
                     reason, score = why, much
-        if speeds:
-            middle = complex(median(s.real for s in speeds), median(s.imag for s in speeds))
-            self._speed = middle if speed is None else (speed + middle) / 2
-        if now >= self._due_s and self._shown:
-            for one in self._shown:
-                one.asked = True
-            self._best, self._shown = 0.0, []
-        open_ = [i for i in sorted(doubted) if not seen[i].asked]
-        if not open_:
-            return Word(reason, score)
-        name = names[open_[0]]
-        rarity = 1 - self._asked.get(name, 0.0) / (sum(self._asked.values()) + 1)
-        if not self._may_ask(now, name):
-            return Word(reason, score)
-        view = _view(frame, [boxes[i] for i in open_])
-        if view > self._best:
-            self._best, self._shown = view, [seen[i] for i in open_]
-        return Word(reason, score, score * (1 + rarity) / 2, view)
+        return reason, score, doubted
 
     def _may_ask(self, now: float, name: int) -> bool:
         """Whether a question is open, or may be opened now."""
