@@ -18,12 +18,18 @@ minute nor beyond the escalation's expiry: then the next region is asked instead
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from verifier.breaker import Breaker
 from verifier.clock import Clock
-from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused
+from verifier.errors import (
+    BackendBusy,
+    BackendMisconfigured,
+    BackendRefused,
+    StoreUnavailable,
+)
 from verifier.opinion import Backend, Metered, Opinion, Picture, Want, calls_of
 
 _TRIES: Final = 3
@@ -34,7 +40,11 @@ _CALL_S: Final = 20.0
 
 
 class OutOfBudget(Exception):  # noqa: N818 - it is no error, it is an answer
-    """No unit was left for a call."""
+    """Not so many units were left as a call needs."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__(units)
+        self.units = units
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,7 @@ class Asking:
     ) -> Opinion:
         units = calls_of(backend, want)
         if not purse.take(units):
-            raise OutOfBudget
+            raise OutOfBudget(units)
         began_s = self.clock.monotonic_s()
         ended = "bug"
         try:
@@ -142,7 +152,9 @@ class Asking:
             breaker.succeeded()
             ended = "ok"
             if isinstance(backend, Metered) and opinion.units < units:
-                purse.give_back(units - opinion.units)
+                # The answer is paid for, and must not be lost with a store that is away.
+                with suppress(StoreUnavailable):
+                    purse.give_back(units - opinion.units)
         except BackendBusy as error:
             breaker.failed()
             ended = "busy"
@@ -153,11 +165,12 @@ class Asking:
             breaker.succeeded()
             ended = "refused"
             raise
-        except BackendMisconfigured:
+        except BackendMisconfigured as error:
             # Its answer is quick and free, so it says nothing about the region's health.
             breaker.succeeded()
             ended = "misconfigured"
-            purse.give_back(units)
+            if not error.billed:
+                purse.give_back(units)
             raise
         finally:
             self.told(backend, ended, self.clock.monotonic_s() - began_s)

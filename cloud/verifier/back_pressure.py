@@ -16,12 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
 from verifier.budget import Budget
 from verifier.clock import Clock
 from verifier.errors import ReplyDeferred, ReplyError, StoreConflict
-from verifier.stores.store import Store
+from verifier.stores.store import Store, part
 
 log: Final = logging.getLogger(__name__)
 _PREFIX: Final = "paused/"
@@ -49,11 +48,12 @@ class BackPressure:
     twins: Twins
     clock: Clock
 
-    def pause(self, device_id: str, module_id: str) -> None:
+    def pause(self, device_id: str, module_id: str, units: int = 1) -> None:
         """A message of this module met an empty budget."""
         until = _tomorrow(self.clock.utc())
         key = _key(device_id, module_id)
-        value = json.dumps({"device": device_id, "module": module_id, "until": _text(until)})
+        said = {"device": device_id, "module": module_id, "until": _text(until), "units": units}
+        value = json.dumps(said)
         stored = self.store.read(key)
         if stored and stored.value == value.encode():
             return
@@ -79,7 +79,8 @@ class BackPressure:
             if stored is None:
                 continue
             said = json.loads(stored.value)
-            if 0 in (self.budget.left(), self.budget.left(said["device"])):
+            left = (self.budget.left(), self.budget.left(said["device"]))
+            if any(each is not None and each < said.get("units", 1) for each in left):
                 continue
             try:
                 self.twins.patch(said["device"], said["module"], _desired(None))
@@ -111,4 +112,4 @@ def _text(at: datetime) -> str:
 
 
 def _key(device_id: str, module_id: str) -> str:
-    return f"{_PREFIX}{quote(device_id, safe='')}/{quote(module_id, safe='')}"
+    return f"{_PREFIX}{part(device_id)}/{part(module_id)}"

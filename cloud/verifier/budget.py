@@ -8,11 +8,10 @@ Days are UTC. One device that doubts everything uses up its own budget and not t
 """
 
 import json
-from urllib.parse import quote
 
 from verifier.clock import Clock
 from verifier.errors import StoreConflict
-from verifier.stores.store import Store
+from verifier.stores.store import Store, part
 
 
 class Budget:
@@ -82,4 +81,4 @@ class Budget:
         return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/hub"
 
     def _device_key(self, device_id: str) -> str:
-        return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/device/{quote(device_id, safe='')}"
+        return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/device/{part(device_id)}"

@@ -154,8 +154,11 @@ def file_store(path: str) -> Store:
 
 def secret(environment: Environment, name: str) -> str:
     """The value of a variable; never empty."""
-    if not (value := environment.get(name, "")):
+    if not (value := environment.get(name, "").strip()):
         raise SettingsRefused(f"the variable {name} is not set")
+    if not (value.isascii() and value.isprintable()):
+        # http.client would refuse it as a header, and tell it whole.
+        raise SettingsRefused(f"the variable {name} holds what no key does")
     return value
 
 

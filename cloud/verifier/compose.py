@@ -29,6 +29,8 @@ from visionedge.wire import (
 _BOXES: Final = frozenset({Want.OBJECTS, Want.PEOPLE, Want.FACES, Want.BRANDS})
 _MAX_TEXTS: Final = 100
 _MAX_TEXT: Final = 1024
+MAX_BYTES: Final = 100 * 1024
+"""Of a verdict: a direct method takes 128 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Composer:
             detections = []
         elif offered & _BOXES:
             classes = []
-        return Verdict(
+        whole = Verdict(
             verdict_id=verdict_id(escalation.id),
             escalation_id=escalation.id,
             verified_at=now,
@@ -70,6 +72,7 @@ class Composer:
             caption=opinion.caption.name[:_MAX_TEXT] if opinion.caption else None,
             texts=[text.name[:_MAX_TEXT] for text in opinion.texts[:_MAX_TEXTS]],
         )
+        return _fitting(whole)
 
     def _detections(self, objects: tuple[Seen, ...]) -> list[DetectedObject]:
         found = []
@@ -89,6 +92,16 @@ class Composer:
                 best[label] = max(best.get(label, 0.0), one.confidence)
         ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))
         return [NamedClass(label=label, confidence=sure) for label, sure in ranked[:MAX_OBJECTS]]
+
+
+def _fitting(verdict: Verdict) -> Verdict:
+    """What a direct method takes: the surest of it, where all is too long."""
+    while len(verdict.encode()) > MAX_BYTES:
+        lists = ("detections", "classes", "texts")
+        longest = max(lists, key=lambda name: len(str(getattr(verdict, name))))
+        kept = getattr(verdict, longest)
+        verdict = verdict.model_copy(update={longest: kept[: len(kept) // 2]})
+    return verdict
 
 
 def gave_up(escalation: Escalation, name: str, reason: str, now: datetime) -> Verdict:

@@ -127,7 +127,7 @@ class Core:
     clock: Clock
     on_verified: Callable[[Held], None]
     observer: Observer = field(default_factory=Observer)
-    on_spent: Callable[[str, str], None] = lambda device_id, module_id: None
+    on_spent: Callable[[str, str, int], None] = lambda device_id, module_id, units: None
     keep: Callable[[Admitted, Verdict], None] = lambda admitted, verdict: None
     ask_s: float = 80.0
     _unwritten: dict[Case, Verdict] = field(default_factory=dict, init=False, repr=False)
@@ -160,7 +160,13 @@ class Core:
         except StoreConflict:
             # Our claim ran out and another worker has it: its word counts, not ours.
             return Outcome(Kind.DEFERRED, admitted.case.escalation_id, "claim_lost", 1.0)
-        except (StoreUnavailable, BackendMisconfigured):
+        except StoreUnavailable:
+            if held.case not in self._unwritten:
+                # Nobody died, and nothing is paid for: the next attempt may claim it at once.
+                with suppress(StoreConflict, StoreUnavailable):
+                    self.ledger.release(held)
+            raise
+        except BackendMisconfigured:
             raise
         except Exception as error:
             self._bury(held, body, meta, error)
@@ -223,8 +229,8 @@ class Core:
             return gave_up(escalation, name, unfit, now())
         try:
             opinion = self._opinion(route, picture, admitted)
-        except OutOfBudget:
-            self.on_spent(admitted.case.device_id, admitted.case.module_id)
+        except OutOfBudget as spent:
+            self.on_spent(admitted.case.device_id, admitted.case.module_id, spent.units)
             return gave_up(escalation, name, "budget", now())
         except BackendRefused as error:
             log.warning("%s refused escalation %s: %s", name, escalation.id, error)

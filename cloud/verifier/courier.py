@@ -96,8 +96,10 @@ class Courier:
             StoreUnavailable: nothing is lost; call again later.
         """
         self.arrived.clear()
-        for module in self._due():
+        for module in sorted(self._due(), key=lambda module: module.pause_s):
             self._serve(module)
+            if module.pause_s and self.arrived.is_set():
+                break  # Each that is away takes seconds; one that is there comes first.
         with self._lock:
             due = [m.not_before_s for m in self._modules.values() if m.waiting]
         return max(0.0, min(due) - self.clock.monotonic_s()) if due else _IDLE_S

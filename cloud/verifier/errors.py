@@ -105,6 +105,9 @@ class BackendRefused(BackendError):
 class BackendMisconfigured(BackendError):
     """The key, the address or the model is wrong: every picture would fail alike."""
 
+    billed = False
+    """True where a call before the one that failed was charged."""
+
 
 class ReplyError(VerifierError):
     """Something about the way back to the module."""

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -32,6 +32,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused, SettingsRefused
+from verifier.in_time import pool, read_within
 
 Credential = Callable[[], Mapping[str, str]]
 """Gives the headers that prove who we are."""
@@ -41,6 +42,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 _CONNECT_S: Final = 5.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_OFFERED: Final = re.compile(r"NotSupportedVisualFeature|not supported in this region", re.I)
+_QUOTA: Final = re.compile(rb"QuotaExceeded|403002|Out of call volume quota", re.I)
 _UNITS: Final = re.compile(r"=(\d+)")
 
 
@@ -59,7 +61,9 @@ class Answer:
             BackendBusy: it is no JSON; gateways answer with pages when they are overrun.
         """
         try:
-            return json.loads(self.body)
+            # Half of a surrogate pair is no text: neither the ledger nor a verdict takes it.
+            text = json.dumps(json.loads(self.body), ensure_ascii=False)
+            return json.loads(text.encode("utf-8", "replace"))
         except (ValueError, RecursionError):
             raise BackendBusy("the answer is no JSON") from None
 
@@ -85,7 +89,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.endpoint = checked_endpoint(self.endpoint)
-        self._pool = urllib3.PoolManager(retries=False, maxsize=16)
+        self._pool = pool(maxsize=16)
 
     def post(
         self,
@@ -121,7 +125,7 @@ class Service:
             BackendRefused: this picture.
             BackendMisconfigured: any picture, or the address is not this service's.
         """
-        if urlsplit(url).netloc != urlsplit(self.endpoint).netloc:
+        if _origin(url) != _origin(self.endpoint):
             raise BackendMisconfigured(f"the service sent us to {urlsplit(url).netloc}")
         told = {"Accept": "application/json", **headers, **self.credential()}
         if content_type:
@@ -136,13 +140,14 @@ class Service:
     ) -> Answer:
         timeout = urllib3.Timeout(connect=min(_CONNECT_S, timeout_s), total=timeout_s)
         host = urlsplit(url).netloc
+        until_s = time.monotonic() + timeout_s
         try:
             reply = self._pool.request(
                 method, url, body=body, headers=headers, timeout=timeout, redirect=False,
                 preload_content=False,
             )  # fmt: skip
             try:
-                content = _content(reply, time.monotonic() + timeout_s, host)
+                content = _content(reply, until_s, host)
             finally:
                 reply.release_conn()
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
@@ -155,12 +160,13 @@ class Service:
 def _content(reply: urllib3.BaseHTTPResponse, until_s: float, host: str) -> bytes:
     """The body, if it comes whole and in time: urllib3's timeout is one of each read only."""
     content = bytearray()
-    while chunk := reply.read1(_CHUNK_BYTES):
+    while (left_s := until_s - time.monotonic()) > 0 and len(content) <= _MAX_ANSWER_BYTES:
+        read_within(left_s)
+        if not (chunk := reply.read1(_CHUNK_BYTES)):
+            return bytes(content)
         content += chunk
-        if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > until_s:
-            reply.close()
-            raise BackendBusy(f"{host} answers without an end")
-    return bytes(content)
+    reply.close()
+    raise BackendBusy(f"{host} answers without an end")
 
 
 def raise_for(answer: Answer) -> None:
@@ -171,6 +177,8 @@ def raise_for(answer: Answer) -> None:
         raise BackendBusy(
             message, retry_after_s=retry_after_s(answer.headers), billed=status != 429
         )
+    if status == 403 and _QUOTA.search(answer.body):
+        raise BackendBusy(message, retry_after_s=retry_after_s(answer.headers), billed=False)
     if status == 400 and _NOT_OFFERED.search(answer.body.decode("utf-8", "replace")):
         raise BackendMisconfigured(message, hint="change `want`, or the region")
     if status < 400 or status in (401, 403, 404, 410):
@@ -182,15 +190,16 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
     """What the service asks us to wait, in seconds, from any of the ways to say so."""
     milliseconds = headers.get("retry-after-ms") or headers.get("x-ms-retry-after-ms")
     if milliseconds and milliseconds.strip().isdecimal():
-        return int(milliseconds) / 1000
+        return int(milliseconds.strip()[:12]) / 1000
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
         return float(text[:9])
     try:
         until = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, (until - (now or datetime.now(until.tzinfo))).total_seconds())
+    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
 
 
 @contextmanager
@@ -208,7 +217,7 @@ def reading(name: str) -> Iterator[None]:
         ValueError,
         AttributeError,
         IndexError,
-        ZeroDivisionError,
+        ArithmeticError,
     ) as error:
         raise BackendBusy(f"{name} answers nonsense: {type(error).__name__} {error}") from None
 
@@ -222,7 +231,7 @@ def paid_before(paid: bool) -> Iterator[None]:
     """
     try:
         yield
-    except BackendBusy as error:
+    except (BackendBusy, BackendMisconfigured) as error:
         error.billed = error.billed or paid
         raise
 
@@ -233,11 +242,24 @@ def checked_endpoint(endpoint: str) -> str:
     Raises:
         SettingsRefused: it is no HTTPS address; a key would travel in the clear.
     """
-    parts = urlsplit(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port
+    except ValueError:
+        raise SettingsRefused(f"endpoint: {endpoint!r} is no address") from None
     loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not parts.hostname or not (parts.scheme == "https" or loopback):
         raise SettingsRefused(f"endpoint: {endpoint!r} is no https:// address")
     return endpoint.rstrip("/")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Where a key goes: a name has no case, a port may be left out, and plain HTTP is another."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}[parts.scheme]
+    except (ValueError, KeyError):
+        return "", None, None
 
 
 def _said(body: bytes) -> str:

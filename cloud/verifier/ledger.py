@@ -26,13 +26,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from verifier.clock import Clock
 from verifier.errors import StoreConflict
-from verifier.stores.store import Store
+from verifier.stores.store import Store, part
 from visionedge.wire import Verdict
 
 log: Final = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ class Case:
     def path(self) -> str:
         """Device, module and id, as a part of a key."""
         parts = (self.device_id, self.module_id, self.escalation_id)
-        return "/".join(quote(part, safe="") for part in parts)
+        return "/".join(map(part, parts))
 
 
 @dataclass(frozen=True, slots=True)

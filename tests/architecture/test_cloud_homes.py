@@ -15,7 +15,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "botocore": ("verifier.backends.rekognition",),
     "onnxruntime": (),
     "cv2": ("verifier.backends.local_model",),
-    "urllib3": ("verifier.http",),
+    "urllib3": ("verifier.http", "verifier.in_time"),
     "sqlite3": ("verifier.stores.sqlite",),
     "prometheus_client": ("verifier.hosts",),
 }

@@ -245,3 +245,23 @@ def test_a_file_that_is_no_manifest_is_told(tmp_path: Path, content: bytes, reas
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         read_json(tmp_path / "x.json")
+
+
+def told_of(twin: dict[str, object]) -> list[str]:
+    agent: dict[str, object] = {"modules": {"m": {"settings": {}}}}
+    contents = {"$edgeAgent": agent, "$edgeHub": {"routes": {}}, "m": twin}
+    desired = {name: {"properties.desired": each} for name, each in contents.items()}
+    return faults({"modulesContent": desired})
+
+
+def test_ten_levels_with_a_value_in_the_last_are_taken() -> None:
+    twin: dict[str, object] = {"value": 1}
+    for level in range(10):
+        twin = {f"level{level}": twin}
+    assert told_of(twin) == []
+    assert told_of({"one_more": twin}) != []
+
+
+@pytest.mark.parametrize("value", [2**52, -(2**52) - 1])
+def test_what_a_twin_does_not_hold_is_told(value: object) -> None:
+    assert told_of({"a": value}) != []

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from verifier.backends.operation import result_of
-from verifier.http import Service, reading
+from verifier.http import Service, paid_before, reading
 from verifier.opinion import Limits, Named, Opinion, Picture, Want
 
 _API: Final = "2025-11-01"
@@ -52,7 +52,8 @@ class ContentUnderstanding:
             content_type="application/octet-stream",
             timeout_s=timeout_s,
         )
-        document = result_of(self.service, begun, until_s)
+        with paid_before(True):
+            document = result_of(self.service, begun, until_s)
         with reading(self.name):
             result = document["result"]
             labels = tuple(_labels(result))

@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from verifier.backends.operation import result_of
-from verifier.http import Service, reading
+from verifier.http import Service, paid_before, reading
 from verifier.opinion import Limits, Named, Opinion, Picture, Seen, Want, box_around
 
 _API: Final = "2024-11-30"
@@ -50,7 +50,8 @@ class DocumentIntelligence:
             content_type="application/json",
             timeout_s=timeout_s,
         )
-        document = result_of(self.service, begun, until_s)
+        with paid_before(True):
+            document = result_of(self.service, begun, until_s)
         with reading(self.name):
             return _read(document["analyzeResult"], want, begun.units)
 

@@ -94,7 +94,7 @@ class Embeddings:
 
     def _ask(self, what: str, body: bytes, content_type: str, until_s: float) -> Answer:
         if (left_s := until_s - time.monotonic()) <= 0:
-            raise BackendBusy(f"{self.name} is too slow for all its texts")
+            raise BackendBusy(f"{self.name} is too slow for all its texts", billed=False)
         return self.service.post(
             f"/computervision/retrieval:vectorize{what}",
             body,

@@ -14,6 +14,7 @@ from verifier.http import Answer, Service, reading, retry_after_s
 
 _POLL_S: Final = 0.5
 _MAX_POLL_S: Final = 5.0
+_LEAST_POLL_S: Final = 0.2
 _GOING_ON: Final = frozenset({"notstarted", "running"})
 
 
@@ -33,7 +34,7 @@ def result_of(
         url = begun.headers["operation-location"]
     wait_s = retry_after_s(begun.headers)
     while (left_s := until_s - time.monotonic()) > 0:
-        pause(min(left_s, _MAX_POLL_S, _POLL_S if wait_s is None else wait_s))
+        pause(min(left_s, _MAX_POLL_S, max(_LEAST_POLL_S, _POLL_S if wait_s is None else wait_s)))
         try:
             answer = service.call("GET", url, max(0.1, until_s - time.monotonic()))
         except BackendBusy as error:

@@ -189,11 +189,15 @@ def _batch(path: Path) -> list[dict[str, Any]]:
     try:
         entries = json.loads(path.read_text("utf-8"))["images"]
         for entry in entries:
-            if not {"name", "file", "tags"} <= entry.keys() or ".." in Path(entry["file"]).parts:
+            if not {"name", "file", "tags"} <= entry.keys() or not _is_within(entry["file"]):
                 raise ValueError(f"an entry of {len(entry)} fields")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsRefused(f"{path}: no batch: {error}") from None
     return list(entries)
+
+
+def _is_within(file: str) -> bool:
+    return not Path(file).is_absolute() and ".." not in Path(file).parts
 
 
 def _statuses(said: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,8 @@ Sources: azure-eventhub 5.15; Microsoft Learn, "Read device-to-cloud messages".
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -113,14 +114,24 @@ def consumer(
     }
     if events.connection_string_env:
         text = secret(environment, events.connection_string_env)
-        return EventHubConsumerClient.from_connection_string(
-            text, events.consumer_group, eventhub_name=events.name, **how
-        )
+        with _readable(f"the variable {events.connection_string_env}"):
+            return EventHubConsumerClient.from_connection_string(
+                text, events.consumer_group, eventhub_name=events.name, **how
+            )
     if not events.namespace:
         raise SettingsRefused("events: give namespace, or connection_string_env")
     return EventHubConsumerClient(
         events.namespace, events.name, events.consumer_group, DefaultAzureCredential(), **how
     )
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """The SDKs say with a ValueError what is wrong with a connection string or an address."""
+    try:
+        yield
+    except ValueError as error:
+        raise SettingsRefused(f"{name}: {error}") from None
 
 
 def checkpoint_store(store: StoreSettings, environment: Environment) -> BlobCheckpointStore:
@@ -140,7 +151,8 @@ def store_of(store: StoreSettings, environment: Environment) -> Store:
         return file_store(store.file)
     if store.connection_string_env:
         text = secret(environment, store.connection_string_env)
-        return BlobStore(ContainerClient.from_connection_string(text, store.container))
+        with _readable(f"the variable {store.connection_string_env}"):
+            return BlobStore(ContainerClient.from_connection_string(text, store.container))
     if not store.account_url:
         raise SettingsRefused("store: give account_url, connection_string_env or file")
     return BlobStore(ContainerClient(store.account_url, store.container, DefaultAzureCredential()))

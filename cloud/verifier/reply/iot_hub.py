@@ -90,7 +90,7 @@ class IotHubReply:
         with as_reply_errors(absent=ReplyDeferred):
             answer = self._service.post(
                 path,
-                json.dumps(call).encode(),
+                json.dumps(call, ensure_ascii=False).encode(),
                 query={"api-version": API},
                 content_type="application/json",
                 timeout_s=_CONNECT_S + _RESPONSE_S + _GRACE_S,

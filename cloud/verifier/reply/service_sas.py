@@ -7,7 +7,6 @@ Source: Microsoft Learn, "Control access to IoT Hub with shared access signature
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -52,7 +51,7 @@ class ConnectionString:
             base64.b64decode(found.key, validate=True)
         except KeyError as error:
             raise SettingsRefused(f"hub connection string: no {error.args[0]}") from None
-        except binascii.Error:
+        except ValueError:
             raise SettingsRefused("hub connection string: the key is no base64") from None
         return found
 

@@ -11,6 +11,13 @@ an order in which a crash between them does no harm; `ledger.py` says which it c
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
+
+
+def part(text: str) -> str:
+    """A text as one part of a key; `.` and `..` would be stepped over in a blob's address."""
+    quoted = quote(text, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 class Stored(NamedTuple):

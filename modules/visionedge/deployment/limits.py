@@ -26,6 +26,7 @@ MAX_TEXT_BYTES: Final = 4096
 MAX_NAME_BYTES: Final = 1024
 MAX_DEPTH: Final = 10
 MAX_MODULES: Final = 50
+MAX_INTEGER: Final = 2**52
 _DESIRED: Final = "properties.desired"
 _BAD_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f .$#]")
 
@@ -58,7 +59,7 @@ def _twin(path: str, desired: Mapping[str, Any]) -> list[str]:
 
 
 def _values(path: str, value: object, depth: int) -> Iterator[str]:
-    if depth > MAX_DEPTH + 1:
+    if isinstance(value, Mapping) and depth > MAX_DEPTH + 1:
         yield f"{path}: nested deeper than {MAX_DEPTH} levels"
     elif isinstance(value, Mapping):
         for name, inner in value.items():
@@ -68,6 +69,8 @@ def _values(path: str, value: object, depth: int) -> Iterator[str]:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _values(f"{path}[{index}]", inner, depth + 1)
+    elif isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
+        yield f"{path}: a whole number in a twin is within 2^52"
     elif isinstance(value, str) and len(value.encode()) > MAX_TEXT_BYTES:
         yield f"{path}: {len(value.encode())} bytes, and a text in a twin holds {MAX_TEXT_BYTES}"
 
