@@ -27,7 +27,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # which it would show every setting and message.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from visionedge.errors import EXIT_UNEXPECTED, VisionEdgeError
+from visionedge.errors import EXIT_UNEXPECTED, SettingsError, VisionEdgeError
 from visionedge.runtime.collector import uncollected
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return _without_room(error)
+        if isinstance(error, OSError) and error.errno in _OF_THE_NAME and error.filename:
+            return _without_file(error)
         logging.getLogger("visionedge").critical("unexpected error", exc_info=True)
         return EXIT_UNEXPECTED
 
@@ -161,8 +163,18 @@ def _without_room(error: OSError) -> int:
     return EXIT_UNEXPECTED
 
 
+def _without_file(error: OSError) -> int:
+    """The end of a command that was given a name it cannot look at."""
+    sys.stderr.write(
+        f"visionedge: cannot look at {error.filename}: {error.strerror} "
+        "(check the name, and the permissions of all folders on the way)\n"
+    )
+    return SettingsError.exit_code
+
+
 _OWN: Final = ("--help", "--version")
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_OF_THE_NAME: Final = (errno.EACCES, errno.ENAMETOOLONG, errno.ENOTDIR)
 _EXIT_CTRL_C: Final = 130
 """What shells take for it: 128 and the number of SIGINT."""
 

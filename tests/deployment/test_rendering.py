@@ -247,6 +247,21 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_json(tmp_path / "x.json")
 
 
+def test_secrets_of_create_options_are_not_told_however_they_are_written() -> None:
+    before = {"createOptions": {"Env": ["A=1", "PASSWORD=hunter 1"], "Cmd": ["-v"]}}
+    after = {
+        "createOptions": {
+            "Env": ["A=2", "PASSWORD=hunter 2"],
+            "Cmd": ["-v", "--password", "hunter3", "--port", "80"],
+        }
+    }
+    lines = differences(before, after)
+    assert "hunter" not in "".join(lines)
+    assert '+ createOptions.Env[0]: "A=2"' in lines
+    assert "+ createOptions.Cmd[2]: (hidden)" in lines
+    assert '+ createOptions.Cmd[4]: "80"' in lines
+
+
 def told_of(twin: dict[str, object]) -> list[str]:
     agent: dict[str, object] = {"modules": {"m": {"settings": {}}}}
     contents = {"$edgeAgent": agent, "$edgeHub": {"routes": {}}, "m": twin}

@@ -131,11 +131,14 @@ def test_a_frame_of_another_size_leaves_nothing_of_the_one_before() -> None:
 
 @pytest.mark.parametrize("fit", ["letterbox", "letterbox_top_left", "crop", "stretch"])
 @pytest.mark.parametrize("size", [(192, 192), (90, 61), (57, 200), (64, 64), (640, 360)])
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "area", "cubic"])
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 def test_a_mirror_image_is_written_as_a_copy_of_it_would_be(
-    fit: str, size: tuple[int, int], axes: tuple[int, ...]
+    fit: str, size: tuple[int, int], interpolation: str, axes: tuple[int, ...]
 ) -> None:
-    card = InputCard.model_validate({"fit": fit, "scale": 1.0, "color": "bgr"})
+    card = InputCard.model_validate(
+        {"fit": fit, "scale": 1.0, "color": "bgr", "interpolation": interpolation}
+    )
     turned = np.flip(picture(*size), axes)
     view, copy = (InputWriter(card, spec((1, 3, 64, 64))) for _ in range(2))
     assert view.write(turned) == copy.write(turned.copy())

@@ -83,7 +83,8 @@ def _frames(path: Path, every: int) -> Iterator[Shot]:
 
 def _opened(path: Path) -> cv2.VideoCapture:
     """The video; one that gives nothing where OpenCV cannot be told its name, and would crash."""
-    return cv2.VideoCapture(str(path)) if is_text(path) else cv2.VideoCapture()
+    # Absolute, because FFmpeg reads `name:rest` as a protocol.
+    return cv2.VideoCapture(str(path.absolute())) if is_text(path) else cv2.VideoCapture()
 
 
 def why_unreadable(path: Path) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from visionedge.below import below
 from visionedge.errors import SettingsError
 from visionedge.inference.card import Document, read_document
 from visionedge.inference.cascade import Rules, misfit
@@ -156,7 +157,7 @@ def pictures(
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+        inside = sorted(p for p in below(path) if p.suffix.lower() in suffixes)
         if not inside:
             raise SettingsError(
                 f"there is no picture in {path}", hint=f"pictures end in {', '.join(suffixes)}"

@@ -59,6 +59,7 @@ def free(path: Path, option: str) -> Path:
     Raises:
         SettingsError: something is there already, or nothing can be put there.
     """
+    _sure_of_name(path, option)
     if path.exists():
         raise SettingsError(
             f"{option}: {path} is there already", hint="name another, or move it away"

@@ -86,7 +86,7 @@ def _messages(path: Path) -> Iterator[Escalation]:
         raise SettingsError(
             f"cannot read {path}: {error.strerror}", hint="check the path and its permissions"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(
             f"{path} holds no escalations: {error}",
             hint="name a message `escalation/1`, or a file escalation-*.jsonl of a folder hub",

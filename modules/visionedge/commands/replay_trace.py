@@ -56,7 +56,7 @@ def replay_trace(path: Path, footage: Footage, settings: Settings) -> Iterator[d
     for call in _calls(path):
         try:
             line = _again(replay, call)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise SettingsError(
                 f"{path} does not fit: {error}", hint="replay the whole trace with its settings"
             ) from None
@@ -73,7 +73,7 @@ def _calls(path: Path) -> Iterator[dict[str, Any]]:
                     if not isinstance(call, dict):
                         raise ValueError(f"`{line[:60].strip()}` is no call")
                     yield call
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingsError(
             f"{path} is no trace: {why}", hint="name the file of `log.trace`"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from visionedge.below import below
+
 
 class Shelf(Protocol):
     """A place for pictures and their index. Each call raises OSError where it cannot be done."""
@@ -75,7 +77,7 @@ class FolderShelf:
 
     def keys(self) -> Iterator[str]:
         """As `Shelf.keys`."""
-        for path in sorted(self._folder.rglob("*")):
+        for path in sorted(below(self._folder)) if self._folder.exists() else ():
             if path.is_file() and path.suffix != ".new":
                 yield path.relative_to(self._folder).as_posix()
 

@@ -19,6 +19,7 @@ from visionedge.errors import SettingsError
 from visionedge.evaluation.average_precision import Boxes
 
 _MOST_NAMES: Final = 12
+_MOST_PX: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +68,13 @@ class Dataset:
         """
         self._check(labels, same)
         numbers = self._numbers(labels, same)
+        for each in self.pictures:
+            if each.class_id.max(initial=0) >= max(1, len(numbers)):
+                raise SettingsError(
+                    f"{each.path} has class {each.class_id.max()}, and the data set names "
+                    f"{len(numbers)}: {_listed(self.names)}",
+                    hint="name all classes in classes.txt or data.yaml",
+                )
         pictures = [
             Picture(each.path, numbers[each.class_id].astype(np.int32), each.xyxy)
             for each in self.pictures
@@ -121,5 +129,12 @@ def plain(name: str) -> str:
 
 
 def boxes(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
-    """Rows of x1 y1 x2 y2 as (n, 4) float32."""
-    return np.array(rows, np.float32).reshape(-1, 4)
+    """Rows of x1 y1 x2 y2 as (n, 4) float32.
+
+    Raises:
+        ValueError: one is no box.
+    """
+    found = np.array(rows, np.float64).reshape(-1, 4)
+    if not (np.abs(found) < _MOST_PX).all() or (found[:, 2:] < found[:, :2]).any():
+        raise ValueError("a box is not finite, or has a side below 0")
+    return found.astype(np.float32)

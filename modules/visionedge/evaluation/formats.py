@@ -14,13 +14,16 @@ own has no truth and is left out: it may show anything.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
 
+from visionedge.below import below
 from visionedge.errors import SettingsError
 from visionedge.evaluation.dataset import Dataset, Picture, boxes
 from visionedge.inference.image import read_image
@@ -29,6 +32,7 @@ SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".
 _DEEPPCB_NAMES: Final = ("open", "short", "mousebite", "spur", "spurious_copper", "pin_hole")
 _NAME_FILES: Final = ("classes.txt", "obj.names", "labels.txt")
 _MAX_BYTES: Final = 512 * 1024**2
+_MOST_CLASS: Final = 1_000_000
 
 
 def read_dataset(path: Path, kind: str | None = None) -> Dataset:
@@ -60,7 +64,8 @@ def _told(path: Path) -> str:
     if next(path.rglob("*.xml"), None):
         return "voc"
     for text in _texts(path):
-        for line in _lines(text):
+        # Exports have a README beside their truth.
+        for line in _lines(text) if _picture_of(text) else ():
             return "yolo" if any("." in part for part in line.split()[1:]) else "deeppcb"
     if any(entry.is_dir() for entry in path.iterdir()):
         return "folders"
@@ -93,7 +98,7 @@ def _coco(path: Path) -> Dataset:
         names = tuple(str(each["name"]) for each in categories)
     except KeyError as error:
         raise _wrong(file, f"it is not COCO's: there is no {error}") from None
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError, OSError) as error:
         raise _wrong(file, f"it is not COCO's: {error}") from None
     return Dataset("coco", names, pictures)
 
@@ -116,17 +121,30 @@ def _yolo(path: Path) -> Dataset:
         picture = _picture_of(text)
         if picture is None:
             continue
-        rows = _numbers(text, 5)
+        rows = _numbers(text, 5, all_of_them=True)
         width, height = _size(picture) if rows else (1, 1)
+        size = (width, height, width, height)
         scaled = [
-            ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-            for _, x, y, w, h in rows
+            [share * side for share, side in zip(_around(text, row[1:]), size, strict=True)]
+            for row in rows
         ]
+        if any(not 0 <= row[0] <= _MOST_CLASS or row[0] % 1 for row in rows):
+            raise _wrong(text, "classes count from 0, in whole numbers")
         classes = np.array([int(row[0]) for row in rows], np.int32)
-        if (classes < 0).any():
-            raise _wrong(text, "classes count from 0")
-        pictures.append(Picture(picture, classes, boxes(scaled)))
+        pictures.append(Picture(picture, classes, _boxes(text, scaled)))
     return Dataset("yolo", _names(path), pictures)
+
+
+def _around(text: Path, row: Sequence[float]) -> tuple[float, float, float, float]:
+    """x1 y1 x2 y2 of centre and size, or around the corners of a polygon or a turned box."""
+    if len(row) <= 5:
+        # A fifth is how sure a model was that labelled it.
+        x, y, w, h = row[:4]
+        return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+    if len(row) % 2:
+        raise _wrong(text, f"a line of {len(row) + 1} numbers is neither a box nor a polygon")
+    xs, ys = row[::2], row[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _deeppcb(path: Path) -> Dataset:
@@ -135,15 +153,15 @@ def _deeppcb(path: Path) -> Dataset:
         picture = _picture_of(text)
         if picture is not None:
             rows = _numbers(text, 5)
-            classes = np.array([int(row[4]) - 1 for row in rows], np.int32)
-            if len(classes) and not 0 <= classes.min() <= classes.max() < len(_DEEPPCB_NAMES):
+            if any(row[4] not in range(1, len(_DEEPPCB_NAMES) + 1) for row in rows):
                 raise _wrong(text, "types go from 1 to 6")
-            pictures.append(Picture(picture, classes, boxes([row[:4] for row in rows])))
+            classes = np.array([int(row[4]) - 1 for row in rows], np.int32)
+            pictures.append(Picture(picture, classes, _boxes(text, [row[:4] for row in rows])))
     return Dataset("deeppcb", _DEEPPCB_NAMES, pictures)
 
 
 def _voc(path: Path) -> Dataset:
-    found: list[tuple[Path, list[str], list[list[float]]]] = []
+    found: list[tuple[Path, list[str], NDArray[np.float32]]] = []
     for file in sorted(path.rglob("*.xml")):
         try:
             root = ElementTree.fromstring(_text(file))
@@ -158,11 +176,12 @@ def _voc(path: Path) -> Dataset:
         picture = _picture_of(file, root.findtext("filename", ""))
         if picture is not None:
             # A pixel counts from 1 and to its end: 1 to 1 is one pixel.
-            found.append((picture, names, [[a - 1, b - 1, c, d] for a, b, c, d in corners]))
+            pixels = _boxes(file, [[a - 1, b - 1, c, d] for a, b, c, d in corners])
+            found.append((picture, names, pixels))
     order = sorted({name for _, names, _ in found for name in names})
     pictures = [
-        Picture(picture, np.array([order.index(n) for n in names], np.int32), boxes(corners))
-        for picture, names, corners in found
+        Picture(picture, np.array([order.index(n) for n in names], np.int32), pixels)
+        for picture, names, pixels in found
     ]
     return Dataset("voc", tuple(order), pictures)
 
@@ -175,7 +194,7 @@ def _folders(path: Path) -> Dataset:
     pictures = [
         Picture(file, np.array([number], np.int32))
         for number, name in enumerate(names)
-        for file in sorted((path / name).rglob("*"))
+        for file in sorted(below(path / name))
         if file.suffix.lower() in SUFFIXES
     ]
     return Dataset("folders", tuple(names), pictures)
@@ -191,7 +210,13 @@ FORMATS: Final[Mapping[str, Callable[[Path], Dataset]]] = {
 
 
 def _texts(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*.txt") if file.name not in _NAME_FILES)
+    return (
+        sorted(
+            file for file in below(path) if file.suffix == ".txt" and file.name not in _NAME_FILES
+        )
+        if path.is_dir()
+        else []
+    )
 
 
 def _picture_of(truth: Path, named: str = "") -> Path | None:
@@ -228,24 +253,29 @@ def _names(path: Path) -> tuple[str, ...]:
 
 def _names_in_yaml(file: Path) -> Iterator[str]:
     """The list below `names:`, as Ultralytics and Roboflow write it: inline, dashes or numbers."""
-    inside = False
-    for line in _text(file).splitlines():
-        key, _, rest = line.partition(":")
-        if key.strip() == "names" and not line.startswith(" "):
-            inside = True
-            yield from (part.strip(" '\"") for part in rest.strip(" []").split(",") if part.strip())
-        elif inside and line.startswith((" ", "-")) and line.strip():
-            yield (rest if rest else line.strip().removeprefix("-")).strip(" '\"")
-        else:
-            inside = False
+    lines = [line.partition(" #")[0].rstrip() for line in _text(file).splitlines()]
+    text = "\n".join(lines) + "\n"
+    if inline := re.search(r"^names:\s*[\[{](.*?)[\]}]", text, re.MULTILINE | re.DOTALL):
+        parts = [part.strip() for part in inline[1].split(",")]
+        yield from (re.sub(r"^\d+\s*:", "", part).strip(" '\"") for part in parts if part)
+    elif listed := re.search(r"^names:\n((?:[ -].*\n|\n)+)", text, re.MULTILINE):
+        for line in filter(None, map(str.strip, listed[1].splitlines())):
+            yield re.sub(r"^(-|\d+\s*:)\s*", "", line).strip(" '\"")
 
 
-def _numbers(file: Path, count: int) -> list[list[float]]:
+def _boxes(file: Path, rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    try:
+        return boxes(rows)
+    except ValueError as error:
+        raise _wrong(file, str(error)) from None
+
+
+def _numbers(file: Path, count: int, *, all_of_them: bool = False) -> list[list[float]]:
     rows = []
     for line in _lines(file):
         parts = line.split()
         try:
-            rows.append([float(part) for part in parts[:count]])
+            rows.append([float(part) for part in (parts if all_of_them else parts[:count])])
         except ValueError:
             raise _wrong(file, f"`{line[:60]}` holds no numbers") from None
         if not all(map(math.isfinite, rows[-1])):
@@ -262,7 +292,7 @@ def _lines(file: Path) -> list[str]:
 def _json(file: Path) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _wrong(file, str(error)) from None
 
 

@@ -248,7 +248,7 @@ def read_document(path: Path) -> Document:
     """
     try:
         document = json.loads(_read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelCardError(f"{path} is not JSON: {error}", hint="check it with `jq .`") from None
     if not isinstance(document, dict):
         raise ModelCardError(f"{path} holds no JSON object", hint='begin it with "{"')

@@ -280,7 +280,7 @@ def read_image(path: Path) -> Image | None:
     """A picture file as (H, W, 3) uint8 BGR, or None where it is none."""
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     if not content.size:
         return None

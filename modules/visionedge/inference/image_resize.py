@@ -7,7 +7,8 @@ its weight is there: picking that pixel gives the same bytes and reads half of t
 short already, within OpenCV.
 
 A mirror image comes as a view of the frame, its rows or columns in reverse. OpenCV would copy all
-of that, so the frame is scaled as it lies, and what is turned is the small picture.
+of that, so the frame is scaled as it lies, and what is turned is the small picture; but for ways to
+sample that are not the same from both ends.
 """
 
 from collections.abc import Callable
@@ -48,11 +49,17 @@ def resize_into(small: Image, cut: tuple[int, int, int, int], interpolation: int
     else:
         first_x, first_y = 0, 0
         pick = partial(cv2.resize, dsize=(width, height), dst=small, interpolation=interpolation)
+    is_even = interpolation in (cv2.INTER_LINEAR, cv2.INTER_CUBIC) or (
+        interpolation == cv2.INTER_AREA and x2 - x1 >= width and y2 - y1 >= height
+    )
 
     def resize(image: Image) -> None:
         part = image[y1:y2, x1:x2]
         row, column, _ = part.strides
         axes = ((0,) if row < 0 else ()) + ((1,) if column < 0 else ())
+        if axes and not is_even:
+            # Sampled from the left and the top on, so that turned afterwards it would be others.
+            part, axes = np.ascontiguousarray(part), ()
         lying = np.flip(part, axes) if axes else part
         pick(lying[first_y:, first_x:])
         if axes:

@@ -7,18 +7,21 @@ cascade sees the boxes of the frame, when all of that is done.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visionedge.entities import Classification, Detections, Image, Prediction
+from visionedge.errors import ModelRunError
 from visionedge.inference.boxes import Limits
 from visionedge.inference.card import ModelCard
 from visionedge.inference.image import InputWriter
 from visionedge.inference.registry import build_adapter
 from visionedge.inference.session import Session
+from visionedge.inference.tensors import Outputs
 from visionedge.inference.tiles import Tile, Tiling, cut, merge
 from visionedge.inference.view import WHOLE, View
 
@@ -180,7 +183,7 @@ class Runner:
             copies.append({name: tensor.copy() for name, tensor in tensors.items()})
         stacked = {name: np.concatenate([each[name] for each in copies]) for name in copies[0]}
         ready = time.perf_counter()
-        outputs = self._session.run(stacked)
+        outputs = self._run_batch(stacked)
         ran = time.perf_counter()
         found = [
             self._adapter.decode([each[n : n + 1] for each in outputs], geometry)
@@ -188,6 +191,17 @@ class Runner:
         ]
         self.timings = Timings(ready - began, ran - ready, time.perf_counter() - ran)
         return found
+
+    def _run_batch(self, stacked: Mapping[str, NDArray[Any]]) -> Outputs:
+        try:
+            return self._session.run(stacked)
+        except ModelRunError as error:
+            # A graph that was traced with one picture may still say that its batch is free.
+            raise ModelRunError(
+                str(error.args[0]),
+                hint="where it takes no several pictures at once, whatever its inputs say, set "
+                "`batch` to 1: in `tiles` of the camera, or in `then` of the first model",
+            ) from error
 
     def _infer(self, image: Image) -> Prediction:
         began = time.perf_counter()

@@ -123,6 +123,11 @@ class Session:
         try:
             self._session = self._opened(wanted, optimised)
         except _ANY_ERROR as error:
+            if not _is_text(path):
+                raise ModelLoadError(
+                    f"cannot load {path}: its name is no UTF-8",
+                    hint="rename the file, or its folder",
+                ) from error
             raise ModelLoadError(
                 f"cannot load {path}: {_reason(error)}",
                 hint=_load_hint(error, self.header),
@@ -248,6 +253,14 @@ _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
         **{name: name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64")},
     }.items()
 }
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _load_hint(error: Exception, header: OnnxFile) -> str:

@@ -233,7 +233,7 @@ def _entry(line: str) -> dict[str, Any] | None:
         datetime.fromisoformat(entry["at"])
         int(entry.get("bytes", 0))
         told = isinstance(entry["event"], str) and isinstance(entry["id"], str)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         return None
     return entry if told else None
 

@@ -1,0 +1,85 @@
+"""Truth that is no truth is refused by its file, and what exporters write besides is understood."""
+
+from pathlib import Path
+
+import pytest
+
+from visionedge.errors import SettingsError
+from visionedge.evaluation.formats import read_dataset
+
+BOARD = Path(__file__).parents[2] / "models" / "pcb-defects" / "golden" / "board-1.jpg"
+
+
+def picture(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.jpg").write_bytes(BOARD.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 0.1 0.1 0.5 0.1 0.5 0.5 0.2",
+        "0.5 0.5 0.5 0.2 0.2",
+        "99999999999 0.5 0.5 0.2 0.2",
+        "0 0.5 0.5 -0.2 0.2",
+        "0 1e300 0.5 0.2 0.2",
+    ],
+)
+def test_a_line_that_is_no_box_is_refused_by_its_file(tmp_path: Path, line: str) -> None:
+    (picture(tmp_path) / "a.txt").write_text(line)
+    with pytest.raises(SettingsError, match=r"a\.txt: "):
+        read_dataset(tmp_path, "yolo")
+
+
+@pytest.mark.parametrize(
+    "line", ["0 0.3 0.4 0.4 0.2", "0 0.1 0.3 0.5 0.5 0.2 0.4", "0 0.1 0.4 0.3 0.3 0.5 0.4 0.3 0.5"]
+)
+def test_of_a_polygon_or_a_turned_box_it_is_the_box_around_it(tmp_path: Path, line: str) -> None:
+    (picture(tmp_path) / "a.txt").write_text(line)
+    (whole,) = read_dataset(tmp_path, "yolo").pictures
+    (picture(tmp_path / "all") / "a.txt").write_text("0 0.5 0.5 1 1")
+    (all_,) = read_dataset(tmp_path / "all", "yolo").pictures
+    assert whole.xyxy is not None
+    assert all_.xyxy is not None
+    width, height = all_.xyxy[0, 2:]
+    shares = whole.xyxy[0] / [width, height, width, height]
+    assert shares.tolist() == pytest.approx([0.1, 0.3, 0.5, 0.5], abs=1e-3)
+
+
+def test_a_class_beyond_the_names_is_told_with_its_picture(tmp_path: Path) -> None:
+    (picture(tmp_path) / "a.txt").write_text("3 0.5 0.5 0.2 0.2")
+    (tmp_path / "classes.txt").write_text("open\nshort")
+    with pytest.raises(SettingsError, match=r"a\.jpg has class 3, and the data set names 2"):
+        read_dataset(tmp_path).in_terms_of(("open", "short"), {})
+
+
+def test_a_readme_beside_the_truth_says_nothing_of_its_format(tmp_path: Path) -> None:
+    (picture(tmp_path / "train") / "a.txt").write_text("0 0.5 0.5 0.2 0.2")
+    (tmp_path / "README.roboflow.txt").write_text("Hard hats - v1\n")
+    assert read_dataset(tmp_path).format == "yolo"
+
+
+@pytest.mark.parametrize("bbox", ["[1,2,NaN,4]", "[1,2,-3,4]", "[1,2,1e999,4]"])
+def test_a_box_of_coco_that_is_none_is_refused(tmp_path: Path, bbox: str) -> None:
+    (picture(tmp_path) / "c.json").write_text(
+        '{"categories":[{"id":1,"name":"open"}],"images":[{"id":1,"file_name":"a.jpg"}],'
+        f'"annotations":[{{"image_id":1,"category_id":1,"bbox":{bbox}}}]}}'
+    )
+    with pytest.raises(SettingsError, match=r"c\.json: "):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "nc: 2\nnames: ['open',\n  'short']\n",
+        "names: {0: open, 1: short}\n",
+        "names:\n  0: open # none\n  1: short\n",
+        "names:\n- open\n- short\nnc: 2\n",
+    ],
+)
+def test_names_are_read_as_exporters_write_them(tmp_path: Path, written: str) -> None:
+    (picture(tmp_path) / "a.txt").write_text("1 0.5 0.5 0.2 0.2")
+    (tmp_path / "data.yaml").write_text(written)
+    assert read_dataset(tmp_path).names == ("open", "short")
