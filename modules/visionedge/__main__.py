@@ -59,8 +59,13 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or (arguments[0].startswith("--") and arguments[0] not in _OWN):
         arguments = ["run", *arguments]
     asked = [name for name in COMMANDS if name == arguments[0]]
-    with uncollected():
-        parser = _parser(asked or list(COMMANDS))
+    try:
+        with uncollected():
+            parser = _parser(asked or list(COMMANDS))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("visionedge"):
+            raise
+        return _without_package(error)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))
@@ -161,6 +166,12 @@ def _without_room(error: OSError) -> int:
         "(make room; TMPDIR names the folder of temporary files)\n"
     )
     return EXIT_UNEXPECTED
+
+
+def _without_package(error: ModuleNotFoundError) -> int:
+    """The end of a command in an installation that only has the messages."""
+    sys.stderr.write(f"visionedge: {error.name} is not installed (pip install '.[edge]')\n")
+    return SettingsError.exit_code
 
 
 def _without_file(error: OSError) -> int:

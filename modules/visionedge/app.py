@@ -113,6 +113,7 @@ class App:
             self._pauses,
             Baselines(folder / BASELINES_NAME),
             ahead,
+            folder / "models",
         )
         self.link = Link(self.settings.uplink.answer_timeout_s)
         self._spool = self._make_spool()
@@ -149,6 +150,8 @@ class App:
         self.lineup.swap(prepared)
         self._await_first(self._pipeline)
         self._linkup = self._make_linkup()
+        direct = {"direct": self._linkup.direct}
+        self.started_with = self.started_with.model_copy(update=direct)
         self.reporter.worker.start()
         self._deliveries.worker.start()
         self._deliveries.want(self.settings)
@@ -157,7 +160,9 @@ class App:
         # Brings a web server.
         from visionedge.page import open_page
 
-        self._page = open_page(self, self.settings.http, sources.resolve(self._layers).http)
+        without = sources.resolve(self._layers).http
+        self._page, where = open_page(self, self.started_with.http, without)
+        self.started_with = self.started_with.model_copy(update={"http": where})
         if self._page:
             self._page.start()
 
@@ -207,7 +212,7 @@ class App:
         self.lineup.swap(prepared)
         for name in self._deliveries.want(settings):
             self.lineup.trials.pop(name, None)
-            self._rewire()
+            self._deliveries.put_in_effect(self._rewire)
         self._spool.limit(max_bytes=settings.spool.max_bytes, max_age_s=settings.spool.max_age_s)
         self._pace()
         self.reporter.interval_s = settings.telemetry.interval_s
@@ -432,5 +437,7 @@ class App:
             if without == self.settings:
                 raise
             log.error("the last good settings cannot be used: %s", error)
+            # The spool is where the twin has it: it was made before.
+            self.started_with = without.model_copy(update={"spool": self.started_with.spool})
             self.settings = without
             return self.lineup.prepare(self.settings, self.revision)

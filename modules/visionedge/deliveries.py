@@ -150,7 +150,7 @@ class Deliveries:
         elif active:
             self._store.refuse(name, active, reason)
             self._tell(name, "rolled_back", reason)
-            self._put_in_effect(rewire)
+            self.put_in_effect(rewire)
         else:
             return ""
         return "rolled back, but not in effect yet: see the log" if self._owes else "rolled back"
@@ -164,7 +164,7 @@ class Deliveries:
         """
         self._store.write_late()
         if self._owed_due_s is not None and time.monotonic() >= self._owed_due_s:
-            self._put_in_effect(rewire)
+            self.put_in_effect(rewire)
         self._find_lost(lineup)
         for job in list(self._jobs.values()):
             try:
@@ -271,12 +271,14 @@ class Deliveries:
             self._commit(job, lineup, rewire)
             rewire()
             return
-        job.rivals = Rivals(job.candidate, former, job.rules)
-        job.former_path = lineup.path_of(job.name)
-        job.phase = "shadow"
+        rivals = Rivals(job.candidate, former, job.rules)
         held_s = self._store.held_s(job.name, job.sha256)
         if held_s is not None and job.rules.canary_share:
-            self._begin_canary(job, job.rivals, held_s)
+            # Where it cannot be noted, nothing has begun, and all of this is tried again.
+            self._begin_canary(job, rivals, held_s)
+        else:
+            job.phase = "shadow"
+        job.rivals, job.former_path = rivals, lineup.path_of(job.name)
         lineup.trials[job.name] = job.rivals
         rewire()
         log.info("model %s: %s looks at frames beside the active one", job.name, _short(job))
@@ -333,13 +335,13 @@ class Deliveries:
         # Said before it is in effect: whatever keeps it from that, the bundle is known to be bad.
         self._store.refuse(job.name, job.sha256, reason)
         self._tell(job.name, "rolled_back" if answered else "refused", reason)
-        self._put_in_effect(rewire)
+        self.put_in_effect(rewire)
 
     @property
     def _owes(self) -> bool:
         return self._owed_due_s is not None
 
-    def _put_in_effect(self, rewire: Callable[[], None]) -> None:
+    def put_in_effect(self, rewire: Callable[[], None]) -> None:
         """Let a refused bundle answer no more frames; again and again until it is so."""
         try:
             rewire()

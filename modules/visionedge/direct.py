@@ -37,8 +37,8 @@ def with_verifier(
     layers: list[Document],
     ledger: EgressLedger,
     metrics: Metrics,
-) -> HubClient:
-    """The hub, with direct mode around it where the settings ask for it.
+) -> tuple[HubClient, DirectSettings]:
+    """The hub, with direct mode around it where the settings ask for it; and those that act.
 
     What the twin once asked for and was good may be good no more, after a change of the image or
     of its secrets. That must not keep the module from starting: what the other sources say holds.
@@ -47,13 +47,13 @@ def with_verifier(
         SettingsError: those ask for it, and it cannot be had.
     """
     try:
-        return _around(hub, settings, ledger, metrics)
+        return _around(hub, settings, ledger, metrics), settings
     except SettingsError as error:
         without = resolve(layers).direct
         if without == settings:
             raise
         log.error("direct mode as the twin has it cannot be used: %s", error)
-        return _around(hub, without, ledger, metrics)
+        return _around(hub, without, ledger, metrics), without
 
 
 def check_direct(settings: DirectSettings) -> None:

@@ -96,6 +96,7 @@ class Lineup:
         pauses: which cameras rest; None keeps them for this process only.
         baselines: of drift; likewise.
         ahead: models that are being loaded already.
+        cache: what is found out of models; by default beside the spool of the settings.
     """
 
     def __init__(
@@ -109,7 +110,9 @@ class Lineup:
         pauses: Pauses | None = None,
         baselines: Baselines | None = None,
         ahead: Ahead | None = None,
+        cache: Path | None = None,
     ) -> None:
+        self._cache = cache
         self._baselines = baselines or Baselines()
         self._on_fault = on_fault
         self._away = away
@@ -163,7 +166,7 @@ class Lineup:
         used = Counter(camera.model for camera in prepared.settings.cameras.values())
         for name, _ in used.most_common(1):
             sha256 = str(prepared.held[name].model.card.sha256)
-            choice = Tuned(_cache(prepared.settings)).choice(sha256)
+            choice = Tuned(self._cache_of(prepared.settings)).choice(sha256)
             return choice.workers if choice else cores()
         return cores()
 
@@ -174,7 +177,7 @@ class Lineup:
             {}
             if now is None
             else {
-                name: _run_in_words(held, workers, Tuned(_cache(now.settings)))
+                name: _run_in_words(held, workers, Tuned(self._cache_of(now.settings)))
                 for name, held in now.held.items()
             }
         )
@@ -198,7 +201,7 @@ class Lineup:
             # A secret that went away since must not keep a bad model in use.
             _check_secrets(settings)
         used = {camera.model for camera in settings.cameras.values()} | second_models(settings)
-        cache = _cache(settings)
+        cache = self._cache_of(settings)
         held = {
             name: self._hold(name, settings.models[name], cache)
             for name in sorted(used | _seconds(settings, used))
@@ -226,6 +229,10 @@ class Lineup:
         if self._now is not None and self.busy is not None:
             make_ready(wiring, self._now.wiring, self.busy)
         return Prepared(settings, held, wiring)
+
+    def _cache_of(self, settings: Settings) -> Path:
+        """Beside the spool, because that is what lasts from one container to the next."""
+        return self._cache or Path(settings.spool.path).parent / "models"
 
     def _sizes(self, settings: Settings) -> dict[str, tuple[int, int]]:
         known = self._now.wiring.sizes if self._now else {}
@@ -388,11 +395,6 @@ def _run_in_words(held: Held, workers: int, tuned: Tuned) -> str:
         f"{workers} workers x {session.intra_op_threads} threads"
         f"{', spinning' * session.spin}{', tuned' * bool(is_tuned)}"
     )
-
-
-def _cache(settings: Settings) -> Path:
-    """Beside the spool, because that is what lasts from one container to the next."""
-    return Path(settings.spool.path).parent / "models"
 
 
 def _drift_key(camera_id: str, model: LoadedModel) -> str:

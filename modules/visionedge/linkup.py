@@ -87,7 +87,7 @@ class Linkup:
         egress = owner.settings.egress
         ledger = EgressLedger(Path(egress.path), egress.max_bytes)
         hub = RecordedHub(choose(uplink, environment, metrics, owner.give_up), ledger)
-        self._hub = with_verifier(hub, owner.settings.direct, layers, ledger, metrics)
+        self._hub, self.direct = with_verifier(hub, owner.settings.direct, layers, ledger, metrics)
         spool.tell_settled(ledger.note)
         self._inbox = Inbox(self._hub.refresh_twin)
         self._inputs = Inputs(lambda: owner.feeds, self._hub.send, metrics)

@@ -48,8 +48,10 @@ def page_routes(app: Tells) -> Routes:
     return {"/metrics": metrics, "/healthz": health}
 
 
-def open_page(app: Tells, wanted: HttpSettings, without_twin: HttpSettings) -> HttpServer | None:
-    """The page, listening and not started; None where it is to listen nowhere.
+def open_page(
+    app: Tells, wanted: HttpSettings, without_twin: HttpSettings
+) -> tuple[HttpServer | None, HttpSettings]:
+    """The page, listening and not started, None where it is to listen nowhere; and where it is.
 
     Args:
         app: what it tells of.
@@ -60,7 +62,8 @@ def open_page(app: Tells, wanted: HttpSettings, without_twin: HttpSettings) -> H
         SettingsError: it cannot listen there either.
     """
     try:
-        return HttpServer(wanted.host, wanted.port, page_routes(app)) if wanted.port else None
+        page = HttpServer(wanted.host, wanted.port, page_routes(app)) if wanted.port else None
+        return page, wanted
     except SettingsError as error:
         if without_twin == wanted:
             raise

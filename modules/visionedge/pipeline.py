@@ -176,9 +176,10 @@ class Pipeline:
             worker.start()
 
     def rewire(self, wiring: Wiring) -> None:
-        """Use `wiring` from the next frame on."""
+        """Use `wiring` from the next frame on; what was asked of a camera goes with it."""
         self._former.append(self._wiring)
         self._wiring = wiring
+        self._requested.intersection_update(wiring.models)
 
     def let_go(self) -> None:
         """Forget wirings that no frame is in any more, and with them models: not on its thread."""

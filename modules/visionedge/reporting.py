@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
 
-from visionedge.entities import Envelope, Outcome
+from visionedge.entities import Envelope, Kind, Outcome
 from visionedge.errors import SpoolUnavailable
 from visionedge.escalation.drift import DriftState
 from visionedge.metrics import Metrics
@@ -102,6 +102,13 @@ class Reporter:
             unanswered=sum(b.sent.messages for b in backlog),
             lost=self._metrics.counts("visionedge_spool_lost_total", "cause"),
         )
+
+    def unsent(self) -> int:
+        """Escalations that wait to be sent."""
+        try:
+            return self._spool.backlog().get(Kind.ESCALATION, Backlog()).ready.messages
+        except SpoolUnavailable:
+            return 0
 
     def outage(self) -> OutageBody | None:
         """The outage that lasts, or the last one if it ended within a day."""

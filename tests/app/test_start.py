@@ -1,6 +1,7 @@
 """How the module starts: what comes before the first decision, and what is told of the rest."""
 
 import gc
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.support.running import BUNDLE, busy_line, running
 from visionedge.__main__ import main
 from visionedge.inference.bundle import checked_sha256, find_bundle
 from visionedge.inference.tuned import Choice, Tuned
+from visionedge.settings import LAST_GOOD_NAME
 
 LATER = (
     "azure",
@@ -69,5 +71,16 @@ def test_the_twin_tells_how_a_model_runs_and_that_it_was_tuned(tmp_path: Path) -
     cache = tmp_path / "models"
     sha256 = checked_sha256(find_bundle(Path(BUNDLE), cache).model, None)
     Tuned(cache).keep(sha256, Choice(1, 2, True, "latency", "2026-11-21T10:00:00+00:00"))
+    with running(busy_line(tmp_path)) as app:
+        assert app.facts()["model"]["runs"] == {"default": "1 workers x 2 threads, spinning, tuned"}
+
+
+def test_what_was_tuned_holds_although_the_twin_has_moved_the_spool(tmp_path: Path) -> None:
+    cache = tmp_path / "models"
+    sha256 = checked_sha256(find_bundle(Path(BUNDLE), cache).model, None)
+    Tuned(cache).keep(sha256, Choice(1, 2, True, "latency", "2026-11-21T10:00:00+00:00"))
+    desired = {"spool": {"path": str(tmp_path / "other" / "spool.db")}}
+    kept = json.dumps({"version": 3, "desired": desired})
+    (tmp_path / LAST_GOOD_NAME).write_text(kept, encoding="utf-8")
     with running(busy_line(tmp_path)) as app:
         assert app.facts()["model"]["runs"] == {"default": "1 workers x 2 threads, spinning, tuned"}

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from tests.support.cameras import DEADLINE_S, FakeCamera, picture
 
 from visionedge.cameras.feed import CameraFeed
 from visionedge.cameras.feeds import stop_feeds
 from visionedge.cameras.source import Traits
-from visionedge.entities import Image
+from visionedge.entities import Frame, Image
 from visionedge.metrics import Metrics
 from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import PatternCamera
@@ -43,6 +44,22 @@ def over() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+
+
+def test_a_feed_that_ends_late_says_nothing_of_the_camera_in_its_place() -> None:
+    metrics, slots = Metrics(), LatestSlots[Frame]()
+    stalled, good = FakeCamera(), FakeCamera(picture(1), picture(2))
+    stalled.hang("open")
+    old = CameraFeed("c", PatternCamera(), slots, metrics, make=lambda *_: stalled).start()
+    stalled.wait_until("hung")
+    assert not old.stop(0.0)
+    new = CameraFeed("c", PatternCamera(), slots, metrics, make=lambda *_: good).start()
+    assert slots.take(DEADLINE_S) is not None
+    stalled.let_go()
+    assert old._worker.join(DEADLINE_S)
+    assert metrics.value("visionedge_camera_up", {"camera": "c"}) == 1
+    good.end()
+    new.stop(DEADLINE_S)
 
 
 def test_all_cameras_are_told_to_end_before_any_is_waited_for(over: threading.Event) -> None:

@@ -63,6 +63,19 @@ def test_a_risk_that_is_out_of_reach_is_told_with_the_mend(
     assert main(["calibrate", "--model", BUNDLE, str(tmp_path)]) != 0
 
 
+def test_a_share_that_cannot_be_kept_is_told(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["calibrate", "--model", BUNDLE, str(labelled), "--risk", "0.05"]
+    assert main([*arguments, "--share", "0"]) == 0
+    told = capsys.readouterr()
+    asked = json.loads(told.out)["asked"]
+    assert asked > 0
+    assert f"{asked:.1%} of the pictures would be asked about, not 0.0%" in told.err
+    assert main([*arguments, "--share", "1"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_it_draws_the_reliability_and_tells_the_baseline(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -393,3 +393,23 @@ def test_what_was_fetched_of_a_bundle_that_nobody_wants_makes_room(tmp_path: Pat
     assert not store.has("m", "c" * 64)
     assert store.has("m", "a" * 64)
     assert store.has("m", "b" * 64)
+
+
+def test_a_canary_that_cannot_be_noted_at_a_restart_is_taken_up_all_the_same(
+    tmp_path: Path, lines: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = one_camera(tmp_path)
+    rules = settings.delivery.model_copy(update={"canary_share": 0.5})
+    lines.append(line := Line(tmp_path, settings.model_copy(update={"delivery": rules})))
+    line.store.hold("m", settings.models["m"].sha256, 100.0)
+    line.prepare()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(line.store, "hold", full)
+        line.advance(2)
+    line.advance(2)
+    assert "m" in line.lineup.trials
+    assert line.told()["state"].startswith("canary")

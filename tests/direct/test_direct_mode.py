@@ -153,3 +153,17 @@ def test_a_twin_that_was_good_once_does_not_keep_the_module_from_starting(
     assert app.settings.direct.enabled, "the twin still says so, and is answered again"
     assert "sender" in names
     assert "direct" not in names
+
+
+def test_direct_mode_that_a_start_could_not_take_from_the_twin_is_said_to_wait(
+    tmp_path: Path,
+) -> None:
+    asked = document(tmp_path, "http://127.0.0.1:9", key="${env:NOT_THERE}")["direct"]
+    kept = json.dumps({"version": 3, "desired": {"direct": asked}})
+    (tmp_path / LAST_GOOD_NAME).write_text(kept, encoding="utf-8")
+    hub = FakeHub()
+    hub.desired = {"direct": asked}
+    with running(hub, busy_line(tmp_path)) as app:
+        wait_until(lambda: "direct" in hub.reported, "the answer")
+        assert hub.reported["direct"]["ac"] == 202
+        assert app.settings.direct.enabled

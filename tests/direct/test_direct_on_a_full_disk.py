@@ -52,7 +52,9 @@ def asking(path: Path) -> Settings:
 
 def opened(settings: DirectSettings, folder: Path) -> DirectHub:
     ledger = EgressLedger(folder / "egress.jsonl", 10**6)
-    hub = with_verifier(FakeHub(), settings, [{"direct": settings.model_dump()}], ledger, Metrics())
+    hub, _ = with_verifier(
+        FakeHub(), settings, [{"direct": settings.model_dump()}], ledger, Metrics()
+    )
     assert isinstance(hub, DirectHub)
     return hub
 

@@ -209,3 +209,10 @@ def test_a_name_of_a_megabyte_does_not_fill_the_log() -> None:
     with pytest.raises(SettingsError) as caught:
         resolve([{"x" * 1_000_000: 1}])
     assert len(str(caught.value)) < 4096
+
+
+@pytest.mark.parametrize("path", ["http.host", "spool.path", "egress.path", "log.trace"])
+def test_a_nul_that_would_end_the_next_start_is_refused(path: str) -> None:
+    section, name = path.split(".")
+    with pytest.raises(SettingsError, match=path):
+        resolve([{section: {name: "a\0b"}}])

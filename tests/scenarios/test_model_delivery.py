@@ -2,6 +2,7 @@
 
 import base64
 import gc
+import shutil
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.support.bundles import failing_on_white, slow, zipped
-from tests.support.running import busy_line, running, wait_until
+from tests.support.running import BUNDLE, busy_line, running, wait_until
 
 from devhub import DevHub
 from visionedge.app import App
@@ -154,3 +155,30 @@ def test_a_bundle_that_is_rolled_back_by_hand_gives_way_to_the_one_before(
     assert devhub.invoke_method("rollback", {"model": "default"}).status == 200
     assert "rollback" in refused(devhub, line)
     assert devhub.invoke_method("rollback", {"model": "default"}).status == 404
+
+
+def test_a_patch_is_taken_whole_although_what_was_on_trial_has_nothing_to_go_back_to(
+    devhub: DevHub, tmp_path: Path
+) -> None:
+    base, bundle = tmp_path / "base", tmp_path / "bundle.zip"
+    shutil.copytree(BUNDLE, base)
+    document = busy_line(tmp_path, delivery={**QUICK, "guard_frames": 100_000})
+    document["models"]["default"]["path"] = str(base)
+    with running(document) as app:
+        deliver(devhub, bundle, zipped(bundle))
+        wait_until(
+            lambda: str(told(devhub).get("state")).startswith("guard"), "the guard", PATIENCE_S
+        )
+        shutil.rmtree(base)
+        model = {"uri": str(bundle), "sha256": "0" * 64}
+        version = devhub.patch_desired(
+            {"models": {"default": model}, "telemetry": {"interval_s": 7}}
+        )
+        wait_until(
+            lambda: devhub.reported.get("telemetry", {}).get("av") == version,
+            "the answer",
+            PATIENCE_S,
+        )
+        answer = devhub.reported["telemetry"]
+        assert (answer["ac"] == 200) is (app.settings.telemetry.interval_s == 7)
+        assert answer["ac"] == 200, answer

@@ -108,3 +108,22 @@ def test_a_twin_cannot_take_the_module_away_from_its_hub(devhub: DevHub, tmp_pat
         version = devhub.patch_desired({"uplink": {"kind": "azure"}})
         wait_until(lambda: acknowledged(devhub, "uplink", version), "the answer")
         assert devhub.reported["uplink"]["ac"] == 202
+
+
+def test_a_frame_that_was_asked_of_a_camera_is_not_asked_of_the_next_by_its_name(
+    devhub: DevHub, tmp_path: Path
+) -> None:
+    with running(busy_line(tmp_path)) as app:
+        wait_until(lambda: devhub.connections != (), "the module connects")
+        devhub.patch_desired({"cameras": {"x": {"kind": "file", "path": "/nowhere"}}})
+        wait_until(lambda: "x" in app.lineup.feeds, "a camera that gives nothing")
+        assert devhub.invoke_method("captureNow", {"camera": "x"}).status == 200
+        devhub.patch_desired({"cameras": {"x": None}})
+        wait_until(lambda: "x" not in app.lineup.feeds, "the camera is gone")
+        devhub.patch_desired({"cameras": {"x": {"kind": "pattern", "fps": 10}}})
+        wait_until(
+            lambda: app.metrics.value("visionedge_frames_processed_total", {"camera": "x"}) > 5,
+            "frames of another camera",
+        )
+        asked = {"camera": "x", "reason": "requested"}
+        assert app.metrics.value("visionedge_decisions_total", asked) == 0

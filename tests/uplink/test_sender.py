@@ -372,3 +372,14 @@ def test_sent_messages_and_bytes_are_counted(
     assert metrics.value("visionedge_sent_bytes_total", {"kind": "escalation"}) == (
         message.size_bytes
     )
+
+
+def test_the_link_is_judged_by_the_answer_timeout_of_now(
+    spool: Spool, hub: FakeHub, clock: FakeClock, metrics: Metrics
+) -> None:
+    link = Link(120, clock)
+    sender = Sender(spool, hub, link, metrics, Pacing(8, 120), clock=clock)
+    link.observe(1, 0)
+    sender.pacing = Pacing(8, 2)
+    clock.advance(10)
+    assert link.observe(1, 0) == "offline"

@@ -211,3 +211,31 @@ def test_a_full_disk_refuses_new_messages_and_keeps_the_old_ones(tmp_path: Path)
     assert "full" in done.stdout
     assert "still readable: True" in done.stdout, done.stderr
     assert "kept: True" in done.stdout, done.stderr
+
+
+def test_a_file_that_was_taken_away_is_counted_as_lost_and_begun_anew(
+    tmp_path: Path, clock: FakeClock, metrics: Metrics
+) -> None:
+    path = tmp_path / "run" / "spool.db"
+    told: list[SpoolCorrupt] = []
+
+    def opened() -> Spool:
+        return Spool(
+            path,
+            max_bytes=10**7,
+            max_age_s=99,
+            metrics=metrics,
+            clock=clock,
+            on_corrupt=told.append,
+        )
+
+    spool = opened()
+    spool.put(envelope(id="before"))
+    shutil.rmtree(path.parent)
+    spool.put(envelope(id="after"))
+    again = opened()
+    assert again.find("after") is not None, "what was put outlives the process"
+    assert len(told) == 1
+    assert metrics.counts("visionedge_spool_lost_total", "cause")["corrupt"] == 1
+    again.close()
+    spool.close()

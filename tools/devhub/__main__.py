@@ -22,7 +22,7 @@ A loopback IoT Hub, edgeHub and workload API for modules that use the real Azure
 
   devhub start                   start a hub here; every event is a line
   eval "$(devhub env)"           in another shell: point a module at it, and run the module
-  devhub desired '{"fps": 5}'    push desired properties
+  devhub desired '{"decision": {"accept": 0.6}}'    push desired properties
   devhub call ping '{}'          call a direct method
   devhub cut                     take the link away; `devhub restore` gives it back
   devhub fault lose_puback=1     lose the next acknowledgement; `devhub fault` lists all faults
@@ -110,7 +110,11 @@ def main(argv: list[str] | None = None) -> int:
         print("\ndevhub: stopped by Ctrl-C", file=sys.stderr)
         return _EXIT_CTRL_C
     if answer.text:
-        print(answer.text, file=sys.stdout if answer.ok else sys.stderr)
+        try:
+            print(answer.text, file=sys.stdout if answer.ok else sys.stderr, flush=True)
+        except BrokenPipeError:
+            # A reader that goes away, as `| head` does, has what it wanted.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if answer.ok else 1
 
 

@@ -190,7 +190,9 @@ class CameraFeed:
             log.info("camera %s: %s", self.camera_id, redact(str(ended)))
             self._change(CameraState.ENDED, redact(str(ended)))
         finally:
-            self._up.set(0)
+            # At a stop `stop` says it: a call that returns later must not speak of the next feed.
+            if not worker.stopping:
+                self._up.set(0)
             self._caller.close()
 
     def _rest(self, worker: Worker) -> None:

@@ -9,6 +9,7 @@ in tenths, `--plots` draws it, and `--baseline` adds what drift is told by.
 
 import argparse
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -147,6 +148,12 @@ def _fitted(args: argparse.Namespace, judged: _Judged) -> dict[str, object]:
         card["baseline"] = judged.baseline
     pictures = [fitting.scaled(each, temperature) for each, _ in words]
     close = fitting.close_for(pictures, accept, options.DEFAULTS.floor, args.share)
+    asked = fitting.asked_share(pictures, accept + close, options.DEFAULTS.floor)
+    if asked > args.share:
+        sys.stderr.write(
+            f"visionedge: {asked:.1%} of the pictures would be asked about, not {args.share:.1%}: "
+            f"no threshold does both; allow more with --risk or --share, or train the model further\n"
+        )
     return {
         "pictures": len(words),
         "words": len(confidence),
@@ -155,6 +162,7 @@ def _fitted(args: argparse.Namespace, judged: _Judged) -> dict[str, object]:
         "calibration_error_after": round(fitting.calibration_error(calibrated, right), 4),
         "coverage": round(point.coverage, 4),
         "risk": round(point.risk, 4),
+        "asked": round(asked, 4),
         "card": card,
         "patch": {"decision": {"accept": accept, "close": close}},
         "curve": [asdict(each) for each in curve],

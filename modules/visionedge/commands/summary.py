@@ -82,6 +82,7 @@ class Summary:
                 },
                 "lost": {cause: n for cause, n in lost.items() if n},
                 "unanswered": spool.unanswered,
+                "unsent": app.reporter.unsent(),
             },
             "resolutions": counts("visionedge_resolutions_total", "outcome"),
             "bytes": {
@@ -110,7 +111,7 @@ class Summary:
             ),
             ("not asked after all", _listed(escalations["spared"])),
             ("verdicts", _listed(d["resolutions"])),
-            ("unanswered yet", f"{escalations['unanswered']} (kept in the spool)"),
+            ("unanswered yet", _unanswered(escalations["unanswered"], escalations["unsent"])),
             ("bytes sent", _sizes(sizes["sent"], sizes["frames"])),
             ("escalations lost", str(lost)),
         ]
@@ -121,6 +122,11 @@ def _sizes(sent: int, captured: int) -> str:
     if not captured:
         return f"{sent:,}, and nothing was captured"
     return f"{sent:,} of {captured:,} captured ({sent / captured:.4%})"
+
+
+def _unanswered(sent: int, unsent: int) -> str:
+    behind = f", {unsent} not sent yet" if unsent else ""
+    return f"{sent + unsent} (kept in the spool{behind})"
 
 
 def _latency(latency: dict[str, float] | None) -> str:

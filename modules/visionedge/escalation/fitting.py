@@ -109,10 +109,15 @@ def close_for(pictures: Sequence[Floats], accept: float, floor: float, most_shar
         return 0.0
     for hundredths in range(100, 0, -1):
         close = hundredths / 100
-        asked = sum(bool(((c >= floor) & (c < accept + close)).any()) for c in pictures)
-        if asked <= most_share * len(pictures):
+        if asked_share(pictures, accept + close, floor) <= most_share:
             return min(close, round(1 - accept, 2))
     return 0.0
+
+
+def asked_share(pictures: Sequence[Floats], below: float, floor: float) -> float:
+    """The share of pictures with a word from `floor` on and less than `below`, 0..1."""
+    asked = sum(bool(((c >= floor) & (c < below)).any()) for c in pictures)
+    return asked / max(1, len(pictures))
 
 
 def _loss(confidence: Floats, right: NDArray[np.bool_]) -> float:

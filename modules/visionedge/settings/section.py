@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    field_validator,
 )
 
 
@@ -58,3 +59,11 @@ class Section(BaseModel):
         # A field has one name outside: that of the twin.
         serialize_by_alias=True,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        """No file, address or label has one, and what is given it at the next start ends there."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("holds a NUL character")
+        return value

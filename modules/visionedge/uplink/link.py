@@ -42,7 +42,7 @@ class Link:
     """
 
     def __init__(self, answer_timeout_s: float, clock: Clock | None = None) -> None:
-        self._answer_timeout_s = answer_timeout_s
+        self.answer_timeout_s = answer_timeout_s
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._state: LinkState = "online"
@@ -70,7 +70,7 @@ class Link:
         """
         with self._lock:
             now_ns = self._clock.ns()
-            was_silent = self._silent_s() >= self._answer_timeout_s
+            was_silent = self._silent_s() >= self.answer_timeout_s
             self._receipt_ns = now_ns
             self._failing_since_ns = None
             if self._asked_ns is not None:
@@ -106,7 +106,7 @@ class Link:
     def _next(self, behind: bool) -> LinkState:
         failing_s = 0.0 if self._failing_since_ns is None else self._since_s(self._failing_since_ns)
         silent_s = self._silent_s()
-        late_s = self._answer_timeout_s
+        late_s = self.answer_timeout_s
         if failing_s >= _FAILING_OFFLINE_S or silent_s >= _OFFLINE_TIMEOUTS * late_s:
             self._trouble_ns = self._clock.ns()
             return "offline"

@@ -25,9 +25,16 @@ from typing import Any, Final
 from visionedge.entities import Envelope
 from visionedge.errors import UplinkUnavailable
 from visionedge.metrics import Metrics
+from visionedge.runtime.redact import redact
 from visionedge.runtime.worker import Worker
 from visionedge.settings import merge
-from visionedge.uplink.hub import DesiredDocument, LinkChanged, MethodCall, OnEvent
+from visionedge.uplink.hub import (
+    DesiredDocument,
+    LinkChanged,
+    MethodAnswer,
+    MethodCall,
+    OnEvent,
+)
 from visionedge.uplink.limits import check_message, check_report
 from visionedge.uplink.local_messages import MessageFolder
 
@@ -36,6 +43,7 @@ _POLL_S: Final = 1.0
 _ANSWER_S: Final = 10.0
 _MAX_BYTES: Final = 1024**3
 _BUSY: Final = 503
+_NO_OBJECT: Final = MethodAnswer(400, {"error": "the file holds no JSON object"})
 _MAX_FILE_BYTES: Final = 16 * 1024**2
 """Of a file that somebody has put there; far more than settings or verdicts need."""
 
@@ -167,23 +175,24 @@ class LocalHub:
                 # Perhaps a copy under way: one look more, and it is refused if it stays so.
                 self._unfinished[path.name] = size
                 continue
-            status = 400 if verdicts is None else self._apply(verdicts)
-            if status == _BUSY:
+            answer = _NO_OBJECT if verdicts is None else self._apply(verdicts)
+            if answer.status == _BUSY:
                 return
-            kept = folder / ("done" if status == 200 else "refused")
+            kept = folder / ("done" if answer.status == 200 else "refused")
             kept.mkdir(exist_ok=True)
             path.replace(kept / path.name)
-            if status != 200:
-                log.error("verdict %s is refused with %d", path.name, status)
+            if answer.status != 200:
+                why = redact(json.dumps(answer.payload, ensure_ascii=False))
+                log.error("verdict %s is refused with %d: %s", path.name, answer.status, why)
 
-    def _apply(self, verdicts: dict[str, Any]) -> int:
+    def _apply(self, verdicts: dict[str, Any]) -> MethodAnswer:
         if "word" in verdicts:
             call = MethodCall("operatorVerdict", verdicts)
         else:
             payload = verdicts if "verdicts" in verdicts else {"verdicts": [verdicts]}
             call = MethodCall("applyVerdict", payload)
         self._tell(call)
-        return call.wait(_ANSWER_S).status
+        return call.wait(_ANSWER_S)
 
     def _tell(self, event: LinkChanged | DesiredDocument | MethodCall) -> None:
         if on_event := self._on_event:

@@ -81,10 +81,10 @@ class Sender:
         clock: Clock | None = None,
         backoff: Backoff | None = None,
     ) -> None:
-        self.pacing = pacing
         self._spool = spool
         self._hub = hub
         self._link = link
+        self.pacing = pacing
         self._metrics = metrics
         self._clock = clock or SystemClock()
         self._backoff = backoff or Backoff(first_s=1.0, max_s=60.0)
@@ -109,6 +109,16 @@ class Sender:
             on_crash=lambda worker, _: metrics.worker_crashes.labels(worker.name).inc(),
             clock=clock,
         )
+
+    @property
+    def pacing(self) -> Pacing:
+        """What is kept to; the link is judged by the same patience."""
+        return self._pacing
+
+    @pacing.setter
+    def pacing(self, pacing: Pacing) -> None:
+        self._pacing = pacing
+        self._link.answer_timeout_s = pacing.answer_timeout_s
 
     def start(self) -> None:
         """Begin to send."""

@@ -59,6 +59,7 @@ class SpoolFile:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._resumed = False
+        self._identity: tuple[int, int] | None = None
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; when this returns, the disk has it.
@@ -97,7 +98,7 @@ class SpoolFile:
             raise SpoolUnavailable(
                 f"{self.path} did not answer for {_LOCK_TIMEOUT_S:g} s", hint="check the disk"
             )
-        corrupt: SpoolCorrupt | None = None
+        corrupt = self._taken_away()
         try:
             try:
                 return self._attempt(begin, work)
@@ -142,8 +143,26 @@ class SpoolFile:
             # Only once a process: from then on the monotonic clock knows better.
             self.time.resume(lived_s, wall_s)
             self._resumed = True
-        self._db = db
+        self._db, self._identity = db, _identity(self.path)
         return db
+
+    def _taken_away(self) -> SpoolCorrupt | None:
+        """What is put into a file that has lost its name would go with the process."""
+        if self._db is None:
+            return None
+        try:
+            if _identity(self.path) == self._identity:
+                return None
+        except OSError:
+            # Nobody can say, as where a share is away for a moment.
+            return None
+        self._drop()
+        gone = SpoolCorrupt(
+            f"{self.path} was taken away while it was in use; begun anew",
+            hint="see who cleans up or mounts its folder",
+        )
+        log.error("%s", gone)
+        return gone
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -199,6 +218,15 @@ def _code(error: Exception) -> int | None:
     """SQLite's primary result code."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of the file that has the name; None where none has it."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _damage(reason: str) -> sqlite3.DatabaseError:
