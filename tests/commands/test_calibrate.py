@@ -66,7 +66,7 @@ def test_a_risk_that_is_out_of_reach_is_told_with_the_mend(
 def test_a_share_that_cannot_be_kept_is_told(
     labelled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["calibrate", "--model", BUNDLE, str(labelled), "--risk", "0.05"]
+    arguments = ["calibrate", "--model", BUNDLE, str(labelled), "--risk", "0"]
     assert main([*arguments, "--share", "0"]) == 0
     told = capsys.readouterr()
     asked = json.loads(told.out)["asked"]

@@ -71,6 +71,30 @@ def test_a_run_ends_by_itself_and_tells_how_it_went(tmp_path: Path) -> None:
     assert 0 < frames["processed"] <= frames["captured"]
 
 
+def test_what_waits_to_be_sent_is_in_the_summary_too(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    done = run(
+        tmp_path, "--seconds", "6", "--status", "--summary", str(summary),
+        uplink={"kind": "local", "local_path": str(tmp_path / "outbox"), "window": 1},
+        escalation={"min_interval_s": 0.1, "view_wait_s": 0, "second": {"enabled": False}},
+    )  # fmt: skip
+    asked = json.loads(summary.read_text())["escalations"]
+    assert asked["unanswered"] == 1
+    assert asked["unsent"] == asked["decided"] - 1 > 0
+    assert f"{asked['decided']} (kept in the spool, {asked['unsent']} not sent yet)" in done.stdout
+
+
+def test_a_package_that_is_missing_is_named_with_the_mend() -> None:
+    code = (
+        "import sys; sys.modules['numpy'] = None\n"
+        "from visionedge.__main__ import main\n"
+        "sys.exit(main(['predict', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "visionedge: numpy is not installed (pip install '.[edge]')\n"
+
+
 def test_a_wrong_setting_ends_with_2_and_names_its_field(tmp_path: Path) -> None:
     done = run(tmp_path, decision={"accept": 3})
     assert done.returncode == 2

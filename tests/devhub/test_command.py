@@ -335,3 +335,13 @@ def test_the_socket_may_be_named_behind_the_command_too(
     assert main(["status", "--control", str(hub.control)]) == 0
     assert main(["env", "--control", str(hub.control), "--format", "file"]) == 0
     assert "IOTEDGE_WORKLOADURI=" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error(hub: Hub) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "devhub", "--control", str(hub.control), "env"]
+    with os.fdopen(write) as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert done.stderr == b""

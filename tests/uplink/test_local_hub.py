@@ -153,6 +153,21 @@ def test_a_verdict_that_is_no_json_is_refused_without_asking(
     assert not any(isinstance(event, MethodCall) for event in events.seen)
 
 
+def test_a_verdict_that_is_refused_is_told_with_the_reason(
+    hub: LocalHub, folder: Path, events: Events, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop = folder / "verdicts"
+    drop.mkdir(parents=True)
+    (folder / "v").write_text('{"escalation_id": "e-1", "word": "nonsense"}')
+    (folder / "v").replace(drop / "v.json")
+    call = events.wait(lambda event: isinstance(event, MethodCall))
+    assert isinstance(call, MethodCall)
+    call.answer(400, {"error": "word: it is none of these"})
+    assert eventually((drop / "refused" / "v.json").exists)
+    assert eventually(lambda: "v.json is refused with 400" in caplog.text)
+    assert "word: it is none of these" in caplog.text
+
+
 def test_what_cannot_be_read_does_not_hold_up_the_verdicts_behind_it(
     hub: LocalHub, folder: Path, events: Events
 ) -> None:

@@ -35,7 +35,9 @@ def add_parsers(
     exported.add_argument("--settings", type=Path, required=True, help="JSON file")
     exported.add_argument("--format", choices=tuple(FORMATS), required=True)
     exported.add_argument("--out", type=Path, required=True, help="a new or empty folder")
-    exported.add_argument("--since", type=_time, help="kept from this time on, ISO 8601; UTC without a zone")
+    exported.add_argument(
+        "--since", type=_time, help="kept from this time on, ISO 8601; UTC without a zone"
+    )
     exported.add_argument("--until", type=_time, help="kept before this time")
     exported.add_argument(
         "--device", action="append", default=[], help="may be given several times"

@@ -151,8 +151,8 @@ def _fitted(args: argparse.Namespace, judged: _Judged) -> dict[str, object]:
     asked = fitting.asked_share(pictures, accept + close, options.DEFAULTS.floor)
     if asked > args.share:
         sys.stderr.write(
-            f"visionedge: {asked:.1%} of the pictures would be asked about, not {args.share:.1%}: "
-            f"no threshold does both; allow more with --risk or --share, or train the model further\n"
+            f"visionedge: {asked:.1%} of the pictures would be asked about, not {args.share:.1%}; "
+            "no threshold does both (allow more with --risk or --share, or train the model)\n"
         )
     return {
         "pictures": len(words),
