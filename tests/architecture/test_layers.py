@@ -9,7 +9,7 @@ from tests.architecture.sources import Fault, Source, broken, imports, snippet, 
 
 LAYERS: Final = (
     ("refusals",),
-    ("below", "entities", "errors", "overlap", "wire"),
+    ("entities", "errors", "overlap", "wire"),
     ("settings", "metrics", "runtime", "datasets"),
     (
         "cameras",
@@ -37,7 +37,7 @@ _OUTSIDE: Final = (
     "devhub", "eventhub", "loop", "demo", "training", "cloud", "verifier", "bench", "docs", "tests",
     "support",
 )  # fmt: skip
-_SHARED: Final = {"below", "wire", "datasets", "refusals"}
+_SHARED: Final = {"wire", "datasets", "refusals"}
 """What the cloud half may know of the module: the messages, how answered ones are kept, and how
 a document is refused."""
 

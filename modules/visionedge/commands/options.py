@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from visionedge.below import below
+from visionedge.datasets.below import below
 from visionedge.errors import SettingsError
 from visionedge.inference.card import Document, read_document
 from visionedge.inference.cascade import Rules, misfit

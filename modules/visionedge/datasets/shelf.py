@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from visionedge.below import below
+from visionedge.datasets.below import below
 
 
 class Shelf(Protocol):

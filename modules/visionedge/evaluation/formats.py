@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.below import below
+from visionedge.datasets.below import below
 from visionedge.errors import SettingsError
 from visionedge.evaluation.dataset import Dataset, Picture, boxes
 from visionedge.inference.image import read_image
