@@ -15,6 +15,7 @@ Architecture Blog, "Exponential Backoff And Jitter"). Retry-After is honoured, b
 minute nor beyond the escalation's expiry: then the next region is asked instead.
 """
 
+import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from verifier.errors import (
 )
 from verifier.opinion import Backend, Metered, Opinion, Picture, Want, calls_of
 
+log: Final = logging.getLogger(__name__)
 _TRIES: Final = 3
 _FIRST_S: Final = 0.5
 _STEP_MAX_S: Final = 30.0
@@ -149,25 +151,26 @@ class Asking:
         ended = "bug"
         try:
             opinion = backend.look(picture, want, timeout_s)
-            breaker.succeeded()
+            _answered(backend, breaker)
             ended = "ok"
             if isinstance(backend, Metered) and opinion.units < units:
                 # The answer is paid for, and must not be lost with a store that is away.
                 with suppress(StoreUnavailable):
                     purse.give_back(units - opinion.units)
         except BackendBusy as error:
-            breaker.failed()
+            if breaker.failed():
+                log.warning("%s is left alone for a while: %s", _place(backend), error)
             ended = "busy"
             if not error.billed:
                 purse.give_back(units)
             raise
         except BackendRefused:
-            breaker.succeeded()
+            _answered(backend, breaker)
             ended = "refused"
             raise
         except BackendMisconfigured as error:
             # Its answer is quick and free, so it says nothing about the region's health.
-            breaker.succeeded()
+            _answered(backend, breaker)
             ended = "misconfigured"
             if not error.billed:
                 purse.give_back(units)
@@ -186,3 +189,12 @@ class Asking:
         else:
             pause_s = self.rng.uniform(0, min(_STEP_MAX_S, _FIRST_S * 2.0**attempt))
         return not self.clock.wait(self.stop, pause_s)
+
+
+def _answered(backend: Backend, breaker: Breaker) -> None:
+    if breaker.succeeded():
+        log.info("%s answers again", _place(backend))
+
+
+def _place(backend: Backend) -> str:
+    return f"{backend.name} in {backend.region}"

@@ -65,24 +65,28 @@ class Breaker:
                 self._probe_until_s = now + _REST_S
             return state is not BreakerState.OPEN
 
-    def succeeded(self) -> None:
-        """The service answered, be it with a refusal of the picture."""
+    def succeeded(self) -> bool:
+        """The service answered, be it with a refusal of the picture; true where that closes it."""
         with self._lock:
-            if self._opened_s is not None:
+            was_open = self._opened_s is not None
+            if was_open:
                 self._failed.clear()
             self._opened_s = self._probe_until_s = None
             self._in_a_row = 0
             self._failed.append(False)
+            return was_open
 
-    def failed(self) -> None:
-        """The service did not answer, or with an error of its own."""
+    def failed(self) -> bool:
+        """The service did not answer, or with an error of its own; true where that opens it."""
         with self._lock:
+            was_open = self._opened_s is not None
             self._in_a_row += 1
             self._failed.append(True)
             half = len(self._failed) == _WINDOW and sum(self._failed) * 2 >= _WINDOW
             if self._opened_s is not None or self._in_a_row >= _IN_A_ROW or half:
                 self._opened_s = self._clock.monotonic_s()
                 self._probe_until_s = None
+            return not was_open and self._opened_s is not None
 
     def _state(self) -> BreakerState:
         if self._opened_s is None:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -254,3 +255,21 @@ def test_each_call_is_told_of() -> None:
     backends = [PlayedBackend([BackendBusy("503")]), PlayedBackend(region="northeurope")]
     ask(Asking(backends, PlayedClock(), told=told))
     assert heard == [("westeurope", "busy")] * 3 + [("northeurope", "ok")]
+
+
+def test_a_service_that_does_not_answer_is_said_once_and_once_that_it_does_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="verifier.asking")
+    backend = PlayedBackend([BackendBusy("no connection to h")] * 6 + [LAPTOP])
+    asking_, clock = asking(backend)
+    for _ in range(3):
+        with suppress(BackendBusy):
+            ask(asking_)
+        clock.advance(31)
+    assert ask(asking_) == LAPTOP
+    name = f"{backend.name} in {backend.region}"
+    assert [record.message for record in caplog.records] == [
+        f"{name} is left alone for a while: no connection to h",
+        f"{name} answers again",
+    ]
