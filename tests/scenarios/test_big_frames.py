@@ -19,9 +19,12 @@ TILES = {"width_px": 1280, "height_px": 720, "overlap": 0.2, "batch": 4}
 
 def wall_of_boards(folder: Path) -> None:
     """Boards of the virtual line, four beside each other in five rows."""
-    read = [cv2.imread(str(path)) for path in sorted((BUNDLE / "golden").glob("*.jpg"))]
+    read = [
+        np.asarray(cv2.imread(str(path)), np.uint8)
+        for path in sorted((BUNDLE / "golden").glob("*.jpg"))
+    ]
     # The etched scans among them have another size.
-    line = cycle(np.asarray(each, np.uint8) for each in read if np.shape(each) == (720, 1280, 3))
+    line = cycle(each for each in read if each.shape == (720, 1280, 3))
     boards = [next(line) for _ in range(20)]
     picture = np.vstack([np.hstack(boards[row * 4 : row * 4 + 4]) for row in range(5)])
     assert picture.shape == (3600, 5120, 3)
