@@ -53,14 +53,21 @@ def resize_into(small: Image, cut: tuple[int, int, int, int], interpolation: int
         interpolation == cv2.INTER_AREA and x2 - x1 >= width and y2 - y1 >= height
     )
 
+    rows, columns = slice(y1 + first_y, y2), slice(x1 + first_x, x2)
+
     def resize(image: Image) -> None:
-        part = image[y1:y2, x1:x2]
+        if min(image.strides) > 0:
+            pick(image[rows, columns])
+        else:
+            turned(image[y1:y2, x1:x2])
+
+    def turned(part: Image) -> None:
         row, column, _ = part.strides
         axes = ((0,) if row < 0 else ()) + ((1,) if column < 0 else ())
-        if axes and not is_even:
+        if not is_even:
             # Sampled from the left and the top on, so that turned afterwards it would be others.
             part, axes = np.ascontiguousarray(part), ()
-        lying = np.flip(part, axes) if axes else part
+        lying = np.flip(part, axes)
         pick(lying[first_y:, first_x:])
         if axes:
             cv2.flip(small, _FLIP_CODE[axes], dst=small)
