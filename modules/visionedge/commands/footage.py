@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from visionedge.cameras.picture import picture_size
-from visionedge.commands.places import is_text
 from visionedge.entities import Image
 from visionedge.inference.image import read_image
+from visionedge.runtime.file_names import is_text
 
 _HEAD_BYTES: Final = 1024**2
 """In it a picture says its size; the profiles before it are some hundred kilobytes at most."""

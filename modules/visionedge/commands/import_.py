@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from visionedge.commands import options, places
 from visionedge.commands.inspect import card_text
-from visionedge.commands.places import is_text
 from visionedge.errors import EXIT_OK, ModelLoadError, SettingsError
 from visionedge.inference import export_manifest
 from visionedge.inference.boxes import Limits
@@ -33,6 +32,7 @@ from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.prediction_json import as_document
 from visionedge.inference.trial import load_tried
+from visionedge.runtime.file_names import is_text
 
 _MOST_BOXES: Final = 1000
 _MOST_FRAMES: Final = 256

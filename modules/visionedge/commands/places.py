@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from visionedge.errors import SettingsError
+from visionedge.runtime.file_names import is_text
 
 
 def folder(path: Path, option: str) -> Path:
@@ -85,15 +86,6 @@ def room(folder: Path, size_bytes: int) -> None:
             f"{size_bytes / 1e6:.1f} MB",
             hint="make room, or set TMPDIR to another folder",
         )
-
-
-def is_text(path: Path) -> bool:
-    """False for a name that is no UTF-8, as on a disk of another system."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def unwritable(path: Path, option: str, reason: str | None, hint: str) -> SettingsError:

@@ -26,6 +26,7 @@ from visionedge.errors import ModelLoadError, ModelRunError
 from visionedge.inference.onnx_file import OnnxFile, read_onnx
 from visionedge.inference.optimised import Optimised
 from visionedge.inference.tensors import Outputs, Signature, TensorSpec
+from visionedge.runtime.file_names import is_text
 from visionedge.settings.vendors import silence_onnxruntime
 
 silence_onnxruntime()
@@ -123,7 +124,7 @@ class Session:
         try:
             self._session = self._opened(wanted, optimised)
         except _ANY_ERROR as error:
-            if not _is_text(path):
+            if not is_text(path):
                 raise ModelLoadError(
                     f"cannot load {path}: its name is no UTF-8",
                     hint="rename the file, or its folder",
@@ -253,14 +254,6 @@ _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
         **{name: name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64")},
     }.items()
 }
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _load_hint(error: Exception, header: OnnxFile) -> str:
