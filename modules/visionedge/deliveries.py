@@ -342,12 +342,12 @@ class Deliveries:
         return self._owed_due_s is not None
 
     def put_in_effect(self, rewire: Callable[[], None]) -> None:
-        """Let a refused bundle answer no more frames; again and again until it is so."""
+        """Let a bundle that was refused or given up answer no more frames, again until it is so."""
         try:
             rewire()
         except SettingsError as error:
             level = logging.DEBUG if self._owes else logging.ERROR
-            log.log(level, "a refused bundle still answers frames: %s", redact(str(error)))
+            log.log(level, "a bundle that is given up still answers frames: %s", redact(str(error)))
             self._owed_due_s = time.monotonic() + self._owed.next_s()
         else:
             self._owed_due_s = None

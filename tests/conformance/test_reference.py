@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from visionedge.entities import Classification, Detections, Image
-from visionedge.errors import ModelLoadError
+from visionedge.errors import ModelLoadError, ModelRunError
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.readings import other_readings
+from visionedge.inference.tiles import Tiling
+from visionedge.inference.view import View
 from visionedge.overlap import iou
 from visionedge.settings import ModelSettings
 
@@ -161,6 +163,12 @@ def test_two_inputs_are_fed_and_boxes_lie_in_the_frame() -> None:
     car = np.array([[462, 78, 679, 167]], np.float32)
     overlap = iou(car, found.xyxy[found.class_id == 2])
     assert overlap.max(initial=0) > 0.7
+
+
+def test_a_graph_whose_free_batch_is_not_free_says_where_to_set_it() -> None:
+    view = View(tiling=Tiling(400, 300, batch=4))
+    with pytest.raises(ModelRunError, match="set `batch` to 1: in `tiles`"):
+        loaded("deimv2_atto_int8").runner().infer(np.zeros((600, 800, 3), np.uint8), view)
 
 
 def test_grey_patches_give_their_reference() -> None:

@@ -224,4 +224,5 @@ def test_only_pictures_are_read(tmp_path: Path) -> None:
     read = read_image(good)
     assert read is not None
     np.testing.assert_array_equal(read, picture())
-    assert [read_image(p) for p in (text, empty, tmp_path / "missing.png", tmp_path)] == [None] * 4
+    others = (text, empty, tmp_path / "missing.png", tmp_path, tmp_path / "a\0.png")
+    assert [read_image(other) for other in others] == [None] * 5

@@ -199,8 +199,8 @@ class Runner:
             # A graph that was traced with one picture may still say that its batch is free.
             raise ModelRunError(
                 str(error.args[0]),
-                hint="where it takes no several pictures at once, whatever its inputs say, set "
-                "`batch` to 1: in `tiles` of the camera, or in `then` of the first model",
+                hint="if it takes one picture at a time, whatever its inputs say, set `batch` to "
+                "1: in `tiles` of the camera, or in `then` of the first model",
             ) from error
 
     def _infer(self, image: Image) -> Prediction:
