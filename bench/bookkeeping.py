@@ -189,7 +189,7 @@ def _after_runs(
     context: Context, subject: Subject, folder: Path, least: _Least
 ) -> tuple[_Taken, list[float]]:
     """Seconds beside the model by contender, and of its bare run, frame by frame."""
-    bare, tensor = Bare(subject.model.bundle.model), ready_tensor(subject)
+    bare, tensor = Bare(subject.model), ready_tensor(subject)
     runner = subject.model.runner()
     taken: _Taken = {name: [] for name in (*_OURS, *least)}
     runs = []

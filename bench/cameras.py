@@ -190,7 +190,7 @@ def least_mb(
         Unavailable: it ended early, as where the clip cannot be read.
     """
     counts = [str(runs), str(cameras)]
-    arguments = ["-m", "bench.least_memory", str(bundle / "model.onnx"), str(clip), *counts]
+    arguments = ["-m", "bench.least_memory", str(bundle), str(clip), *counts]
     with Child([*arguments, *libraries], _THRIFTY) as child:
         return child.until(LOOKED).peak_mb
 

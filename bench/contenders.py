@@ -7,7 +7,6 @@ spin between two runs).
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -21,6 +20,7 @@ from bench.subjects import Subject
 from visionedge.entities import Image
 from visionedge.inference.geometry import place
 from visionedge.inference.image import InputWriter
+from visionedge.inference.model import LoadedModel
 
 _ERRORS_ONLY: Final = 3
 
@@ -29,20 +29,22 @@ class Bare:
     """A session with nothing around it.
 
     Args:
-        path: the ONNX file.
+        model: whose file is run.
         default_options: the runtime's own options instead of ours.
     """
 
-    def __init__(self, path: Path, *, default_options: bool = False) -> None:
+    def __init__(self, model: LoadedModel, *, default_options: bool = False) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         if not default_options:
             options.intra_op_num_threads = 1
             options.inter_op_num_threads = 1
+            options.enable_mem_pattern = False
+            options.enable_mem_reuse = not model.session.release_early
             options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(path, options, ["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(model.bundle.model, options, ["CPUExecutionProvider"])
         self._name: str = self._session.get_inputs()[0].name
 
     def run(self, tensor: NDArray[Any]) -> Floats:

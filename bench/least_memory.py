@@ -1,6 +1,6 @@
 """The least program that looks at cameras with a model: the floor of the module's memory.
 
-    python -m bench.least_memory MODEL CLIP RUNS CAMERAS [LIBRARY ...]
+    python -m bench.least_memory BUNDLE CLIP RUNS CAMERAS [LIBRARY ...]
 
 OpenCV's capture, ONNX Runtime with the module's options, one frame a camera, and no reading of the
 answer. RUNS of the model at once, each on a tensor of its own: with 2 as the module has it while a
@@ -13,9 +13,11 @@ What this does not promise: that its runs meet where they need most.
 """
 
 import ctypes
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -27,12 +29,12 @@ WORD: Final = "looked"
 _FRAMES: Final = 60
 
 
-def main(model: str, clip: str, runs: str, cameras: str, *libraries: str) -> None:
+def main(bundle: str, clip: str, runs: str, cameras: str, *libraries: str) -> None:
     """Look at a few seconds of video."""
     for library in libraries:
         import_module(library)
     cv2.setNumThreads(1)
-    session = _session(model)
+    session = _session(Path(bundle))
     _give_back()
     first = session.get_inputs()[0]
     # A batch of one, also where the model leaves that open.
@@ -51,12 +53,14 @@ def main(model: str, clip: str, runs: str, cameras: str, *libraries: str) -> Non
     sys.stdin.read()
 
 
-def _session(model: str) -> ort.InferenceSession:
+def _session(bundle: Path) -> ort.InferenceSession:
+    card = json.loads((bundle / "model.json").read_text(encoding="utf-8"))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_mem_pattern = False
+    options.enable_mem_reuse = not card.get("release_early", False)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+    return ort.InferenceSession(bundle / "model.onnx", options, ["CPUExecutionProvider"])
 
 
 def _give_back() -> None:

@@ -41,8 +41,7 @@ def run(context: Context) -> Report:
 
 
 def _table(context: Context, subject: Subject) -> Table:
-    path = subject.model.bundle.model
-    same, own = Bare(path), Bare(path, default_options=True)
+    same, own = Bare(subject.model), Bare(subject.model, default_options=True)
     tensor, frames = ready_tensor(subject), subject.frames
     runner = subject.model.runner()
     same_options, by_default = naive_way(subject, same), naive_way(subject, own)

@@ -88,8 +88,7 @@ def _table(context: Context, subject: Subject) -> Table:
 
 
 def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
-    path = subject.model.bundle.model
-    same, own = Bare(path), Bare(path, default_options=True)
+    same, own = Bare(subject.model), Bare(subject.model, default_options=True)
     tensor = ready_tensor(subject)
     read, infer = reader_of(clip), naive_way(subject, own)
     shortest = least_way(subject, same)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from docs.generators.card import card_page
 from docs.generators.dtdl import dtdl
 from docs.generators.errors import errors_page
 from docs.generators.formats import formats_page
@@ -28,6 +29,7 @@ def generated() -> dict[str, str]:
     """Path from the root to the text that belongs there."""
     manifest = "deployment.template.json"
     return {
+        "docs/reference/card.md": card_page(),
         "docs/reference/errors.md": errors_page(),
         "docs/reference/formats.md": formats_page(),
         "docs/reference/messages.md": messages_page(),

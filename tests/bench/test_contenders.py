@@ -35,7 +35,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Subjec
 def test_the_naive_way_and_ours_see_the_same(role: str, subjects: Callable[[str], Subject]) -> None:
     subject = subjects(role)
     found = agreement(
-        subject, subject.model.runner().infer, naive_way(subject, Bare(subject.model.bundle.model))
+        subject, subject.model.runner().infer, naive_way(subject, Bare(subject.model))
     )
     assert 1 <= found.found <= 100
     assert found.farthest < 1e-3
@@ -44,7 +44,7 @@ def test_the_naive_way_and_ours_see_the_same(role: str, subjects: Callable[[str]
 @pytest.mark.parametrize("role", [role for role in DEFAULT_SUBJECTS if role != "detector-640"])
 def test_the_least_way_and_ours_see_the_same(role: str, subjects: Callable[[str], Subject]) -> None:
     subject = subjects(role)
-    shortest = least_way(subject, Bare(subject.model.bundle.model))
+    shortest = least_way(subject, Bare(subject.model))
     agreed = agreement(
         subject,
         subject.model.runner().infer,
@@ -67,14 +67,14 @@ def test_a_head_that_nobody_has_written_the_least_for_is_unavailable(
         limits=model.limits,
     )
     with pytest.raises(Unavailable, match="yolo_v2"):
-        least_way(replace(subject, model=other), Bare(subject.model.bundle.model))
+        least_way(replace(subject, model=other), Bare(subject.model))
 
 
 def test_the_bare_run_of_the_ready_tensor_is_what_ours_decodes(
     subjects: Callable[[str], Subject],
 ) -> None:
     subject = subjects("pcb-defects")
-    output = Bare(subject.model.bundle.model).run(ready_tensor(subject))
+    output = Bare(subject.model).run(ready_tensor(subject))
     runner, adapter = subject.model.runner(), subject.model.session
     spec = adapter.signature.inputs[0]
     ours = adapter.run({spec.name: ready_tensor(subject)})[0]
@@ -86,7 +86,7 @@ def test_the_way_that_reads_nothing_gives_the_scores_that_ours_decodes(
     subjects: Callable[[str], Subject],
 ) -> None:
     subject = subjects("pcb-defects")
-    bare = Bare(subject.model.bundle.model)
+    bare = Bare(subject.model)
     scores = after_tensor(subject, bare)(subject.frames[0])
     np.testing.assert_array_equal(scores, bare.run(ready_tensor(subject)))
 
@@ -112,7 +112,7 @@ def test_a_way_that_sees_other_things_is_not_compared(
     spoil: Callable[[Found], Found], subjects: Callable[[str], Subject]
 ) -> None:
     subject = subjects("detector-320")
-    right = naive_way(subject, Bare(subject.model.bundle.model))
+    right = naive_way(subject, Bare(subject.model))
 
     def wrong(image: Image) -> Found:
         return spoil(right(image))

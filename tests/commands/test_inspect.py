@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,20 @@ def test_speed_is_measured_and_told(classifier: Path, capsys: pytest.CaptureFixt
     assert speed["run_ms"] > 0
     assert main(["inspect", str(classifier)]) == 0
     assert "Speed here: " in capsys.readouterr().out
+
+
+def test_memory_is_told_with_and_without_early_release() -> None:
+    # In a process of its own, where nothing else takes or frees memory meanwhile.
+    bundle = Path(__file__).parents[2] / "models" / "pcb-defects"
+    told = subprocess.run(
+        [sys.executable, "-m", "visionedge", "inspect", str(bundle)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    kept, released = map(int, re.findall(r"Memory of a run: (\d+) MB .*, (\d+) with", told)[0])
+    assert 0 < released < kept
 
 
 def test_a_model_that_does_not_tell_its_head_is_refused_with_those_that_run(

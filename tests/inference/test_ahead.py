@@ -19,7 +19,9 @@ def test_a_model_that_was_begun_is_handed_over_once(tmp_path: Path) -> None:
     assert model is not None
     assert model.card.name == "pcb-defects"
     assert ahead.take(BUNDLE, SETTINGS, _PATIENCE_S) is None
-    again = ahead.sessions.open(model.bundle.model, str(model.card.sha256), SETTINGS)
+    again = ahead.sessions.open(
+        model.bundle.model, str(model.card.sha256), SETTINGS, release_early=True
+    )
     assert again is model.session
 
 

@@ -20,6 +20,7 @@ from visionedge.inference import session as session_module
 from visionedge.inference.onnx_file import MAX_BYTES, read_onnx
 from visionedge.inference.session import VENDOR_ERRORS, Session
 
+BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects" / "model.onnx"
 CPU = ("CPUExecutionProvider",)
 
 
@@ -63,6 +64,15 @@ def test_metadata_and_header_are_read(tmp_path: Path) -> None:
     session = Session(saved(made, tmp_path / "m.onnx"), CPU)
     assert session.metadata == {"task": "detect"}
     assert (session.header.producer, session.header.opset) == ("pytorch", 13)
+
+
+def test_early_release_changes_no_answer() -> None:
+    pictures = np.random.default_rng(3).uniform(0, 255, (1, 3, 384, 640)).astype(np.float32)
+    kept, early = Session(BUNDLE, CPU), Session(BUNDLE, CPU, release_early=True)
+    for ours, theirs in zip(
+        early.run({"images": pictures}), kept.run({"images": pictures}), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_many_threads_run_one_session(model: Path) -> None:

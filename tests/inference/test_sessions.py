@@ -1,6 +1,7 @@
 """One file is in memory once, however many names, cameras and cascades use it."""
 
 import gc
+import json
 import os
 import shutil
 import weakref
@@ -11,7 +12,9 @@ import onnx
 import pytest
 from tests.inference.graphs import color_classifier, saved
 
+from visionedge.errors import ModelCardError
 from visionedge.inference.bundle import checked_sha256
+from visionedge.inference.model import load_model
 from visionedge.inference.session import Session
 from visionedge.inference.sessions import Sessions
 from visionedge.lineup import Lineup
@@ -50,6 +53,26 @@ def two_names(state: Path, one: Document, other: Document) -> Document:
         "models": {"one": one, "other": other},
         "spool": {"path": str(state / "spool.db")},
     }
+
+
+def test_what_the_card_says_of_memory_reaches_the_session(tmp_path: Path) -> None:
+    assert load_model(BUNDLE, SETTINGS).session.release_early
+    bundle = Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+    card = json.loads((bundle / "model.json").read_text())
+    (bundle / "model.json").write_text(json.dumps({**card, "release_early": False}))
+    assert not load_model(bundle, SETTINGS).session.release_early
+    (bundle / "model.json").write_text(json.dumps({**card, "release_early": "yes"}))
+    with pytest.raises(ModelCardError, match="release_early"):
+        load_model(bundle, SETTINGS)
+
+
+def test_one_file_that_is_run_in_two_ways_is_two_sessions(tmp_path: Path) -> None:
+    sessions = Sessions()
+    path = saved(color_classifier(np.eye(3, dtype=np.float32)), tmp_path / "m.onnx")
+    sha256 = checked_sha256(path, None)
+    kept = sessions.open(path, sha256, SETTINGS)
+    assert sessions.open(path, sha256, SETTINGS, release_early=True) is not kept
+    assert sessions.open(path, sha256, SETTINGS) is kept
 
 
 def test_cameras_whose_models_are_one_file_share_its_session(tmp_path: Path, state: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from visionedge.commands import options, speed
+from visionedge.commands import footprint, options, speed
 from visionedge.errors import EXIT_OK, ModelCardError, SettingsError
 from visionedge.inference.bundle import MODEL_NAME, find_bundle
 from visionedge.inference.cache import private_folder
@@ -34,7 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "inspect",
         help="show what a model is and how it will be read",
         description="Show what a model is, how it will be read and where each field is from, "
-        "its labels, and its speed on this machine.",
+        "its labels, and its speed and memory on this machine.",
     )
     parser.add_argument("model", type=Path, help="bundle folder, ONNX file or export zip")
     options.add_hints(parser)
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         raise _with_suggestion(error, args.model, hints) from None
     document = as_document(model, hints)
     document["speed"] = asdict(speed.measure(model, quiet=args.json))
+    document["memory"] = asdict(footprint.measure(model))
     if args.json:
         print(json.dumps(document, indent=2))
     else:
@@ -189,6 +190,11 @@ def _for_people(document: Document) -> Iterator[str]:
         f"\nSpeed here: {pace.total_ms:.1f} ms a frame of {width_px}x{height_px} "
         f"(preprocess {pace.preprocess_ms:.1f}, run {pace.run_ms:.1f}, decode "
         f"{pace.decode_ms:.1f}; median of {pace.runs} on {document['provider']}, one thread)"
+    )
+    each = footprint.Footprint(**document["memory"])
+    yield (
+        f"Memory of a run: {each.kept_mb:.0f} MB beside the weights, "
+        f"{each.released_early_mb:.0f} with release_early in its card"
     )
 
 

@@ -138,7 +138,14 @@ def load_model(
     bundle = find_bundle(path, cache)
     given = merge(bundle.document(), hints or {})
     sha256 = checked_sha256(bundle.model, given.get("sha256"))
-    session = (sessions or Sessions()).open(bundle.model, sha256, settings, cache)
+    session = (sessions or Sessions()).open(
+        bundle.model,
+        sha256,
+        settings,
+        cache,
+        # As written: whether the card is right is told once the model is there to compare it with.
+        release_early=given.get("release_early") is True,
+    )
     with _named(bundle.model):
         described = describe(session, given, str(bundle.card or bundle.model))
         model = LoadedModel(

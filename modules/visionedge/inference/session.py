@@ -93,6 +93,7 @@ class Session:
         intra_op_threads: threads of one run.
         spin: whether they wait busily for each other.
         optimised: where the model as rewritten for this processor is kept; None keeps none.
+        release_early: whether memory between layers is freed as soon as it was read.
 
     Attributes:
         path: the ONNX file.
@@ -102,6 +103,7 @@ class Session:
         providers: those in use, best first.
         intra_op_threads: threads of one run.
         spin: whether they wait busily for each other.
+        release_early: whether memory between layers is freed as soon as it was read.
 
     Raises:
         ModelLoadError: the file is not a model that runs here; the hint says what to do.
@@ -115,10 +117,12 @@ class Session:
         *,
         spin: bool = False,
         optimised: Optimised | None = None,
+        release_early: bool = False,
     ) -> None:
         self.path: Final = path
         self.intra_op_threads: Final = intra_op_threads
         self.spin: Final = spin
+        self.release_early: Final = release_early
         self.header: Final[OnnxFile] = read_onnx(path)
         wanted = _installed(providers)
         try:
@@ -168,7 +172,7 @@ class Session:
     def _from(
         self, path: Path, providers: list[str], *, rewrite: bool = True, copy: Path | None = None
     ) -> ort.InferenceSession:
-        options = _options(self.intra_op_threads, self.spin)
+        options = _options(self.intra_op_threads, self.spin, release_early=self.release_early)
         if not rewrite:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if copy is not None:
@@ -197,13 +201,15 @@ class Session:
         return outputs
 
 
-def _options(intra_op_threads: int, spin: bool) -> ort.SessionOptions:
+def _options(intra_op_threads: int, spin: bool, *, release_early: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = intra_op_threads
     options.inter_op_num_threads = 1
     # Its plan is one more block of all activations for each run at once, beside those of the first
     # run: 12 to 18 MB for a small detector, without a gain (docs/explanation/performance.md).
     options.enable_mem_pattern = False
+    # Its plan keeps what an early layer wrote for a late one of the same shape.
+    options.enable_mem_reuse = not release_early
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))

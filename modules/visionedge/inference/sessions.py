@@ -21,7 +21,7 @@ from visionedge.inference.optimised import Optimised
 from visionedge.inference.session import Session
 from visionedge.settings import ModelSettings
 
-_Key = tuple[str, str, tuple[str, ...], int, bool, tuple[tuple[int, int], ...]]
+_Key = tuple[str, str, tuple[str, ...], int, bool, bool, tuple[tuple[int, int], ...]]
 
 
 class Sessions:
@@ -32,7 +32,13 @@ class Sessions:
         self._open: Final[WeakValueDictionary[_Key, Session]] = WeakValueDictionary()
 
     def open(
-        self, path: Path, sha256: str, settings: ModelSettings, cache: Path | None = None
+        self,
+        path: Path,
+        sha256: str,
+        settings: ModelSettings,
+        cache: Path | None = None,
+        *,
+        release_early: bool = False,
     ) -> Session:
         """The session of a file: one that is open already, or a new one.
 
@@ -41,11 +47,12 @@ class Sessions:
             sha256: of it.
             settings: its providers, threads and whether they spin are looked at; 0 threads are one.
             cache: where the model as rewritten for this processor is kept; None keeps none.
+            release_early: as its card says.
 
         Raises:
             ModelLoadError: the file is not a model that runs here.
         """
-        key = _key(path, sha256, settings)
+        key = _key(path, sha256, settings, release_early)
         with self._lock:
             session = self._open.get(key)
         if session is None:
@@ -57,13 +64,14 @@ class Sessions:
                 threads,
                 spin=settings.spin,
                 optimised=Optimised(cache, sha256, settings.providers) if cache else None,
+                release_early=release_early,
             )
             with self._lock:
                 session = self._open.setdefault(key, session)
         return session
 
 
-def _key(path: Path, sha256: str, settings: ModelSettings) -> _Key:
+def _key(path: Path, sha256: str, settings: ModelSettings, release_early: bool) -> _Key:
     stats = [beside.stat() for beside in _weights_beside(path)]
     return (
         str(path.resolve()),
@@ -71,6 +79,7 @@ def _key(path: Path, sha256: str, settings: ModelSettings) -> _Key:
         settings.providers,
         settings.intra_op_threads or 1,
         settings.spin,
+        release_early,
         tuple((stat.st_size, stat.st_mtime_ns) for stat in stats),
     )
 
