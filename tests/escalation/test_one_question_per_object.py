@@ -65,6 +65,26 @@ def asked(decider: Decider, frames: Iterator[tuple[Frame, Detections]]) -> list[
     return sent + [d for view, d in best.values() if not decider.admit(view, d, 0)]
 
 
+def due_after_s(cameras: list[str]) -> list[float]:
+    """How long each camera's question waits for a better view, asked at the same moment."""
+    document = {
+        "cameras": {name: {"kind": "pattern", "fps": 1} for name in cameras},
+        "escalation": {"view_wait_s": 2.0},
+    }
+    line, waits = Decider(resolve([document]), 1), []
+    for name in cameras:
+        shot = frame(captured_s=100, camera_id=name)
+        question = line.decide(shot, at(300, 200, UNSURE)).question
+        assert question is not None
+        waits.append((question.due_ns - shot.captured_ns) / 1e9)
+    return waits
+
+
+def test_cameras_that_see_the_same_do_not_ask_at_the_same_moment() -> None:
+    assert due_after_s(["d", "b", "c", "a"]) == [2.375, 2.125, 2.25, 2.0]
+    assert due_after_s(["only"]) == [2.0]
+
+
 @pytest.mark.parametrize("fps", [5, 10, 30])
 def test_an_object_that_crosses_the_picture_in_doubt_is_asked_about_once(fps: float) -> None:
     line = decider()

@@ -57,6 +57,10 @@ OnFault = Callable[[str, Fault], None]
 """Gets the camera and its fault, empty when it is gone."""
 
 
+_STAGGER: Final = 0.25
+"""Of the wait for a better view; the last of many cameras waits nearly so much longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Finding:
     """What all rules together say of one frame."""
@@ -117,6 +121,7 @@ class Decider:
         self._settings = settings.escalation
         self._min_interval_ns = round(settings.escalation.min_interval_s * 1e9)
         self._view_wait_ns = round(settings.escalation.view_wait_s * 1e9)
+        self._view_waits_ns = _staggered(self._view_wait_ns, sorted(settings.cameras))
         self._ask_again_ns = round(settings.escalation.ask_again_s * 1e9)
         self._stranger = _judge(settings.decision, Context())
         self._judges = {
@@ -337,7 +342,8 @@ class Decider:
             if not camera.admit(frame.captured_ns, self._min_interval_ns):
                 return Action.SUPPRESS, TOO_SOON, None
             action, reason = Action.ESCALATE, finding.doubt.reason
-            ids = [camera.open_question(frame.captured_ns + self._view_wait_ns)]
+            wait_ns = self._view_waits_ns.get(frame.camera_id, self._view_wait_ns)
+            ids = [camera.open_question(frame.captured_ns + wait_ns)]
         id_ = ids[0]
         for track in fresh:
             track.question = id_
@@ -381,6 +387,16 @@ class Decider:
 
     def _was_asked(self, track: Track, now_ns: int) -> bool:
         return track.asked_ns is not None and now_ns - track.asked_ns < self._ask_again_ns
+
+
+def _staggered(wait_ns: int, cameras: list[str]) -> dict[str, int]:
+    """A wait for each camera, a little longer than that of the one before.
+
+    Cameras over one line see the same thing at the same moment. If all their questions were due
+    at once, most would find no place in the queue of second looks, and their frames would fill it.
+    """
+    step_ns = _STAGGER * wait_ns / max(1, len(cameras))
+    return {name: round(wait_ns + rank * step_ns) for rank, name in enumerate(cameras)}
 
 
 def _judge(decision: DecisionSettings, context: Context) -> _Judge:

@@ -167,7 +167,9 @@ class EscalationSettings(Section):
         ge=0,
         le=60,
         title="Wait for a better view",
-        description="Seconds after the first doubt; of the frames in them the best is sent.",
+        description="Seconds after the first doubt; of the frames in them the best is sent. Of "
+        "several cameras each waits longer than the one before, up to a quarter, so that not all "
+        "ask at once.",
     )
     ask_again_s: float = Field(
         600,
