@@ -80,7 +80,7 @@ class SecondLookSettings(Section):
         "own model look at mirrored pictures.",
     )
     queue: int = Field(
-        4,
+        3,
         ge=1,
         le=64,
         title="Queue",
