@@ -5,12 +5,15 @@ import http.server
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from devhub.authority import Authority
 from visionedge.delivery.download import Wanted, fetch
 from visionedge.errors import ModelRefused, ModelUnavailable
 
@@ -24,6 +27,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     breaks_after: ClassVar[int | None] = None
     says_bytes: ClassVar[int | None] = len(BODY)
     drips: ClassVar[threading.Event | None] = None
+    head_drips: ClassVar[threading.Event | None] = None
     status: ClassVar[int] = 200
     ranges: ClassVar[list[str | None]] = []
 
@@ -37,6 +41,11 @@ class Server(http.server.BaseHTTPRequestHandler):
             return
         if self.status != 200:
             self.send_error(self.status)
+            return
+        if self.head_drips is not None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not self.head_drips.wait(0.05):
+                self.wfile.write(b"x")
             return
         begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
         if begin >= len(BODY):
@@ -60,11 +69,30 @@ class Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def address() -> Iterator[str]:
     Server.breaks_after, Server.status, Server.ranges = None, 200, []
-    Server.says_bytes, Server.drips = len(BODY), None
+    Server.says_bytes, Server.drips, Server.head_drips = len(BODY), None, None
+    with served() as server:
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture
+def secure_address(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same over TLS, by an authority that the environment names."""
+    (keys := tmp_path / "keys").mkdir()
+    authority = Authority()
+    context = authority.server_context("127.0.0.1", (), keys)
+    (keys / "ca.pem").write_text(authority.certificate_pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(keys / "ca.pem"))
+    with served() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield f"https://127.0.0.1:{server.server_port}"
+
+
+@contextmanager
+def served() -> Iterator[http.server.ThreadingHTTPServer]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     thread.join(5)
     server.server_close()
@@ -182,10 +210,11 @@ def test_more_than_the_disk_holds_is_not_begun(tmp_path: Path) -> None:
 
 
 def test_a_stop_ends_it_and_keeps_what_has_arrived(address: str, tmp_path: Path) -> None:
-    stop = threading.Event()
-    stop.set()
+    Server.drips, stop = threading.Event(), threading.Event()
+    threading.Timer(0.3, stop.set).start()
     with pytest.raises(ModelUnavailable, match="later"):
         fetch(Wanted(address, SHA, 0, 10**7, 20), tmp_path / "bundle", stop)
+    Server.drips.set()
     assert (tmp_path / "bundle.part").stat().st_size > 0
 
 
@@ -194,6 +223,30 @@ def test_a_server_that_drips_does_not_outlast_the_deadline(address: str, tmp_pat
     with pytest.raises(ModelUnavailable, match="the rest comes later"):
         fetch(Wanted(address, SHA, 0, 10**7, 0.3), tmp_path / "bundle", threading.Event())
     Server.drips.set()
+
+
+def test_over_tls_it_is_resumed_and_bounded_too(secure_address: str, tmp_path: Path) -> None:
+    (target := tmp_path / "bundle").with_name("bundle.part").write_bytes(BODY[:1000])
+    get(secure_address, target)
+    assert (target.read_bytes(), Server.ranges) == (BODY, ["bytes=1000-"])
+    Server.head_drips = threading.Event()
+    with pytest.raises(ModelUnavailable, match="0 bytes have arrived"):
+        fetch(Wanted(secure_address, SHA, 0, 10**7, 0.5), tmp_path / "other", threading.Event())
+    Server.head_drips.set()
+
+
+def test_a_head_that_drips_does_not_outlast_the_deadline_or_a_stop(
+    address: str, tmp_path: Path
+) -> None:
+    Server.head_drips, stop = threading.Event(), threading.Event()
+    began_s = time.monotonic()
+    with pytest.raises(ModelUnavailable, match="0 bytes have arrived"):
+        fetch(Wanted(address, SHA, 0, 10**7, 0.3), tmp_path / "bundle", stop)
+    threading.Timer(0.3, stop.set).start()
+    with pytest.raises(ModelUnavailable, match="0 bytes have arrived"):
+        fetch(Wanted(address, SHA, 0, 10**7, 60), tmp_path / "bundle", stop)
+    Server.head_drips.set()
+    assert time.monotonic() - began_s < 20
 
 
 def test_what_the_server_says_is_too_much_for_the_disk_is_not_begun(

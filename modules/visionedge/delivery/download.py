@@ -6,7 +6,8 @@ asked of the server: the SHA-256 over the whole says it. Where it does not fit t
 away; and only what came in one piece is refused for it, since the file may have been another one
 when it was begun.
 
-Every wait has a deadline: a socket's in `_SOCKET_S`, the attempt's in `timeout_s`. Redirects
+Every wait has a deadline: a socket's in `_SOCKET_S`, the attempt's in `timeout_s`, also where head
+or body come byte by byte. Redirects
 are followed within http and https only. Nothing of an address but its host is ever told,
 since a SAS address is a password.
 """
@@ -16,6 +17,7 @@ import http.client
 import io
 import os
 import shutil
+import socket
 import threading
 import time
 import urllib.error
@@ -23,10 +25,11 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from visionedge.errors import ModelRefused, ModelUnavailable
+from visionedge.runtime.in_time import InTime
 
 _SOCKET_S: Final = 30.0
 _CHUNK_BYTES: Final = 256 * 1024
@@ -69,11 +72,11 @@ def fetch(wanted: Wanted, target: Path, stop: threading.Event) -> None:
         _check_room(wanted, part)
         deadline_s = time.monotonic() + wanted.timeout_s
 
-        def in_time() -> bool:
-            return not stop.is_set() and time.monotonic() < deadline_s
+        def left_s() -> float:
+            return 0.0 if stop.is_set() else min(_SOCKET_S, deadline_s - time.monotonic())
 
         is_resumed = part.exists() and part.stat().st_size > 0
-        _copy(wanted, part, in_time)
+        _copy(wanted, part, left_s)
         _check_hash(wanted, part, is_resumed)
         part.replace(target)
         _sync(target.parent)
@@ -105,14 +108,14 @@ def _need(needed_bytes: int, folder: Path) -> None:
         )
 
 
-def _copy(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
+def _copy(wanted: Wanted, part: Path, left_s: Callable[[], float]) -> None:
     parts = urlsplit(wanted.uri)
     if parts.scheme in ("", "file"):
         with _opened(Path(unquote(parts.path))) as stream, part.open("wb") as file:
-            _pour(wanted, stream, file, in_time)
+            _pour(wanted, stream, file, left_s)
         return
     try:
-        _from_web(wanted, part, in_time)
+        _from_web(wanted, part, left_s)
     except urllib.error.HTTPError as error:
         error.close()
         what = f"{parts.hostname} answered {error.code}"
@@ -120,6 +123,8 @@ def _copy(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
             raise ModelUnavailable(what) from None
         raise ModelRefused(what, hint="check `uri`, and that its SAS has not expired") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        if left_s() <= 0:
+            raise _later(part) from None
         reason = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__
         raise ModelUnavailable(f"{parts.hostname} cannot be read: {reason}") from None
 
@@ -138,7 +143,7 @@ def _opened(source: Path) -> io.BufferedReader:
         ) from None
 
 
-def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
+def _from_web(wanted: Wanted, part: Path, left_s: Callable[[], float]) -> None:
     here = part.stat().st_size if part.exists() else 0
     if here and here == wanted.size_bytes:
         return
@@ -146,7 +151,7 @@ def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
     if here:
         request.add_header("Range", f"bytes={here}-")
     try:
-        answer = _opener().open(request, timeout=_SOCKET_S)
+        answer = _opener(left_s).open(request, timeout=max(0.001, left_s()))
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not here:
             raise
@@ -159,33 +164,70 @@ def _from_web(wanted: Wanted, part: Path, in_time: Callable[[], bool]) -> None:
         with part.open("ab" if resumed else "wb") as file:
             # The twin may not know the size, and then the server is the first to tell.
             _need(int(expected or 0), part.parent)
-            _pour(wanted, answer, file, in_time)
+            _pour(wanted, answer, file, left_s)
         arrived = part.stat().st_size - (here if resumed else 0)
     if expected is not None and arrived < int(expected):
         raise ModelUnavailable(f"{urlsplit(wanted.uri).hostname} ended after {arrived} bytes")
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Web only: the default one would open ftp: and data: as well."""
+def _opener(left_s: Callable[[], float]) -> urllib.request.OpenerDirector:
+    """Web only: the default one would open ftp: and data: as well. Answers come within `left_s`."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
+        urllib.request.ProxyHandler(),
+        _Http(left_s),
+        _Https(left_s),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
     ):
-        opener.add_handler(handler())
+        opener.add_handler(handler)
     return opener
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, left_s: Callable[[], float]) -> None:
+        super().__init__()
+        self._connection = _answered_in(left_s, http.client.HTTPConnection)
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, left_s: Callable[[], float]) -> None:
+        super().__init__()
+        self._connection = _answered_in(left_s, http.client.HTTPSConnection)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._connection, req)
+
+
+def _answered_in(
+    left_s: Callable[[], float], kind: type[http.client.HTTPConnection]
+) -> Callable[..., http.client.HTTPConnection]:
+    """What makes connections whose answers come in time, head and body."""
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:  # noqa: ANN401
+            super().__init__(sock, *args, **options)
+            self.fp.close()
+            self.fp = io.BufferedReader(InTime(sock, left_s))
+
+    def connection(host: str, **options: Any) -> http.client.HTTPConnection:  # noqa: ANN401
+        made = kind(host, **options)
+        made.response_class = Response
+        return made
+
+    return connection
 
 
 def _pour(
     wanted: Wanted,
     stream: io.BufferedReader | http.client.HTTPResponse,
     file: BinaryIO,
-    in_time: Callable[[], bool],
+    left_s: Callable[[], float],
 ) -> None:
     size_bytes = file.tell()
     # What has come, and not a whole chunk: a server that drips must not outlast the deadline.
@@ -195,10 +237,16 @@ def _pour(
             raise _too_large(wanted)
         _need(len(chunk), Path(file.name).parent)
         file.write(chunk)
-        if not in_time():
-            raise ModelUnavailable(f"{size_bytes} bytes have arrived, the rest comes later")
+        if left_s() <= 0:
+            file.flush()
+            raise _later(Path(file.name))
     file.flush()
     os.fsync(file.fileno())
+
+
+def _later(part: Path) -> ModelUnavailable:
+    arrived_bytes = part.stat().st_size if part.exists() else 0
+    return ModelUnavailable(f"{arrived_bytes} bytes have arrived, the rest comes later")
 
 
 def _check_hash(wanted: Wanted, part: Path, is_resumed: bool) -> None:

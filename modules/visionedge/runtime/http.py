@@ -15,14 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from visionedge.errors import SettingsError
+from visionedge.runtime.in_time import InTime
 from visionedge.runtime.worker import Worker
-
-if TYPE_CHECKING:
-    # In collections.abc from Python 3.12 on only.
-    from typing_extensions import Buffer
 
 log: Final = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S: Final = 2.0
@@ -98,24 +95,6 @@ class _Server(http.server.HTTPServer):
         log.warning("a request from %s failed", client_address, exc_info=sys.exception())
 
 
-class _Reader(io.RawIOBase):
-    """What a client sends, until one deadline for all of it."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._deadline_s = time.monotonic() + _REQUEST_TIMEOUT_S
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "Buffer") -> int:
-        left_s = self._deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the request took too long")
-        self._connection.settimeout(left_s)
-        return self._connection.recv_into(buffer)
-
-
 def _handler(routes: Routes) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         timeout = _REQUEST_TIMEOUT_S
@@ -124,7 +103,11 @@ def _handler(routes: Routes) -> type[http.server.BaseHTTPRequestHandler]:
 
         def setup(self) -> None:
             super().setup()
-            self.rfile = io.BufferedReader(_Reader(self.connection))
+            self.rfile.close()
+            deadline_s = time.monotonic() + _REQUEST_TIMEOUT_S
+            self.rfile = io.BufferedReader(
+                InTime(self.connection, lambda: deadline_s - time.monotonic())
+            )
 
         def do_GET(self) -> None:
             route = routes.get(self.path.partition("?")[0])
