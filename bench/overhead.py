@@ -8,7 +8,8 @@
     naive   the tutorials' way, with our session options, and with the runtime's own
     ours    `Runner.infer`, with every check, to a `Detections` or `Classification`
 
-All in one thread, in turns, frame by frame, each on a session of its own. Capture, decision and sending are not in it.
+All in one thread, in turns, frame by frame, each on a session of its own. Capture, decision and
+sending are not in it.
 """
 
 from functools import partial
@@ -42,8 +43,8 @@ def run(context: Context) -> Report:
 
 def _table(context: Context, subject: Subject) -> Table:
     def bare() -> Bare:
-        # One each, as ours has: several on one session would find in the cache what the others left,
-        # and ours alone would find its own weights pushed out.
+        # One each, as ours has: several on one would find in the cache what the others left, and
+        # ours alone would find its own weights pushed out.
         return Bare(subject.model)
 
     floor, tensor, frames = bare(), ready_tensor(subject), subject.frames
