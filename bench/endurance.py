@@ -22,7 +22,8 @@ from visionedge.settings import FileCamera, ModelSettings
 _ROUNDS: Final = 50
 _FRAMES: Final = 400
 _QUICK_FRAMES: Final = 40
-_WARM_UP: Final = 5
+_WARM_UP: Final = 15
+"""Rounds: beyond the second trim of the heap, a minute after the first growth."""
 _TAIL: Final = 5
 
 

@@ -202,7 +202,7 @@ class ModelCard(_Part):
         title="Release early",
         description="A run frees what lies between layers as soon as it was read, in place of "
         "keeping it for a later layer of the same shape: less memory for some models, and up to "
-        "6 % slower for others where two run at once. `visionedge inspect` tells how much less.",
+        "7 % slower for others where two run at once. `visionedge inspect` tells how much less.",
     )
     baseline: BaselineCard | None = Field(
         None,
