@@ -10,6 +10,7 @@ import pytest
 from tests.inference.graphs import answers, color_classifier, saved
 
 from visionedge.__main__ import main
+from visionedge.commands import footprint
 from visionedge.inference.card import read_document
 from visionedge.inference.model import load_model
 from visionedge.settings import ModelSettings
@@ -95,6 +96,16 @@ def test_memory_is_told_with_and_without_early_release() -> None:
     ).stdout
     kept, released = map(int, re.findall(r"Memory of a run: (\d+) MB .*, (\d+) with", told)[0])
     assert 0 < released < kept
+
+
+def test_memory_is_not_told_where_the_system_does_not_tell_it(
+    classifier: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint, "resident_bytes", lambda: 0)
+    assert main(["inspect", str(classifier)]) == 0
+    told = capsys.readouterr().out
+    assert "Speed here: " in told
+    assert "Memory" not in told
 
 
 def test_a_model_that_does_not_tell_its_head_is_refused_with_those_that_run(

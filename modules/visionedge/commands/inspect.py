@@ -192,10 +192,11 @@ def _for_people(document: Document) -> Iterator[str]:
         f"{pace.decode_ms:.1f}; median of {pace.runs} on {document['provider']}, one thread)"
     )
     each = footprint.Footprint(**document["memory"])
-    yield (
-        f"Memory of a run: {each.kept_mb:.0f} MB beside the weights, "
-        f"{each.released_early_mb:.0f} with release_early in its card"
-    )
+    if each.kept_mb:
+        yield (
+            f"Memory of a run: {each.kept_mb:.0f} MB beside the weights, "
+            f"{each.released_early_mb:.0f} with release_early in its card"
+        )
 
 
 def _short(text: str) -> str:
