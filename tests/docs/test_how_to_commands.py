@@ -3,7 +3,7 @@
 Each ```console block of a page is typed as it stands: a line that begins with `$ ` is run, the
 lines below it are what must come. `...` on a line of its own stands for any number of lines,
 and at the end of one for its rest. Words are compared as they are. Numbers may differ by a
-little, because processors do; where a line speaks of ms, or of the run of a model, they are not
+little, because processors do; where a line speaks of ms, MB, or the run of a model, they are not
 compared at all.
 """
 
@@ -22,7 +22,7 @@ SHARED: Final = ROOT.parent / "shared"
 PAGES: Final = ("inspect", "verify", "import", "predict", "evaluate", "quantize", "cascades")
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NUMBER: Final = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
-_SPEED: Final = re.compile(r"\bms\b|MB$|^(original|min-max|percentile|entropy)\b")
+_SPEED: Final = re.compile(r"\b(ms|MB)\b|^(original|min-max|percentile|entropy)\b")
 _ABOUT: Final = 0.02
 
 
