@@ -175,8 +175,7 @@ def _opener(left_s: Callable[[], float]) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        _Http(left_s),
-        _Https(left_s),
+        _Web(left_s),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
@@ -186,41 +185,38 @@ def _opener(left_s: Callable[[], float]) -> urllib.request.OpenerDirector:
     return opener
 
 
-class _Http(urllib.request.HTTPHandler):
+class _Web(urllib.request.AbstractHTTPHandler):
+    """http: and https:, whose answers come in time, head and body."""
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
     def __init__(self, left_s: Callable[[], float]) -> None:
         super().__init__()
-        self._connection = _answered_in(left_s, http.client.HTTPConnection)
+        self._left_s = left_s
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, left_s: Callable[[], float]) -> None:
-        super().__init__()
-        self._connection = _answered_in(left_s, http.client.HTTPSConnection)
+        return self._open(req, http.client.HTTPConnection)
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
+        return self._open(req, http.client.HTTPSConnection)
 
+    def _open(
+        self, req: urllib.request.Request, kind: type[http.client.HTTPConnection]
+    ) -> http.client.HTTPResponse:
+        left_s = self._left_s
 
-def _answered_in(
-    left_s: Callable[[], float], kind: type[http.client.HTTPConnection]
-) -> Callable[..., http.client.HTTPConnection]:
-    """What makes connections whose answers come in time, head and body."""
+        class Response(http.client.HTTPResponse):
+            def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:  # noqa: ANN401
+                super().__init__(sock, *args, **options)
+                self.fp.close()
+                self.fp = io.BufferedReader(InTime(sock, left_s))
 
-    class Response(http.client.HTTPResponse):
-        def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:  # noqa: ANN401
-            super().__init__(sock, *args, **options)
-            self.fp.close()
-            self.fp = io.BufferedReader(InTime(sock, left_s))
+        def connection(host: str, **options: Any) -> http.client.HTTPConnection:  # noqa: ANN401
+            made = kind(host, **options)
+            made.response_class = Response
+            return made
 
-    def connection(host: str, **options: Any) -> http.client.HTTPConnection:  # noqa: ANN401
-        made = kind(host, **options)
-        made.response_class = Response
-        return made
-
-    return connection
+        return self.do_open(connection, req)
 
 
 def _pour(
