@@ -129,18 +129,23 @@ def test_a_file_that_is_no_object_changes_nothing_and_is_said_so(
     events.wait(lambda event: getattr(event, "properties", None) == {"n": 2})
 
 
+def dropped(folder: Path, events: Events, verdict: str, name: str = "v.json") -> MethodCall:
+    """Drop a verdict whole, as a program should, and wait for the call that it makes."""
+    (folder / "verdicts").mkdir(parents=True, exist_ok=True)
+    (folder / "v").write_text(verdict)
+    (folder / "v").replace(folder / "verdicts" / name)
+    call = events.wait(lambda event: isinstance(event, MethodCall))
+    assert isinstance(call, MethodCall)
+    return call
+
+
 def test_a_single_verdict_without_its_list_is_taken_too(
     hub: LocalHub, folder: Path, events: Events
 ) -> None:
-    drop = folder / "verdicts"
-    drop.mkdir(parents=True)
-    (folder / "v").write_text('{"escalation_id": "e-1"}')
-    (folder / "v").replace(drop / "v.json")
-    call = events.wait(lambda event: isinstance(event, MethodCall))
-    assert isinstance(call, MethodCall)
+    call = dropped(folder, events, '{"escalation_id": "e-1"}')
     assert call.payload == {"verdicts": [{"escalation_id": "e-1"}]}
     call.answer(200, {})
-    assert eventually((drop / "done" / "v.json").exists)
+    assert eventually((folder / "verdicts" / "done" / "v.json").exists)
 
 
 def test_a_verdict_that_is_no_json_is_refused_without_asking(
@@ -156,14 +161,9 @@ def test_a_verdict_that_is_no_json_is_refused_without_asking(
 def test_a_verdict_that_is_refused_is_told_with_the_reason(
     hub: LocalHub, folder: Path, events: Events, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drop = folder / "verdicts"
-    drop.mkdir(parents=True)
-    (folder / "v").write_text('{"escalation_id": "e-1", "word": "nonsense"}')
-    (folder / "v").replace(drop / "v.json")
-    call = events.wait(lambda event: isinstance(event, MethodCall))
-    assert isinstance(call, MethodCall)
+    call = dropped(folder, events, '{"escalation_id": "e-1", "word": "nonsense"}')
     call.answer(400, {"error": "word: it is none of these"})
-    assert eventually((drop / "refused" / "v.json").exists)
+    assert eventually((folder / "verdicts" / "refused" / "v.json").exists)
     assert eventually(lambda: "v.json is refused with 400" in caplog.text)
     assert "word: it is none of these" in caplog.text
 
@@ -174,11 +174,7 @@ def test_what_cannot_be_read_does_not_hold_up_the_verdicts_behind_it(
     drop = folder / "verdicts"
     (drop / "a-folder.json").mkdir(parents=True)
     (drop / "b-deep.json").write_text("[" * 200_000)
-    (folder / "v").write_text('{"escalation_id": "e-1"}')
-    (folder / "v").replace(drop / "c.json")
-    call = events.wait(lambda event: isinstance(event, MethodCall))
-    assert isinstance(call, MethodCall)
-    call.answer(200, {})
+    dropped(folder, events, '{"escalation_id": "e-1"}', "c.json").answer(200, {})
     assert eventually((drop / "done" / "c.json").exists)
     assert eventually((drop / "refused" / "b-deep.json").exists)
 
