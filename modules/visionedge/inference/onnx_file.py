@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from visionedge.errors import ModelLoadError
+from visionedge.inference.protobuf import Buffer, fields, text, whole
 from visionedge.inference.unchanged import while_unchanged
 
 MAX_BYTES: Final = 1024**3
@@ -24,10 +25,6 @@ _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 2, 7, 8
 _GRAPH_NODE, _NODE_OP, _NODE_ATTRIBUTE = 1, 4, 5
 _GRAPH_TENSOR, _TENSOR_EXTERNAL = 5, 13
 _ATTRIBUTE_NAME, _ATTRIBUTE_STRINGS = 1, 9
-_VARINT: Final = 0
-_BYTES: Final = 2
-_FIXED: Final = {1: 8, 5: 4}
-"""Wire types of fixed length, and their bytes."""
 
 
 @dataclass(slots=True)
@@ -115,14 +112,14 @@ def _check_kind(path: Path, head: bytes) -> None:
             raise ModelLoadError(f"{path} is {what}, not an ONNX model", hint=mend)
 
 
-def _read(path: Path, mapped: mmap.mmap) -> OnnxFile:
+def _read(path: Path, mapped: Buffer) -> OnnxFile:
     found, has_graph = OnnxFile(), False
     try:
-        for number, value in _fields(mapped, slice(0, len(mapped))):
+        for number, value, _ in fields(mapped, whole(mapped)):
             if isinstance(value, int):
                 continue
             if number == _MODEL_PRODUCER:
-                found.producer = _text(mapped, value)
+                found.producer = text(mapped, value)
             elif number == _MODEL_OPSET:
                 found.opset = _default_opset(mapped, value) or found.opset
             elif number == _MODEL_GRAPH:
@@ -139,24 +136,24 @@ def _read(path: Path, mapped: mmap.mmap) -> OnnxFile:
     return found
 
 
-def _default_opset(mapped: mmap.mmap, within: slice) -> int:
+def _default_opset(mapped: Buffer, within: slice) -> int:
     """The version of an opset entry, 0 where it is of another domain than the standard one."""
     domain, version = "", 0
-    for number, value in _fields(mapped, within):
+    for number, value, _ in fields(mapped, within):
         if isinstance(value, int):
             version = value
         elif number == 1:
-            domain = _text(mapped, value)
+            domain = text(mapped, value)
     return version if domain in ("", "ai.onnx") else 0
 
 
-def _zipmap_labels(mapped: mmap.mmap, graph: slice) -> tuple[str, ...]:
-    for number, node in _fields(mapped, graph):
+def _zipmap_labels(mapped: Buffer, graph: slice) -> tuple[str, ...]:
+    for number, node, _ in fields(mapped, graph):
         if number == _GRAPH_NODE and isinstance(node, slice):
             operator, attributes = "", []
-            for part, value in _fields(mapped, node):
+            for part, value, _ in fields(mapped, node):
                 if part == _NODE_OP and isinstance(value, slice):
-                    operator = _text(mapped, value)
+                    operator = text(mapped, value)
                 elif part == _NODE_ATTRIBUTE and isinstance(value, slice):
                     attributes.append(value)
             if operator == "ZipMap":
@@ -164,72 +161,28 @@ def _zipmap_labels(mapped: mmap.mmap, graph: slice) -> tuple[str, ...]:
     return ()
 
 
-def _external(mapped: mmap.mmap, graph: slice) -> Iterator[str]:
+def _external(mapped: Buffer, graph: slice) -> Iterator[str]:
     """Locations of weights that are not in the file."""
-    for number, tensor in _fields(mapped, graph):
+    for number, tensor, _ in fields(mapped, graph):
         if number == _GRAPH_TENSOR and isinstance(tensor, slice):
-            for part, entry in _fields(mapped, tensor):
+            for part, entry, _ in fields(mapped, tensor):
                 if part == _TENSOR_EXTERNAL and isinstance(entry, slice):
                     pair = [
-                        _text(mapped, value)
-                        for _, value in _fields(mapped, entry)
+                        text(mapped, value)
+                        for _, value, _ in fields(mapped, entry)
                         if isinstance(value, slice)
                     ]
                     if len(pair) == 2 and pair[0] == "location":
                         yield pair[1]
 
 
-def _strings(mapped: mmap.mmap, attributes: list[slice]) -> tuple[str, ...]:
+def _strings(mapped: Buffer, attributes: list[slice]) -> tuple[str, ...]:
     for attribute in attributes:
         parts = [
-            (number, _text(mapped, value))
-            for number, value in _fields(mapped, attribute)
+            (number, text(mapped, value))
+            for number, value, _ in fields(mapped, attribute)
             if isinstance(value, slice)
         ]
         if (_ATTRIBUTE_NAME, "classlabels_strings") in parts:
             return tuple(text for number, text in parts if number == _ATTRIBUTE_STRINGS)
     return ()
-
-
-def _fields(mapped: mmap.mmap, within: slice) -> Iterator[tuple[int, int | slice]]:
-    """Field numbers of a message, with the value of an integer or the place of anything else.
-
-    Raises:
-        ValueError: these bytes are no protobuf message.
-    """
-    at, end = within.start, within.stop
-    while at < end:
-        key, at = _varint(mapped, at, end)
-        number, wire = key >> 3, key & 7
-        if number == 0:
-            raise ValueError(f"no field at byte {at}")
-        if wire == _VARINT:
-            value, at = _varint(mapped, at, end)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(mapped, at, end)
-        elif wire in _FIXED:
-            size = _FIXED[wire]
-        else:
-            raise ValueError(f"no field at byte {at}")
-        if at + size > end:
-            raise ValueError(f"it ends {at + size - end} bytes too early")
-        yield number, slice(at, at + size)
-        at += size
-
-
-def _varint(mapped: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end and shift < 70:
-        byte = mapped[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ValueError(f"no number at byte {at}")
-
-
-def _text(mapped: mmap.mmap, place: slice) -> str:
-    return mapped[place].decode("utf-8", "replace")

@@ -22,7 +22,7 @@ from visionedge.inference.proof import processor
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
-_FOLDER: Final = "optimised-1"
+_FOLDER: Final = "optimised-2"
 _KEPT: Final = 16
 _HASH_SUFFIX: Final = ".sha256"
 _UNFIT: Final = "unfit"

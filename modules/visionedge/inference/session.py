@@ -16,6 +16,7 @@ thread, and the worker's watchdog says so.
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from visionedge.errors import ModelLoadError, ModelRunError
 from visionedge.inference.onnx_file import OnnxFile, read_onnx
 from visionedge.inference.optimised import Optimised
+from visionedge.inference.rewritten import MARK, rewritten, say_the_same
 from visionedge.inference.tensors import Outputs, Signature, TensorSpec
 from visionedge.runtime.file_names import is_text
 from visionedge.settings.vendors import silence_onnxruntime
@@ -104,6 +106,7 @@ class Session:
         intra_op_threads: threads of one run.
         spin: whether they wait busily for each other.
         release_early: whether memory between layers is freed as soon as it was read.
+        rewritten: what is run in fewer steps than the file says; empty for nothing.
 
     Raises:
         ModelLoadError: the file is not a model that runs here; the hint says what to do.
@@ -142,15 +145,16 @@ class Session:
         if self.providers[0] != wanted[0]:
             log.warning("%s runs on %s, because %s failed", path, self.providers[0], wanted[0])
         self.signature: Final = _signature(self._session)
-        self.metadata: Final[Mapping[str, str]] = dict(
-            self._session.get_modelmeta().custom_metadata_map
-        )
+        metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.rewritten: Final = metadata.pop(MARK, "")
+        self.metadata: Final[Mapping[str, str]] = metadata
 
     def _opened(self, providers: list[str], optimised: Optimised | None) -> ort.InferenceSession:
         """The session of the copy that was kept, or of the original, which leaves one behind."""
-        is_kept = optimised is not None and not self.header.external and providers == [_CPU]
-        if optimised is None or not is_kept or optimised.unfit:
+        if self.header.external or providers != [_CPU]:
             return self._from(self.path, providers)
+        if optimised is None or optimised.unfit:
+            return self._fewest_steps(providers)
         if optimised.sound():
             try:
                 return self._from(optimised.path, providers, rewrite=False)
@@ -158,7 +162,7 @@ class Session:
                 log.warning("%s is not used: %s", optimised.path, _reason(error))
                 optimised.drop()
         try:
-            session = optimised.written(lambda copy: self._from(self.path, providers, copy=copy))
+            session = optimised.written(lambda copy: self._fewest_steps(providers, copy))
             copied = self._from(optimised.path, providers, rewrite=False)
             # Old exports list weights as inputs, and the copy then lacks what it asks for.
             if _signature(copied) != _signature(session):
@@ -167,17 +171,43 @@ class Session:
         except _NO_COPY as error:
             # Whatever is wrong with the model itself, the original tells again below.
             log.debug("no optimised copy of %s is kept: %s", self.path, error)
-        return self._from(self.path, providers)
+        return self._fewest_steps(providers)
+
+    def _fewest_steps(self, providers: list[str], copy: Path | None = None) -> ort.InferenceSession:
+        """The session of the model as `rewritten`, or of the original where it has no other.
+
+        Only what says the same as the original is gone by.
+        """
+        model = rewritten(self.path)
+        if model is None:
+            return self._from(self.path, providers, copy=copy)
+        original = self._from(self.path, providers)
+        try:
+            fewer = self._from(model, providers, copy=copy)
+            signature = _signature(original)
+            if _signature(fewer) == signature and say_the_same(
+                signature, partial(fewer.run, None), partial(original.run, None)
+            ):
+                return fewer
+            log.warning("%s is run as it is: with fewer steps it gives other answers", self.path)
+        except _ANY_ERROR as error:
+            log.debug("%s is run as it is: %s", self.path, _reason(error))
+        return original if copy is None else self._from(self.path, providers, copy=copy)
 
     def _from(
-        self, path: Path, providers: list[str], *, rewrite: bool = True, copy: Path | None = None
+        self,
+        model: Path | bytes,
+        providers: list[str],
+        *,
+        rewrite: bool = True,
+        copy: Path | None = None,
     ) -> ort.InferenceSession:
         options = _options(self.intra_op_threads, self.spin, release_early=self.release_early)
         if not rewrite:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if copy is not None:
             options.optimized_model_filepath = str(copy)
-        return ort.InferenceSession(path, options, providers)
+        return ort.InferenceSession(model, options, providers)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Outputs:
         """Run the model once.

@@ -1,0 +1,135 @@
+"""An ONNX file with some of its nodes written anew, and all the rest byte for byte as it was.
+
+Weights that no node reads any more are left in, and dropped by the runtime.
+
+What this does not promise: a name that only a graph within a node (`If`, `Loop`) reads counts as
+unread. The runtime then refuses what is left.
+Source: onnx/onnx.proto (field numbers).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visionedge.inference.onnx_graph import (
+    ATTRIBUTE_INTS,
+    ATTRIBUTE_NAME,
+    DTYPES,
+    GRAPH_NODE,
+    GRAPH_TENSOR,
+    MODEL_GRAPH,
+    NODE_ATTRIBUTE,
+    NODE_INPUT,
+    NODE_OP,
+    NODE_OUTPUT,
+    TENSOR_DIMS,
+    TENSOR_NAME,
+    TENSOR_RAW,
+    TENSOR_TYPE,
+    Graph,
+    Node,
+)
+from visionedge.inference.protobuf import written
+
+_MODEL_METADATA, _ENTRY_KEY, _ENTRY_VALUE = 14, 1, 2
+_ATTRIBUTE_FLOAT, _ATTRIBUTE_TYPE = 2, 20
+_TYPE_FLOAT, _TYPE_INTS = 1, 7
+
+
+@dataclass(frozen=True, slots=True)
+class NewNode:
+    """An operator to be written; attributes are numbers, or lists of whole ones."""
+
+    operator: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    attributes: Mapping[str, float | Sequence[int]]
+
+
+class Change:
+    """What to write in place of nodes that are there.
+
+    Args:
+        graph: that is to be changed; it stays as it is.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph: Final = graph
+        self._nodes: Final[dict[int, tuple[int, tuple[NewNode, ...]]]] = {}
+        """Where a node ends and what takes its place, by where it begins."""
+        self._weights: Final[dict[str, NDArray[Any]]] = {}
+        self._uses: Final = graph.uses.copy()
+
+    def add_weights(self, near: str, weights: NDArray[Any]) -> str:
+        """Add weights; returns their name, which is made of another name of the graph."""
+        name = f"{near}/rewritten"
+        self._weights[name] = weights
+        return name
+
+    def replace(self, node: Node, *by: NewNode) -> None:
+        """Write others in place of a node."""
+        self._nodes[node.place.start] = node.place.stop, by
+        self._uses.subtract(node.inputs)
+        for new in by:
+            self._uses.update(new.inputs)
+
+    def remove_unread(self, nodes: Iterable[Node]) -> None:
+        """Leave out those that nobody reads any more; to be given readers first."""
+        for node in nodes:
+            if not any(self._uses[name] > 0 for name in node.outputs):
+                self.replace(node)
+
+    def __len__(self) -> int:
+        """How many nodes are replaced or left out."""
+        return len(self._nodes)
+
+    def file(self, metadata: Mapping[str, str]) -> bytes:
+        """The whole file, changed, with these entries beside those of its exporter."""
+        graph, parts, at = self._graph, [], self._graph.message.start
+        for start, (stop, nodes) in sorted(self._nodes.items()):
+            parts += [graph.buffer[at:start], *(written(GRAPH_NODE, _message(n)) for n in nodes)]
+            at = stop
+        parts.append(graph.buffer[at : graph.message.stop])
+        parts += [written(GRAPH_TENSOR, _tensor(*each)) for each in self._weights.items()]
+        entries = [
+            written(_MODEL_METADATA, written(_ENTRY_KEY, key) + written(_ENTRY_VALUE, value))
+            for key, value in metadata.items()
+        ]
+        return b"".join(
+            (
+                graph.buffer[: graph.place.start],
+                written(MODEL_GRAPH, b"".join(parts)),
+                graph.buffer[graph.place.stop :],
+                *entries,
+            )
+        )
+
+
+def _tensor(name: str, array: NDArray[Any]) -> bytes:
+    kind = next(number for number, dtype in DTYPES.items() if array.dtype == np.dtype(dtype))
+    dims = b"".join(written(TENSOR_DIMS, size) for size in array.shape)
+    raw = array.astype(DTYPES[kind], copy=False).tobytes()
+    return dims + written(TENSOR_TYPE, kind) + written(TENSOR_NAME, name) + written(TENSOR_RAW, raw)
+
+
+def _message(node: NewNode) -> bytes:
+    return b"".join(
+        (
+            *(written(NODE_INPUT, name) for name in node.inputs),
+            *(written(NODE_OUTPUT, name) for name in node.outputs),
+            written(NODE_OP, node.operator),
+            *(written(NODE_ATTRIBUTE, _attribute(*each)) for each in node.attributes.items()),
+        )
+    )
+
+
+def _attribute(name: str, value: float | Sequence[int]) -> bytes:
+    if isinstance(value, float):
+        parts, kind = written(_ATTRIBUTE_FLOAT, value), _TYPE_FLOAT
+    else:
+        parts = b"".join(written(ATTRIBUTE_INTS, number) for number in value)
+        kind = _TYPE_INTS
+    return written(ATTRIBUTE_NAME, name) + parts + written(_ATTRIBUTE_TYPE, kind)
