@@ -21,6 +21,7 @@ from visionedge.entities import Image
 from visionedge.inference.geometry import place
 from visionedge.inference.image import InputWriter
 from visionedge.inference.model import LoadedModel
+from visionedge.inference.rewritten import rewritten
 
 _ERRORS_ONLY: Final = 3
 
@@ -31,9 +32,15 @@ class Bare:
     Args:
         model: whose file is run.
         default_options: the runtime's own options instead of ours.
+        rewrite: whether it is run in the fewer steps that ours runs it in, or as it is.
+
+    Attributes:
+        is_rewritten: whether it is.
     """
 
-    def __init__(self, model: LoadedModel, *, default_options: bool = False) -> None:
+    def __init__(
+        self, model: LoadedModel, *, default_options: bool = False, rewrite: bool = False
+    ) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         if not default_options:
@@ -44,7 +51,10 @@ class Bare:
             options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(model.bundle.model, options, ["CPUExecutionProvider"])
+        file = model.bundle.model
+        content = rewritten(file) if rewrite and model.session.rewritten else None
+        self.is_rewritten: Final = content is not None
+        self._session = ort.InferenceSession(content or file, options, ["CPUExecutionProvider"])
         self._name: str = self._session.get_inputs()[0].name
 
     def run(self, tensor: NDArray[Any]) -> Floats:

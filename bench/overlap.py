@@ -89,18 +89,19 @@ def _table(context: Context, subject: Subject) -> Table:
 
 def _others(subject: Subject, clip: Path) -> dict[str, Turn]:
     same, own = Bare(subject.model), Bare(subject.model, default_options=True)
+    fewest = Bare(subject.model, rewrite=True)
     tensor = ready_tensor(subject)
     read, infer = reader_of(clip), naive_way(subject, own)
-    shortest = least_way(subject, same)
+    shortest = least_way(subject, fewest)
     agreement(subject, subject.model.runner().infer, lambda image: found(shortest(image), image))
     return {
         BASE: repeated(lambda: same.run(tensor), _TURN_S),
         "bare, default options": settled(repeated(lambda: own.run(tensor), _TURN_S)),
         f"decode, bare in {cores()} threads": beside(
-            reader_of(clip), lambda: lambda _: same.run(tensor), cores(), _TURN_S
+            reader_of(clip), lambda: lambda _: fewest.run(tensor), cores(), _TURN_S
         ),
         f"decode, tensor, bare, least answer in {cores()} threads": beside(
-            reader_of(clip), lambda: least_way(subject, same), cores(), _TURN_S
+            reader_of(clip), lambda: least_way(subject, fewest), cores(), _TURN_S
         ),
         "naive loop, default options": settled(repeated(lambda: infer(read()), _TURN_S)),
     }

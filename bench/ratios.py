@@ -5,7 +5,7 @@ from typing import Final
 from bench.report import Column
 
 BASE: Final = "bare session.run"
-"""The floor: nothing that runs the model can be faster in the same thread."""
+"""What everything is held against: the file as it is, in one thread."""
 COLUMNS: Final = (
     Column("", lambda row: row.contender),
     Column("frames/s", lambda row: f"{row.frames_per_s:.1f}"),

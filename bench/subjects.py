@@ -22,6 +22,7 @@ from bench.report import Unavailable
 from visionedge.entities import Image
 from visionedge.inference.image import InputWriter
 from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.session import Session
 from visionedge.settings import ModelSettings
 
 ROOT: Final = Path(__file__).parents[1]
@@ -79,6 +80,21 @@ def prepare(role: str, folder: Path, shared: Path = SHARED) -> Subject:
         Unavailable: it can be neither found nor made.
     """
     return SUBJECTS[role](role, folder, shared)
+
+
+def as_it_is(model: LoadedModel) -> LoadedModel:
+    """The model with its file run as it is; itself where nothing of it is rewritten."""
+    if not model.session.rewritten:
+        return model
+    session = Session(
+        model.bundle.model,
+        model.session.providers,
+        release_early=model.session.release_early,
+        rewrite=False,
+    )
+    return LoadedModel(
+        session, model.card, origins=model.origins, bundle=model.bundle, limits=model.limits
+    )
 
 
 def _pcb_defects(role: str, _: Path, __: Path) -> Subject:

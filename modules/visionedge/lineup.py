@@ -394,6 +394,7 @@ def _run_in_words(held: Held, workers: int, tuned: Tuned) -> str:
     return (
         f"{workers} workers x {session.intra_op_threads} threads"
         f"{', spinning' * session.spin}{', tuned' * bool(is_tuned)}"
+        f"{', rewritten: ' * bool(session.rewritten)}{session.rewritten}"
     )
 
 

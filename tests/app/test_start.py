@@ -14,6 +14,7 @@ from visionedge.inference.bundle import checked_sha256, find_bundle
 from visionedge.inference.tuned import Choice, Tuned
 from visionedge.settings import LAST_GOOD_NAME
 
+REAL = Path(__file__).parents[3] / "shared" / "conformance" / "models"
 LATER = (
     "azure",
     "visionedge.linkup",
@@ -24,6 +25,7 @@ LATER = (
     "visionedge.cameras.pattern",
     "visionedge.delivery.download",
     "visionedge.inference.golden",
+    "visionedge.inference.rewritten",
     "visionedge.inference.yolo_v8",
 )
 
@@ -73,6 +75,14 @@ def test_the_twin_tells_how_a_model_runs_and_that_it_was_tuned(tmp_path: Path) -
     Tuned(cache).keep(sha256, Choice(1, 2, True, "latency", "2026-11-21T10:00:00+00:00"))
     with running(busy_line(tmp_path)) as app:
         assert app.facts()["model"]["runs"] == {"default": "1 workers x 2 threads, spinning, tuned"}
+
+
+def test_the_twin_tells_that_a_model_is_run_in_fewer_steps(tmp_path: Path) -> None:
+    model = REAL / "yolox_nano" / "model.onnx"
+    if not model.is_file():
+        pytest.skip("the real models are not beside the project")
+    with running({**busy_line(tmp_path), "models": {"default": {"path": str(model)}}}) as app:
+        assert app.facts()["model"]["runs"]["default"].endswith("1 threads, rewritten: focus")
 
 
 def test_what_was_tuned_holds_although_the_twin_has_moved_the_spool(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.agreement import agreement
+from bench.agreement import REWRITTEN_PX, agreement
 from bench.contenders import Bare, after_tensor, least_way, naive_way, ready_tensor
 from bench.least import found
 from bench.naive import Found
 from bench.report import Unavailable
-from bench.subjects import DEFAULT_SUBJECTS, Subject, prepare
+from bench.subjects import DEFAULT_SUBJECTS, Subject, as_it_is, prepare
 
 from visionedge.entities import Detections, Image
 from visionedge.inference.model import LoadedModel
@@ -34,17 +34,18 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Subjec
 @pytest.mark.parametrize("role", [role for role in DEFAULT_SUBJECTS if role != "detector-640"])
 def test_the_naive_way_and_ours_see_the_same(role: str, subjects: Callable[[str], Subject]) -> None:
     subject = subjects(role)
-    found = agreement(
-        subject, subject.model.runner().infer, naive_way(subject, Bare(subject.model))
-    )
+    ours, theirs = as_it_is(subject.model), naive_way(subject, Bare(subject.model))
+    found = agreement(subject, ours.runner().infer, theirs)
     assert 1 <= found.found <= 100
     assert found.farthest < 1e-3
+    rewritten = subject.model.runner().infer
+    assert agreement(subject, rewritten, theirs, within_px=REWRITTEN_PX).farthest < REWRITTEN_PX
 
 
 @pytest.mark.parametrize("role", [role for role in DEFAULT_SUBJECTS if role != "detector-640"])
 def test_the_least_way_and_ours_see_the_same(role: str, subjects: Callable[[str], Subject]) -> None:
     subject = subjects(role)
-    shortest = least_way(subject, Bare(subject.model))
+    shortest = least_way(subject, Bare(subject.model, rewrite=True))
     agreed = agreement(
         subject,
         subject.model.runner().infer,
@@ -118,7 +119,7 @@ def test_a_way_that_sees_other_things_is_not_compared(
         return spoil(right(image))
 
     with pytest.raises(Unavailable, match="different things"):
-        agreement(subject, subject.model.runner().infer, wrong)
+        agreement(subject, as_it_is(subject.model).runner().infer, wrong)
 
 
 def test_boxes_of_equal_score_may_come_in_any_order(subjects: Callable[[str], Subject]) -> None:

@@ -15,6 +15,7 @@ from visionedge.inference.card import read_document
 from visionedge.inference.model import load_model
 from visionedge.settings import ModelSettings
 
+REAL = Path(__file__).parents[3] / "shared" / "conformance" / "models"
 WEIGHTS = np.linspace(-1, 1, 9, dtype=np.float32).reshape(3, 3)
 
 
@@ -82,6 +83,17 @@ def test_speed_is_measured_and_told(classifier: Path, capsys: pytest.CaptureFixt
     assert speed["run_ms"] > 0
     assert main(["inspect", str(classifier)]) == 0
     assert "Speed here: " in capsys.readouterr().out
+
+
+def test_a_model_that_is_run_in_fewer_steps_tells_which(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspected(capsys, classifier)["rewritten"] == ""
+    model = REAL / "yolox_nano" / "model.onnx"
+    if not model.is_file():
+        pytest.skip("the real models are not beside the project")
+    assert main(["inspect", str(model)]) == 0
+    assert "  rewritten   focus: faster, and the same answers" in capsys.readouterr().out
 
 
 def test_memory_is_told_with_and_without_early_release() -> None:

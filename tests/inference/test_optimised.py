@@ -18,7 +18,7 @@ BUNDLE = ROOT / "models" / "pcb-defects" / "model.onnx"
 
 
 def kept(model: Path, cache: Path) -> Optimised:
-    return Optimised(cache, checked_sha256(model, None), CPU)
+    return Optimised(cache, checked_sha256(model, None), CPU, ())
 
 
 def answer(session: Session) -> list[np.ndarray]:
@@ -115,6 +115,6 @@ def test_a_copy_that_asks_for_other_inputs_is_not_kept(tmp_path: Path) -> None:
 
 def test_only_the_latest_copies_are_kept(tmp_path: Path) -> None:
     for number in range(20):
-        Optimised(tmp_path, f"{number:064}", CPU).written(lambda path: path.write_bytes(b"x"))
+        Optimised(tmp_path, f"{number:064}", CPU, ()).written(lambda path: path.write_bytes(b"x"))
     assert len(list(tmp_path.rglob("*.onnx"))) == 16
     assert len(list(tmp_path.rglob("*.sha256"))) == 16

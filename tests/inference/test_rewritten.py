@@ -13,10 +13,11 @@ from onnx import helper
 from tests.inference.graphs import saved
 from tests.inference.rewritable import as_constants, as_lists, focus, hard_swish
 
-from visionedge.inference import session as session_module
+from visionedge.inference import rewritten as rewritten_module
 from visionedge.inference.bundle import checked_sha256
 from visionedge.inference.optimised import Optimised
-from visionedge.inference.rewritten import MARK, rewritten, say_the_same
+from visionedge.inference.proof import MARK, RULES
+from visionedge.inference.rewritten import rewritten, say_the_same
 from visionedge.inference.session import Session
 from visionedge.inference.tensors import Signature, TensorSpec
 
@@ -159,7 +160,7 @@ def test_real_models_are_run_in_fewer_steps(name: str, rules: str) -> None:
 
 def test_the_kept_copy_is_of_the_rewritten_model(tmp_path: Path) -> None:
     model = saved(focus(), tmp_path / "model.onnx")
-    copy = Optimised(tmp_path / "cache", checked_sha256(model, None), CPU)
+    copy = Optimised(tmp_path / "cache", checked_sha256(model, None), CPU, RULES)
     first, second = (Session(model, CPU, optimised=copy) for _ in range(2))
     assert copy.sound()
     assert "Slice" not in operators(copy.path.read_bytes())
@@ -182,8 +183,8 @@ def test_a_rewritten_model_that_says_otherwise_is_not_run(
     array[100] += 0.01
     weights.raw_data = array.tobytes()
     helper.set_model_props(off, {MARK: "focus"})
-    monkeypatch.setattr(session_module, "rewritten", lambda _: off.SerializeToString())
-    copy = Optimised(tmp_path / "cache", checked_sha256(model, None), CPU)
+    monkeypatch.setattr(rewritten_module, "rewritten", lambda _: off.SerializeToString())
+    copy = Optimised(tmp_path / "cache", checked_sha256(model, None), CPU, RULES)
     for optimised in (None, copy, copy):
         with caplog.at_level(logging.WARNING):
             session = Session(model, CPU, optimised=optimised)
@@ -192,7 +193,7 @@ def test_a_rewritten_model_that_says_otherwise_is_not_run(
             session.run({"images": noise()})[0], plain(model).run(None, {"images": noise()})[0]
         )
     assert (
-        caplog.messages == [f"{model} is run as it is: with fewer steps it gives other answers"] * 2
+        caplog.messages == [f"{model} is run as it is: in fewer steps it gives other answers"] * 2
     ), "the second start reads the copy"
 
 
@@ -202,7 +203,7 @@ def test_a_rewritten_model_that_does_not_load_is_not_run(
 ) -> None:
     model = saved(focus(), tmp_path / "model.onnx")
     other = focus(shown=("joined",)).SerializeToString() if isinstance(content, str) else content
-    monkeypatch.setattr(session_module, "rewritten", lambda _: other)
+    monkeypatch.setattr(rewritten_module, "rewritten", lambda _: other)
     session = Session(model, CPU)
     assert not session.rewritten
     assert len(session.run({"images": noise()})) == 1

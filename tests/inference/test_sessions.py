@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from tests.inference.graphs import color_classifier, saved
+from tests.inference.rewritable import focus
 
 from visionedge.errors import ModelCardError
 from visionedge.inference.bundle import checked_sha256
@@ -73,6 +74,19 @@ def test_one_file_that_is_run_in_two_ways_is_two_sessions(tmp_path: Path) -> Non
     kept = sessions.open(path, sha256, SETTINGS)
     assert sessions.open(path, sha256, SETTINGS, release_early=True) is not kept
     assert sessions.open(path, sha256, SETTINGS) is kept
+
+
+def test_a_model_is_run_as_its_file_is_where_the_settings_say_so(tmp_path: Path) -> None:
+    sessions, as_it_is = Sessions(), SETTINGS.model_copy(update={"rewrite": False})
+    path = saved(focus(), tmp_path / "m.onnx")
+    sha256, cache = checked_sha256(path, None), tmp_path / "cache"
+    for _ in range(2):
+        opened = [
+            sessions.open(path, sha256, settings, cache).rewritten
+            for settings in (SETTINGS, as_it_is)
+        ]
+        assert opened == ["focus", ""]
+    assert len(list(cache.rglob("*.onnx"))) == 2
 
 
 def test_cameras_whose_models_are_one_file_share_its_session(tmp_path: Path, state: Path) -> None:

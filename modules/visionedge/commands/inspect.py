@@ -97,6 +97,7 @@ def as_document(model: LoadedModel, hints: Document) -> Document:
         "outputs": [str(spec) for spec in session.signature.outputs],
         "provider": session.providers[0],
         "metadata": dict(session.metadata),
+        "rewritten": session.rewritten,
         "golden": model.bundle.golden is not None,
         "fields": fields,
         "labels": {
@@ -162,6 +163,8 @@ def _for_people(document: Document) -> Iterator[str]:
     yield f"  written by  {document['producer'] or 'unknown'}, operator set {document['opset']}"
     yield f"  takes       {'; '.join(document['inputs'])}"
     yield f"  gives       {'; '.join(document['outputs'])}"
+    if document["rewritten"]:
+        yield f"  rewritten   {document['rewritten']}: faster, and the same answers as the file's"
     for key, value in document["metadata"].items():
         yield f"  metadata    {key} = {_short(value)}"
     yield ""

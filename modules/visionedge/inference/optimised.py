@@ -22,7 +22,7 @@ from visionedge.inference.proof import processor
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
-_FOLDER: Final = "optimised-2"
+_FOLDER: Final = "optimised-1"
 _KEPT: Final = 16
 _HASH_SUFFIX: Final = ".sha256"
 _UNFIT: Final = "unfit"
@@ -35,10 +35,17 @@ class Optimised:
         cache: the module's folder for what it found out.
         model_sha256: of the original.
         providers: execution providers, best first.
+        rules: by which the model may be rewritten before the runtime does.
     """
 
-    def __init__(self, cache: Path, model_sha256: str, providers: tuple[str, ...]) -> None:
-        parts = (model_sha256, *providers, version("onnxruntime"), *processor())
+    def __init__(
+        self,
+        cache: Path,
+        model_sha256: str,
+        providers: tuple[str, ...],
+        rules: tuple[str, ...],
+    ) -> None:
+        parts = (model_sha256, *providers, *rules, version("onnxruntime"), *processor())
         name = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.path: Final = cache / _FOLDER / f"{name}.onnx"
 

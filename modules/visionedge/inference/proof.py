@@ -1,9 +1,9 @@
 """What was proven of a model on this device, kept so that it is proven once and not at each start.
 
 A proof counts for the same file, the same card and hints, the same weights beside it, the
-same execution providers, the same version of ONNX Runtime and the same processor: with all
-of them equal the runtime picks the same kernels and gives the same numbers. Anything else
-is proven again. A failure leaves no proof and is tried again every time.
+same execution providers, the same rules to rewrite it by, the same version of ONNX Runtime and
+the same processor: with all of them equal the runtime picks the same kernels and gives the same
+numbers. Anything else is proven again. A failure leaves no proof and is tried again every time.
 
 It takes 20 ms to look up, most of it to hash the files.
 
@@ -26,6 +26,10 @@ from visionedge.settings import ModelSettings, merge
 log: Final = logging.getLogger(__name__)
 Claim = Literal["loads", "golden"]
 """That it loads and answers a frame; that it says what its golden frames expect."""
+MARK: Final = "visionedge.rewritten"
+"""Key in the metadata of a model that was rewritten before the runtime did."""
+RULES: Final = ("focus", "hard swish")
+"""What is rewritten then; see `rewritten.py`, which a start with a kept copy does not import."""
 _FOLDER: Final = "proofs"
 _KEPT: Final = 128
 _PROCESSOR: Final = ("model name", "flags", "Features", "CPU implementer", "CPU part")
@@ -66,6 +70,11 @@ class Proof:
             log.info("no proof of %s is kept, so each start tries it: %s", self._model, error)
 
 
+def rules(settings: ModelSettings) -> tuple[str, ...]:
+    """By which a model may be rewritten that is run so."""
+    return RULES if settings.rewrite else ()
+
+
 def processor() -> list[str]:
     """What this processor is, as far as kernels depend on it."""
     try:
@@ -84,6 +93,7 @@ def _key(claim: Claim, bundle: Bundle, settings: ModelSettings, hints: Document)
         *(checked_sha256(path, None) for path in (bundle.model, *beside)),
         json.dumps(merge(bundle.document(), hints), sort_keys=True),
         *settings.providers,
+        *rules(settings),
         version("onnxruntime"),
         platform.machine(),
         *processor(),

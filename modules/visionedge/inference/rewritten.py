@@ -20,18 +20,15 @@ from visionedge.inference.focus import fold_focus
 from visionedge.inference.hard_swish import fold_hard_swish
 from visionedge.inference.onnx_change import Change
 from visionedge.inference.onnx_graph import Graph
+from visionedge.inference.proof import MARK, RULES
 from visionedge.inference.tensors import Outputs, Signature
 
-MARK: Final = "visionedge.rewritten"
-"""Key in the metadata of a model that was rewritten."""
 Inputs = dict[str, NDArray[Any]]
 
-_MAX_BYTES: Final = 256 * 1024**2
+_MAX_BYTES: Final = 128 * 1024**2
 """A larger one would be in memory twice while it is loaded."""
-_RULES: Final[Sequence[tuple[str, Callable[[Graph, Change], None]]]] = (
-    ("focus", fold_focus),
-    ("hard swish", fold_hard_swish),
-)
+_RULES: Final[Sequence[Callable[[Graph, Change], None]]] = (fold_focus, fold_hard_swish)
+"""In the order of their names in `RULES`."""
 _TOLERANCE: Final = 1e-3
 """Of a value, or of one where it is smaller. Sums in another order differ by 1e-5."""
 _RANGES: Final = (1.0, 255.0)
@@ -54,14 +51,14 @@ def rewritten(path: Path) -> bytes | None:
         ):
             graph = Graph(mapped)
             change, applied = Change(graph), []
-            for name, rule in _RULES:
+            for name, rule in zip(RULES, _RULES, strict=True):
                 before = len(change)
                 rule(graph, change)
                 if len(change) > before:
                     applied.append(name)
             return change.file({MARK: ", ".join(applied)}) if applied else None
     # What is wrong with the file is told by whoever loads it as it is.
-    except (OSError, ValueError, OverflowError, IndexError):
+    except (OSError, ValueError, OverflowError, IndexError, MemoryError):
         return None
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from visionedge.errors import ModelLoadError, ModelRunError
 from visionedge.inference.onnx_file import OnnxFile, read_onnx
 from visionedge.inference.optimised import Optimised
-from visionedge.inference.rewritten import MARK, rewritten, say_the_same
+from visionedge.inference.proof import MARK
 from visionedge.inference.tensors import Outputs, Signature, TensorSpec
 from visionedge.runtime.file_names import is_text
 from visionedge.settings.vendors import silence_onnxruntime
@@ -96,6 +96,7 @@ class Session:
         spin: whether they wait busily for each other.
         optimised: where the model as rewritten for this processor is kept; None keeps none.
         release_early: whether memory between layers is freed as soon as it was read.
+        rewrite: whether it may be run in fewer steps, where that gives the same answers.
 
     Attributes:
         path: the ONNX file.
@@ -121,6 +122,7 @@ class Session:
         spin: bool = False,
         optimised: Optimised | None = None,
         release_early: bool = False,
+        rewrite: bool = True,
     ) -> None:
         self.path: Final = path
         self.intra_op_threads: Final = intra_op_threads
@@ -129,7 +131,7 @@ class Session:
         self.header: Final[OnnxFile] = read_onnx(path)
         wanted = _installed(providers)
         try:
-            self._session = self._opened(wanted, optimised)
+            self._session = self._opened(wanted, optimised, rewrite=rewrite)
         except _ANY_ERROR as error:
             if not is_text(path):
                 raise ModelLoadError(
@@ -149,21 +151,24 @@ class Session:
         self.rewritten: Final = metadata.pop(MARK, "")
         self.metadata: Final[Mapping[str, str]] = metadata
 
-    def _opened(self, providers: list[str], optimised: Optimised | None) -> ort.InferenceSession:
+    def _opened(
+        self, providers: list[str], optimised: Optimised | None, *, rewrite: bool
+    ) -> ort.InferenceSession:
         """The session of the copy that was kept, or of the original, which leaves one behind."""
+        first = self._in_fewer_steps if rewrite else self._from
         if self.header.external or providers != [_CPU]:
             return self._from(self.path, providers)
         if optimised is None or optimised.unfit:
-            return self._fewest_steps(providers)
+            return first(self.path, providers)
         if optimised.sound():
             try:
-                return self._from(optimised.path, providers, rewrite=False)
+                return self._from(optimised.path, providers, optimise=False)
             except _ANY_ERROR as error:
                 log.warning("%s is not used: %s", optimised.path, _reason(error))
                 optimised.drop()
         try:
-            session = optimised.written(lambda copy: self._fewest_steps(providers, copy))
-            copied = self._from(optimised.path, providers, rewrite=False)
+            session = optimised.written(lambda copy: first(self.path, providers, copy=copy))
+            copied = self._from(optimised.path, providers, optimise=False)
             # Old exports list weights as inputs, and the copy then lacks what it asks for.
             if _signature(copied) != _signature(session):
                 optimised.give_up()
@@ -171,17 +176,19 @@ class Session:
         except _NO_COPY as error:
             # Whatever is wrong with the model itself, the original tells again below.
             log.debug("no optimised copy of %s is kept: %s", self.path, error)
-        return self._fewest_steps(providers)
+        return first(self.path, providers)
 
-    def _fewest_steps(self, providers: list[str], copy: Path | None = None) -> ort.InferenceSession:
-        """The session of the model as `rewritten`, or of the original where it has no other.
+    def _in_fewer_steps(
+        self, path: Path, providers: list[str], *, copy: Path | None = None
+    ) -> ort.InferenceSession:
+        """The session of a model rewritten; of the file itself where that says anything else."""
+        # A start with a copy that was kept has no need of it.
+        from visionedge.inference.rewritten import rewritten, say_the_same
 
-        Only what says the same as the original is gone by.
-        """
-        model = rewritten(self.path)
+        model = rewritten(path)
         if model is None:
-            return self._from(self.path, providers, copy=copy)
-        original = self._from(self.path, providers)
+            return self._from(path, providers, copy=copy)
+        original = self._from(path, providers)
         try:
             fewer = self._from(model, providers, copy=copy)
             signature = _signature(original)
@@ -189,21 +196,21 @@ class Session:
                 signature, partial(fewer.run, None), partial(original.run, None)
             ):
                 return fewer
-            log.warning("%s is run as it is: with fewer steps it gives other answers", self.path)
-        except _ANY_ERROR as error:
-            log.debug("%s is run as it is: %s", self.path, _reason(error))
-        return original if copy is None else self._from(self.path, providers, copy=copy)
+            log.warning("%s is run as it is: in fewer steps it gives other answers", path)
+        except (*_ANY_ERROR, MemoryError) as error:
+            log.debug("%s is run as it is: %s", path, _reason(error))
+        return original if copy is None else self._from(path, providers, copy=copy)
 
     def _from(
         self,
         model: Path | bytes,
         providers: list[str],
         *,
-        rewrite: bool = True,
+        optimise: bool = True,
         copy: Path | None = None,
     ) -> ort.InferenceSession:
         options = _options(self.intra_op_threads, self.spin, release_early=self.release_early)
-        if not rewrite:
+        if not optimise:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if copy is not None:
             options.optimized_model_filepath = str(copy)

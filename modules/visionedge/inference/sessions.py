@@ -18,10 +18,11 @@ from weakref import WeakValueDictionary
 
 from visionedge.inference.onnx_file import read_onnx
 from visionedge.inference.optimised import Optimised
+from visionedge.inference.proof import rules
 from visionedge.inference.session import Session
 from visionedge.settings import ModelSettings
 
-_Key = tuple[str, str, tuple[str, ...], int, bool, bool, tuple[tuple[int, int], ...]]
+_Key = tuple[str, str, tuple[str, ...], int, bool, bool, bool, tuple[tuple[int, int], ...]]
 
 
 class Sessions:
@@ -45,7 +46,7 @@ class Sessions:
         Args:
             path: the ONNX file.
             sha256: of it.
-            settings: its providers, threads and whether they spin are looked at; 0 threads are one.
+            settings: how it is run, and whether rewritten; 0 threads are one.
             cache: where the model as rewritten for this processor is kept; None keeps none.
             release_early: as its card says.
 
@@ -63,8 +64,9 @@ class Sessions:
                 settings.providers,
                 threads,
                 spin=settings.spin,
-                optimised=Optimised(cache, sha256, settings.providers) if cache else None,
+                optimised=_kept(cache, sha256, settings) if cache else None,
                 release_early=release_early,
+                rewrite=settings.rewrite,
             )
             with self._lock:
                 session = self._open.setdefault(key, session)
@@ -79,9 +81,14 @@ def _key(path: Path, sha256: str, settings: ModelSettings, release_early: bool) 
         settings.providers,
         settings.intra_op_threads or 1,
         settings.spin,
+        settings.rewrite,
         release_early,
         tuple((stat.st_size, stat.st_mtime_ns) for stat in stats),
     )
+
+
+def _kept(cache: Path, sha256: str, settings: ModelSettings) -> Optimised:
+    return Optimised(cache, sha256, settings.providers, rules(settings))
 
 
 def _weights_beside(path: Path) -> list[Path]:
