@@ -49,6 +49,17 @@ def test_a_frame_that_was_a_little_late_is_made_up_for() -> None:
     assert clock.waits_s == pytest.approx([0.06])
 
 
+def test_a_fast_camera_keeps_its_rate_through_a_tick_of_the_scheduler() -> None:
+    clock = WaitingClock()
+    pacer = Pacer(200, clock=clock)
+    pacer.wait()
+    clock.now_ns += round(0.023e9)
+    for _ in range(5):
+        pacer.wait()
+    assert clock.waits_s == pytest.approx([0.002])
+    assert clock.now_ns == pytest.approx(0.025e9)
+
+
 def test_a_long_delay_is_followed_by_no_burst() -> None:
     clock = WaitingClock()
     pacer = Pacer(10, clock=clock)

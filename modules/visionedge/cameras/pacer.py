@@ -1,16 +1,19 @@
 """The clock of sources that have no camera to wait for: files and the virtual line."""
 
 import threading
+from typing import Final
 
 from visionedge.runtime.clock import Clock, SystemClock
+
+_MADE_UP_NS: Final = 100_000_000
 
 
 class Pacer:
     """Lets frames through at an even rate. Used by one thread at a time.
 
-    A frame that comes late by less than a period is made up for, so the mean rate holds.
-    One that comes later starts the schedule anew: a camera does not send a burst of old
-    frames after a pause either.
+    A frame that comes late by less than a period, or by less than a tenth of a second, is made up
+    for, so the mean rate holds: what a camera sends meanwhile waits on its way. One that comes
+    later starts the schedule anew: a camera does not send a burst of old frames after a pause.
 
     Args:
         fps: frames a second; 0 never waits.
@@ -30,7 +33,7 @@ class Pacer:
         if not self._period_ns:
             return
         now_ns = self._clock.ns()
-        if self._due_ns is None or now_ns - self._due_ns > self._period_ns:
+        if self._due_ns is None or now_ns - self._due_ns > max(self._period_ns, _MADE_UP_NS):
             self._due_ns = now_ns
         elif self._due_ns > now_ns:
             self._clock.wait(self._halt, (self._due_ns - now_ns) / 1e9)
