@@ -9,12 +9,13 @@ Each way runs in a process of its own, one after the other, in rounds. A frame's
 it was due to when its result was there; `end/mid` is the median age of the last quarter over that
 of all, and 1 is flat; `least` is the share of the camera that got the fewest results, of the mean;
 `a further` is the memory of each camera after the first. Below the table stands what the least
-program needs that decodes one camera and runs the model (`least_memory`), which no module can be
-below: with two runs at once, with the libraries that a module of this kind is written with, and
-for each further camera.
+program needs that decodes one camera and runs the model (`least_memory`), in as few steps as ours,
+which no module can be below: with two runs at once, with the libraries that a module of this kind
+is written with, and for each further camera.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,7 @@ from bench.many import WORD
 from bench.naive import reader_of
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
+from visionedge.inference.rewritten import rewritten
 
 _SECONDS: Final = 6.0
 _ROUNDS: Final = 3
@@ -155,10 +157,21 @@ def _table(context: Context, subject: Subject) -> Table:
             f"1080p {CODEC} ({subject.pictures}); decoding and running one frame takes "
             f"{step_s * 1e3:.1f} ms of CPU, so {cores()} cores could do "
             f"{cores() / step_s:.0f} a second",
-            *_least_notes(bundle, clip),
+            *_least_notes(_in_fewer_steps(bundle), clip),
         ),
         bar=lambda row: float(row.ratio),
     )
+
+
+def _in_fewer_steps(bundle: Path) -> Path:
+    """The bundle as the module runs its model; itself where nothing of it is rewritten."""
+    content = rewritten(bundle / "model.onnx")
+    if content is None:
+        return bundle
+    other = bundle.with_name(f"{bundle.name}-rewritten")
+    shutil.copytree(bundle, other)
+    (other / "model.onnx").write_bytes(content)
+    return other
 
 
 def _least_notes(bundle: Path, clip: Path) -> Sequence[str]:

@@ -64,6 +64,7 @@ _ANY_ERROR: Final[tuple[type[Exception], ...]] = (
     RuntimeError,
 )
 _NO_COPY: Final[tuple[type[Exception], ...]] = (OSError, *_ANY_ERROR)
+_NOT_REWRITTEN: Final[tuple[type[Exception], ...]] = (MemoryError, *_ANY_ERROR)
 _LOAD_HINTS: Final[Mapping[type[Exception], str]] = {
     _native.InvalidProtobuf: "the file is damaged: download or export it again",
     _native.InvalidGraph: "the graph breaks the rules of its operator set: export it again, with "
@@ -197,7 +198,7 @@ class Session:
             ):
                 return fewer
             log.warning("%s is run as it is: in fewer steps it gives other answers", path)
-        except (*_ANY_ERROR, MemoryError) as error:
+        except _NOT_REWRITTEN as error:
             log.debug("%s is run as it is: %s", path, _reason(error))
         return original if copy is None else self._from(path, providers, copy=copy)
 
