@@ -40,11 +40,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     ("cores", "most", "expected"),
     [
         (1, 1, [(1, 1, False)]),
+        (1, 2, [(1, 1, False), (2, 1, False)]),
         (2, 2, [(1, 1, False), (2, 1, False), (1, 2, False), (1, 2, True)]),
+        (2, 9, [(1, 1, False), (2, 1, False), (3, 1, False), (1, 2, False), (1, 2, True)]),
         (2, 1, [(1, 1, False), (1, 2, False), (1, 2, True)]),
     ],
 )
-def test_what_is_tried_never_has_more_threads_than_cores(
+def test_what_is_tried_has_at_most_one_worker_more_than_cores(
     cores: int, most: int, expected: list[tuple[int, int, bool]]
 ) -> None:
     assert list(ways(cores, most)) == expected

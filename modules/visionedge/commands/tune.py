@@ -65,7 +65,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--seconds", type=float, default=30, metavar="N", help="for each model (default: 30)"
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="most workers (default: one a core)"
+        "--workers", type=int, metavar="N", help="most workers (default: one more than cores)"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the result as PNG")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -162,7 +162,7 @@ def _contest(
 ) -> tuple[tuning.Contest, LoadedModel]:
     """Every way that is to be measured, the present one first."""
     own = settings.models.get(name, options.DEFAULTS)
-    most = args.workers or cores()
+    most = args.workers or cores() + 1
     present = load_model(path, own.model_copy(update={"intra_op_threads": 1, "spin": False}))
     now = _now(settings, own, tuned, present)
     entries: dict[tuning.Way, LoadedModel] = {}

@@ -116,8 +116,9 @@ def ways(cores: int, most_workers: int) -> Iterator[tuple[int, int, bool]]:
     threads = sorted({1, 2, *(2**n for n in range(2, 7) if 2**n <= cores), cores})
     for each in (number for number in threads if number <= cores):
         for workers in range(1, most_workers + 1):
-            # More threads than cores only wait for each other.
-            if workers * each <= cores:
+            # More threads than cores only wait for each other. But one worker more than cores runs
+            # while another is between two runs.
+            if workers * each <= cores or (workers, each) == (cores + 1, 1):
                 yield workers, each, False
         if each > 1:
             yield 1, each, True
