@@ -93,7 +93,10 @@ def test_a_model_that_is_run_in_fewer_steps_tells_which(
     if not model.is_file():
         pytest.skip("the real models are not beside the project")
     assert main(["inspect", str(model)]) == 0
-    assert "  rewritten   focus: faster, and the same answers" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "  rewritten   focus: faster, and the same answers" in told
+    (kept_mb,) = re.findall(r"Memory of a run: (\d+) MB", told)
+    assert int(kept_mb) >= 5, "what the model takes, although it was run when it was rewritten"
 
 
 def test_memory_is_told_with_and_without_early_release() -> None:
