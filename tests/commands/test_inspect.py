@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from visionedge.__main__ import main
 from visionedge.commands import footprint
 from visionedge.inference.card import read_document
 from visionedge.inference.model import load_model
+from visionedge.inference.optimised import Optimised
 from visionedge.settings import ModelSettings
 
 REAL = Path(__file__).parents[3] / "shared" / "conformance" / "models"
@@ -121,6 +124,33 @@ def test_memory_is_not_told_where_the_system_does_not_tell_it(
     told = capsys.readouterr().out
     assert "Speed here: " in told
     assert "Memory" not in told
+
+
+def test_memory_is_not_told_where_there_is_no_room_to_measure_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that was rewritten just now has run, so that nothing grows any more."""
+    path = REAL / "yolox_nano" / "model.onnx"
+    if not path.is_file():
+        pytest.skip("the real models are not beside the project")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    model = load_model(path, ModelSettings(path=str(path)), cache=tmp_path)
+    monkeypatch.setattr(Optimised, "written", full)
+    assert footprint.measure(model) == footprint.Footprint(0, 0)
+
+
+def test_without_a_folder_for_temporary_files_the_mend_is_told(
+    classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    assert main(["inspect", str(classifier)]) != 0
+    assert "set TMPDIR to a folder of yours" in capsys.readouterr().err
 
 
 def test_a_model_that_does_not_tell_its_head_is_refused_with_those_that_run(

@@ -77,6 +77,23 @@ def test_of_two_that_are_as_good_the_one_that_takes_less_cpu_is_taken(model: Loa
     assert contest.best(contest.results) is quick
 
 
+def test_of_two_that_do_not_differ_what_is_there_stays_else_the_fewest_workers(
+    model: LoadedModel,
+) -> None:
+    contest = Contest([(way(2), model), (way(3), model), (way(1), model)], [FRAME], "throughput")
+    present, more, slow = contest.results
+    present.turns = turns(0.0101, 0.0101, cpu_s=0.01001)
+    more.turns = turns(0.0100, 0.0100, cpu_s=0.01000)
+    slow.turns = turns(0.0200, 0.0200)
+    assert contest.best(contest.results) is present
+    contest = Contest([(way(1), model), (way(3), model), (way(2), model)], [FRAME], "throughput")
+    slow, more, fewer = contest.results
+    slow.turns = turns(0.0200, 0.0200)
+    more.turns = turns(0.0100, 0.0100, cpu_s=0.01000)
+    fewer.turns = turns(0.0100, 0.0100, cpu_s=0.01005)
+    assert contest.best(contest.results) is fewer
+
+
 def test_every_way_is_measured_and_the_first_one_to_the_end(model: LoadedModel) -> None:
     told: list[float] = []
     contest = Contest([(way(1), model), (way(2), model)], [FRAME], "cpu", turn_s=0.01)

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,12 @@ def test_each_thing_that_is_named_first_is_news(out: Log) -> None:
     for camera in ("line-1", "line-2", "line-1", "line-2"):
         out.log.warning("camera %s lost: %s", camera, "no answer")
     assert out.lines() == ["camera line-1 lost: no answer", "camera line-2 lost: no answer"]
+
+
+def test_a_file_is_a_thing_as_well(out: Log) -> None:
+    for name in ("one.onnx", "other.onnx", "one.onnx"):
+        out.log.info("%s is ready", Path(name))
+    assert out.lines() == ["one.onnx is ready", "other.onnx is ready"]
 
 
 def test_no_template_writes_more_than_a_few_lines_a_minute_whatever_it_names(out: Log) -> None:

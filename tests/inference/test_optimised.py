@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from tests.inference.graphs import color_classifier, saved
+from tests.inference.rewritable import as_constants
 
 from visionedge.errors import ModelLoadError
 from visionedge.inference.bundle import checked_sha256
@@ -110,6 +112,36 @@ def test_a_copy_that_asks_for_other_inputs_is_not_kept(tmp_path: Path) -> None:
     for _ in range(3):
         assert Session(model, CPU, optimised=copy).signature == plain.signature
     assert copy.unfit
+    assert not copy.path.exists()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_no_copy_is_kept_of_weights_that_lie_beside_in_a_node(
+    tmp_path: Path, swapped: bool
+) -> None:
+    """They may change without the file, and a copy would go on with the old ones."""
+    made = color_classifier(WEIGHTS)
+    onnx.save_model(
+        as_constants(made),
+        tmp_path / "model.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=0,
+        convert_attribute=True,
+    )
+    model = tmp_path / "model.onnx"
+    if swapped:
+        kept_made = onnx.load(model, load_external_data=False)
+        for node in kept_made.graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    entries = list(attribute.t.external_data)[::-1]
+                    del attribute.t.external_data[:]
+                    attribute.t.external_data.extend(entries)
+        model.write_bytes(kept_made.SerializeToString())
+    copy = kept(model, tmp_path / "cache")
+    session = Session(model, CPU, optimised=copy)
+    assert session.header.external == ("w.bin",)
     assert not copy.path.exists()
 
 

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import helper, numpy_helper
 from tests.inference.graphs import saved
 from tests.inference.rewritable import as_constants, as_lists, focus, hard_swish
 
@@ -17,7 +17,7 @@ from visionedge.inference import rewritten as rewritten_module
 from visionedge.inference.bundle import checked_sha256
 from visionedge.inference.optimised import Optimised
 from visionedge.inference.proof import MARK, RULES
-from visionedge.inference.rewritten import rewritten, say_the_same
+from visionedge.inference.rewritten import alike, answers, rewritten
 from visionedge.inference.session import Session
 from visionedge.inference.tensors import Signature, TensorSpec
 
@@ -229,6 +229,71 @@ def test_a_name_that_only_an_inner_graph_reads_keeps_the_original(tmp_path: Path
     assert len(session.run({"images": noise()})) == 2
 
 
+def _with(made: onnx.ModelProto, name: str, value: NDArray[Any]) -> onnx.ModelProto:
+    """The model with another constant in the place of one."""
+    for tensor in made.graph.initializer:
+        if tensor.name == name:
+            tensor.CopyFrom(numpy_helper.from_array(value, name))
+    return made
+
+
+def _clashing(made: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with a constant that has the name which a rule would give."""
+    tensor = numpy_helper.from_array(np.ones(1, np.float32), name)
+    made.graph.node.insert(0, helper.make_node("Constant", [], [name], value=tensor))
+    return made
+
+
+def _looping(made: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a loop in it, which may go on for ever on what it was not made for."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("goes", onnx.TensorProto.BOOL, [])],
+    )
+    for name, value in (("times", np.array(2)), ("yes", np.array(True))):
+        made.graph.initializer.append(numpy_helper.from_array(value, name))
+    made.graph.node.append(helper.make_node("Loop", ["times", "yes"], [], body=body))
+    return made
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        _with(hard_swish(), "divisor", np.full((1, 1, 1, 1, 1), 6, np.float32)),
+        _with(focus(at_once=True), "list2_2", np.array([2.0, 2.0], np.float32)),
+        _with(focus(), "weights", np.ones((2500, 12, 6, 6), np.float32)),
+        _clashing(focus(), "sums/rewritten"),
+        _clashing(hard_swish(), "out/rewritten"),
+        _looping(focus()),
+    ],
+    ids=["more dimensions", "a list of floats", "large", "a name", "another name", "a loop"],
+)
+def test_what_is_not_sure_is_run_as_it_is(tmp_path: Path, made: onnx.ModelProto) -> None:
+    assert rewritten(saved(made, tmp_path / "model.onnx")) is None
+
+
+def test_a_name_that_is_no_text_is_not_taken_for_another(tmp_path: Path) -> None:
+    path = saved(hard_swish(), tmp_path / "model.onnx")
+    assert rewritten(path) is not None
+    path.write_bytes(path.read_bytes().replace(b"shifted", b"shifte\xff"))
+    assert rewritten(path) is None
+
+
+def test_the_file_is_run_where_it_cannot_be_run_on_noise(tmp_path: Path) -> None:
+    made = focus(sizes=("h", "w"))
+    made.graph.node.append(helper.make_node("Reshape", ["out", "shape"], ["flat"]))
+    made.graph.initializer.append(numpy_helper.from_array(np.array([5, 16, 24]), "shape"))
+    made.graph.output.append(helper.make_tensor_value_info("flat", onnx.TensorProto.FLOAT, None))
+    session = Session(saved(made, tmp_path / "model.onnx"), CPU)
+    assert not session.rewritten
+    assert session.run({"images": noise()})[1].shape == (5, 16, 24)
+
+
 def test_damaged_bytes_are_left_to_the_runtime(tmp_path: Path) -> None:
     whole, random = focus().SerializeToString(), np.random.default_rng(6)
     path = tmp_path / "model.onnx"
@@ -262,12 +327,32 @@ def test_answers_are_compared_by_shape_size_and_kind() -> None:
         seen.append(inputs["images"].shape)
         return [inputs["images"]]
 
-    assert say_the_same(signature, run, run)
+    said = answers(signature, run)
     assert set(seen) == {(1, 3, 64, 8)}
+    assert alike(answers(signature, run), said)
     for other in (
         lambda inputs: [inputs["images"] * 1.01],
         lambda inputs: [inputs["images"][..., :4]],
+        lambda inputs: [inputs["images"].astype(np.float64)],
         lambda inputs: [[{"a": 1.0}]],
         lambda inputs: [np.where(inputs["images"] > 0.5, np.nan, inputs["images"])],
     ):
-        assert not say_the_same(signature, run, other)
+        assert not alike(answers(signature, other), said)
+
+
+def test_small_scores_are_compared_beside_large_boxes_and_what_is_no_number_never() -> None:
+    """Both ways to lay an answer out, and scores of thousands of classes."""
+    random = np.random.default_rng(3)
+    boxes, scores = random.uniform(0, 600, (1, 40, 4)), random.uniform(0, 0.01, (1, 40, 8))
+    rows = np.concatenate([boxes, scores], axis=2)
+    other = np.concatenate([boxes, scores[..., ::-1]], axis=2)
+    classes = random.dirichlet(np.ones(4000))[np.newaxis]
+    for ours, theirs in (
+        (other, rows),
+        (other.transpose(0, 2, 1), rows.transpose(0, 2, 1)),
+        (classes[:, ::-1], classes),
+    ):
+        assert alike([[theirs]], [[theirs * (1 + 1e-5)]])
+        assert not alike([[ours]], [[theirs]])
+    nothing = np.full((1, 4), np.nan)
+    assert not alike([[nothing]], [[nothing]])

@@ -26,7 +26,7 @@ _RUNS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Megabytes a run takes, its input included; 0 where the system does not tell."""
+    """Megabytes a run takes, its input included; 0 where it cannot be told."""
 
     kept_mb: float
     released_early_mb: float
@@ -43,7 +43,8 @@ def measure(model: LoadedModel) -> Footprint:
         kept = Optimised(Path(folder), str(model.card.sha256), providers, RULES)
         # It leaves a copy, and a session of that is not run before it is measured, as one is that
         # was rewritten just now.
-        Session(file, providers, optimised=kept)
+        if Session(file, providers, optimised=kept).rewritten and not kept.sound():
+            return Footprint(0, 0)
         sessions = (
             Session(file, providers, optimised=kept, release_early=release_early)
             for release_early in (False, True)

@@ -11,6 +11,7 @@ the figures then are those of a busy device, which is the one that counts.
 """
 
 import argparse
+import errno
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -270,7 +271,9 @@ def _keep(
     except OSError as error:
         raise SettingsError(
             f"the choice cannot be kept in {tuned.path}: {error.strerror}",
-            hint="run it as the user of the module, or name its settings with --config",
+            hint="free some space there"
+            if error.errno == errno.ENOSPC
+            else "run it as the user of the module, or name its settings with --config",
         ) from None
     if not args.json:
         print(f"kept in {tuned.path}; the module runs it so from its next start on")

@@ -185,11 +185,17 @@ class Contest:
             tick(min(1.0, done, rounds / LEAST_ROUNDS))
 
     def best(self, among: Sequence[Measured]) -> Measured:
-        """The way to take: the best, and of those as good as it the one that takes least CPU."""
+        """The way to take: the best, and of those as good as it the one that takes least CPU.
+
+        Where neither differs, what is there stays, else it is the fewest workers: each looks at a
+        frame longer beside the others.
+        """
         alive = [each for each in among if not each.dropped] or list(among)
         top = max(each.gain(self.base, self._goal) for each in alive)
         close = [each for each in alive if each.gain(self.base, self._goal) >= top * (1 - _TIE)]
-        return max(close, key=lambda each: each.gain(self.base, "cpu"))
+        least = max(each.gain(self.base, "cpu") for each in close)
+        alike = [each for each in close if each.gain(self.base, "cpu") >= least * (1 - _TIE)]
+        return self.base if self.base in alike else min(alike, key=lambda each: each.way.workers)
 
     def _drop(self) -> None:
         top = max(each.gain(self.base, self._goal) for each in self.results if not each.dropped)

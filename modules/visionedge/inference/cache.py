@@ -19,8 +19,10 @@ def private_folder() -> Path:
     Raises:
         ModelLoadError: somebody else has taken its name.
     """
-    path = Path(tempfile.gettempdir()) / f"visionedge-{os.getuid()}"
+    path = Path(f"visionedge-{os.getuid()}")
     try:
+        # It looks for one that can be written, and there may be none.
+        path = Path(tempfile.gettempdir()) / path
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:

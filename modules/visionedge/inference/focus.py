@@ -7,7 +7,8 @@ at row `dy` is row `2 u + dy`. The slices are gone, and the runtime has a convol
 three planes as they are. Answers differ in the last digits, because sums are taken in another
 order.
 
-What this does not promise: a Focus that an exporter wrote in another way is left as it is.
+What this does not promise: a Focus that an exporter wrote in another way is left as it is. Where
+a file leaves sizes free it refuses odd ones, and is not held to that.
 Source: YOLOX, `yolox/models/network_blocks.py` (Focus); onnx/docs/Operators.md (Conv, Slice).
 """
 
@@ -24,6 +25,8 @@ _TO_THE_END: Final = 2**31 - 1
 _ROWS: Final = 2
 """Axis of the rows in (pictures, channels, rows, columns)."""
 _MAX_SLICES: Final = 4
+_MAX_WEIGHTS: Final = 4 * 1024**2
+"""Bytes. A Focus is the first layer, which is small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def _spread(graph: Graph, node: Node, quarters: list[_Quarter]) -> NDArray[Any] 
         and set(graph.integers(node, "dilations", (1, 1))) == {1}
         and "auto_pad" not in node.attributes
     )
-    weights = graph.constant(node.inputs[1]) if plain and len(node.inputs) > 1 else None
+    weights = graph.constant(node.inputs[1], _MAX_WEIGHTS) if plain and node.inputs[1:] else None
     if weights is None or weights.ndim != 4 or weights.shape[1] % 4 or weights.dtype.kind != "f":
         return None
     planes, joined, rows, columns = weights.shape
@@ -105,7 +108,11 @@ def _quarter(graph: Graph, name: str) -> _Quarter | None:
     while (node := graph.writer.get(name)) is not None and node.operator == "Slice":
         slices.append(node)
         given = [graph.constant(part) for part in node.inputs[1:]]
-        lists = [part.tolist() for part in given if part is not None and part.ndim == 1]
+        lists = [
+            part.tolist()
+            for part in given
+            if part is not None and part.ndim == 1 and part.dtype.kind == "i"
+        ]
         if len(lists) != 4 or len(slices) > _MAX_SLICES:
             return None
         for begin, end, axis, step in zip(*lists, strict=True):

@@ -29,7 +29,7 @@ def fold_hard_swish(graph: Graph, change: Change) -> None:
         if steps is None:
             continue
         name, removed = steps
-        share = f"{node.outputs[0]}/share"
+        share = change.new_name(node.outputs[0])
         change.replace(
             node,
             NewNode("HardSigmoid", (name,), (share,), {"alpha": 1 / _TOP, "beta": _SHIFT / _TOP}),
@@ -41,12 +41,12 @@ def fold_hard_swish(graph: Graph, change: Change) -> None:
 def _steps(graph: Graph, node: Node) -> tuple[str, list[Node]] | None:
     """What a division is the hard swish of, and the three nodes before it, the last first."""
     product = _writer(graph, node, "Div", 0)
-    if product is None or product.operator != "Mul" or not _is(graph, node, 1, _TOP):
+    if product is None or len(product.inputs) != 2 or not _is(graph, node, 1, _TOP):
         return None
     for place, name in enumerate(reversed(product.inputs)):
         clip = _writer(graph, product, "Mul", place)
         shifted = None if clip is None else _writer(graph, clip, "Clip", 0)
-        if clip is None or shifted is None or shifted.operator != "Add":
+        if clip is None or shifted is None or shifted.operator != "Add" or len(shifted.inputs) != 2:
             continue
         if (
             name in shifted.inputs
@@ -68,4 +68,5 @@ def _writer(graph: Graph, node: Node, operator: str, place: int) -> Node | None:
 def _is(graph: Graph, node: Node, place: int, value: float) -> bool:
     """Whether an input of a node is this one number."""
     given = graph.constant(node.inputs[place]) if len(node.inputs) > place else None
-    return given is not None and given.size == 1 and given.item() == value
+    # One of more dimensions would add them to what it meets.
+    return given is not None and given.shape in ((), (1,)) and given.item() == value

@@ -159,7 +159,11 @@ def load_model(
         model.cold_runner().infer(np.full((*_FIRST_FRAME, 3), _GRAY, np.uint8))
     for field, origin in described.origins.items():
         log.debug("%s: %s is %s", bundle.model, field, origin)
-    log.info("%s is ready: head %s on %s", bundle.model, model.card.head, session.providers[0])
+    log.info(
+        "%s is ready: head %s on %s%s",
+        bundle.model, model.card.head, session.providers[0],
+        f", rewritten: {session.rewritten}" if session.rewritten else "",
+    )  # fmt: skip
     return model
 
 

@@ -2,8 +2,7 @@
 
 Weights that no node reads any more are left in, and dropped by the runtime.
 
-What this does not promise: a name that only a graph within a node (`If`, `Loop`) reads counts as
-unread. The runtime then refuses what is left.
+What this does not promise: that what is written means the same. `rewritten.py` asks the runtime.
 Source: onnx/onnx.proto (field numbers).
 """
 
@@ -37,6 +36,8 @@ from visionedge.inference.protobuf import written
 _MODEL_METADATA, _ENTRY_KEY, _ENTRY_VALUE = 14, 1, 2
 _ATTRIBUTE_FLOAT, _ATTRIBUTE_TYPE = 2, 20
 _TYPE_FLOAT, _TYPE_INTS = 1, 7
+_MAX_ADDED_BYTES: Final = 16 * 1024**2
+"""First layers are small: that of YOLOX-X takes 140 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,30 @@ class Change:
         """Where a node ends and what takes its place, by where it begins."""
         self._weights: Final[dict[str, NDArray[Any]]] = {}
         self._uses: Final = graph.uses.copy()
+        self._added_bytes = 0
 
     def add_weights(self, near: str, weights: NDArray[Any]) -> str:
-        """Add weights; returns their name, which is made of another name of the graph."""
-        name = f"{near}/rewritten"
+        """Add weights; returns their name, which is made of another name of the graph.
+
+        Raises:
+            ValueError: they would make the file much larger.
+        """
+        self._added_bytes += weights.nbytes
+        if self._added_bytes > _MAX_ADDED_BYTES:
+            raise ValueError(f"more than {_MAX_ADDED_BYTES} bytes of new weights")
+        name = self.new_name(near)
         self._weights[name] = weights
+        return name
+
+    def new_name(self, near: str) -> str:
+        """A name for a new value, made of another name of the graph.
+
+        Raises:
+            ValueError: the graph has it already.
+        """
+        name = f"{near}/rewritten"
+        if name in self._graph.names:
+            raise ValueError(f"{name} is there already")
         return name
 
     def replace(self, node: Node, *by: NewNode) -> None:

@@ -10,8 +10,8 @@ Source: onnx/onnx.proto (field numbers), protobuf encoding (wire types).
 """
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,10 @@ MAX_BYTES: Final = 1024**3
 _MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 2, 7, 8
 _GRAPH_NODE, _NODE_OP, _NODE_ATTRIBUTE = 1, 4, 5
 _GRAPH_TENSOR, _TENSOR_EXTERNAL = 5, 13
-_ATTRIBUTE_NAME, _ATTRIBUTE_STRINGS = 1, 9
+_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_STRINGS = 1, 5, 6, 9
+_WITH_WEIGHTS: Final = ("Constant", "If", "Loop", "Scan", "SequenceMap")
+"""Operators whose attributes may hold weights."""
+_MAX_PARTS: Final = 16
 
 
 @dataclass(slots=True)
@@ -124,9 +127,9 @@ def _read(path: Path, mapped: Buffer) -> OnnxFile:
                 found.opset = _default_opset(mapped, value) or found.opset
             elif number == _MODEL_GRAPH:
                 has_graph = True
-                found.zipmap_labels = _zipmap_labels(mapped, value)
-                found.external = tuple(sorted(set(_external(mapped, value))))
-    except ValueError as error:
+                _search(mapped, value, found)
+                found.external = tuple(sorted(set(found.external)))
+    except (ValueError, RecursionError) as error:
         raise ModelLoadError(
             f"{path} is no ONNX model, or only a part of one: {error}",
             hint="download or export it again, and compare its size",
@@ -147,33 +150,54 @@ def _default_opset(mapped: Buffer, within: slice) -> int:
     return version if domain in ("", "ai.onnx") else 0
 
 
-def _zipmap_labels(mapped: Buffer, graph: slice) -> tuple[str, ...]:
-    for number, node, _ in fields(mapped, graph):
-        if number == _GRAPH_NODE and isinstance(node, slice):
-            operator, attributes = "", []
-            for part, value, _ in fields(mapped, node):
-                if part == _NODE_OP and isinstance(value, slice):
-                    operator = text(mapped, value)
-                elif part == _NODE_ATTRIBUTE and isinstance(value, slice):
-                    attributes.append(value)
-            if operator == "ZipMap":
-                return _strings(mapped, attributes)
-    return ()
+def _search(mapped: Buffer, graph: slice, found: OnnxFile) -> None:
+    """Note the labels of a ZipMap, and where weights lie that are not in the file."""
+    for number, message, _ in fields(mapped, graph):
+        if isinstance(message, int):
+            continue
+        if number == _GRAPH_TENSOR:
+            found.external += _locations(mapped, message)
+        elif number == _GRAPH_NODE:
+            operator, attributes = _node(mapped, message)
+            if operator == "ZipMap" and not found.zipmap_labels:
+                found.zipmap_labels = _strings(mapped, attributes)
+            elif operator in _WITH_WEIGHTS:
+                _search_within(mapped, attributes, found)
 
 
-def _external(mapped: Buffer, graph: slice) -> Iterator[str]:
-    """Locations of weights that are not in the file."""
-    for number, tensor, _ in fields(mapped, graph):
-        if number == _GRAPH_TENSOR and isinstance(tensor, slice):
-            for part, entry, _ in fields(mapped, tensor):
-                if part == _TENSOR_EXTERNAL and isinstance(entry, slice):
-                    pair = [
-                        text(mapped, value)
-                        for _, value, _ in fields(mapped, entry)
-                        if isinstance(value, slice)
-                    ]
-                    if len(pair) == 2 and pair[0] == "location":
-                        yield pair[1]
+def _node(mapped: Buffer, node: slice) -> tuple[str, list[slice]]:
+    operator, attributes = "", []
+    for part, value, _ in fields(mapped, node):
+        if part == _NODE_OP and isinstance(value, slice):
+            operator = text(mapped, value)
+        elif part == _NODE_ATTRIBUTE and isinstance(value, slice):
+            attributes.append(value)
+    return operator, attributes
+
+
+def _search_within(mapped: Buffer, attributes: list[slice], found: OnnxFile) -> None:
+    """Of a constant, and of the graphs within a node."""
+    for attribute in attributes:
+        # A list of numbers may go on for millions.
+        for part, value, _ in islice(fields(mapped, attribute), _MAX_PARTS):
+            if part == _ATTRIBUTE_TENSOR and isinstance(value, slice):
+                found.external += _locations(mapped, value)
+            elif part == _ATTRIBUTE_GRAPH and isinstance(value, slice):
+                _search(mapped, value, found)
+
+
+def _locations(mapped: Buffer, tensor: slice) -> tuple[str, ...]:
+    """The file that holds a tensor, if another one does."""
+    entries = [
+        {
+            key: text(mapped, value)
+            for key, value, _ in fields(mapped, entry)
+            if isinstance(value, slice)
+        }
+        for part, entry, _ in fields(mapped, tensor)
+        if part == _TENSOR_EXTERNAL and isinstance(entry, slice)
+    ]
+    return tuple(entry.get(2, "") for entry in entries if entry.get(1) == "location")
 
 
 def _strings(mapped: Buffer, attributes: list[slice]) -> tuple[str, ...]:

@@ -2,22 +2,24 @@
 
 Nodes and weights are listed by the places where they lie, and weights read when they are asked for.
 
-What this does not promise: graphs within a node (`If`, `Loop`) are not looked into.
+What this does not promise: graphs within a node (`If`, `Loop`) are not looked into; a file that
+has one is refused.
 Source: onnx/onnx.proto (field numbers, data types).
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.inference.protobuf import Buffer, Value, fields, integers, text, whole
+from visionedge.inference.protobuf import Buffer, Value, fields, integers, name, whole
 
 MODEL_GRAPH: Final = 7
-GRAPH_NODE, GRAPH_TENSOR, _GRAPH_OUTPUT, _VALUE_NAME = 1, 5, 12, 1
+GRAPH_NODE, GRAPH_TENSOR, _GRAPH_INPUT, _GRAPH_OUTPUT, _VALUE_NAME = 1, 5, 11, 12, 1
 NODE_INPUT, NODE_OUTPUT, NODE_OP, NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
 ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TENSOR, ATTRIBUTE_INTS = 1, 3, 5, 8
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
@@ -27,6 +29,10 @@ _LISTED: Final = {_TENSOR_FLOATS: "<f4", 5: "<i4", 7: "<i8"}
 DTYPES: Final = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2"}
 """Data types that are read here, by their numbers in the file."""
 _STANDARD: Final = ("", "ai.onnx")
+_NESTED: Final = ("If", "Loop", "Scan", "SequenceMap")
+_MAX_LIST_BYTES: Final = 256
+"""Of a list that says where to cut, or of one number; more is none."""
+_MAX_PARTS: Final = 16
 _MAX_NODES: Final = 20_000
 """Networks for devices have some hundreds; what has far more is not searched at each load."""
 
@@ -65,9 +71,11 @@ class Graph:
         nodes: in their order.
         writer: the node that writes a name.
         uses: how many nodes and outputs of the graph read a name.
+        names: all that stand for something, the inputs of the graph among them.
 
     Raises:
-        ValueError: this is no model, one with several graphs, or one of too many nodes.
+        ValueError: this is no model, one with several graphs or graphs within nodes, or one of too
+            many nodes.
     """
 
     def __init__(self, buffer: Buffer) -> None:
@@ -83,51 +91,65 @@ class Graph:
         self.nodes: Final[list[Node]] = []
         self.uses: Final[Counter[str]] = Counter()
         self._tensors: Final[dict[str, slice]] = {}
+        self._inputs: Final[set[str]] = set()
         for number, message, place in fields(buffer, self.message):
             if isinstance(message, slice):
                 self._add(number, message, place)
         self.writer: Final[Mapping[str, Node]] = {
-            name: node for node in self.nodes for name in node.outputs
+            output: node for node in self.nodes for output in node.outputs
         }
+        self.names: Final[Set[str]] = (
+            self.uses.keys() | self.writer.keys() | self._tensors.keys() | self._inputs
+        )
 
     def _add(self, number: int, message: slice, place: slice) -> None:
         if number == GRAPH_NODE:
             if len(self.nodes) == _MAX_NODES:
                 raise ValueError(f"more than {_MAX_NODES} nodes")
             node = _node(self.buffer, message, place)
+            if node.operator in _NESTED:
+                raise ValueError(f"a graph within {node.operator}")
             self.nodes.append(node)
             self.uses.update(node.inputs)
         elif number == GRAPH_TENSOR:
             self._tensors[self._named(message, TENSOR_NAME)] = message
+        elif number == _GRAPH_INPUT:
+            self._inputs.add(self._named(message, _VALUE_NAME))
         elif number == _GRAPH_OUTPUT:
             self.uses[self._named(message, _VALUE_NAME)] += 1
 
-    def _named(self, message: slice, name: int) -> str:
+    def _named(self, message: slice, part: int) -> str:
         for number, value, _ in fields(self.buffer, message):
-            if number == name and isinstance(value, slice):
-                return text(self.buffer, value)
+            if number == part and isinstance(value, slice):
+                return name(self.buffer, value)
         return ""
 
-    def constant(self, name: str) -> NDArray[Any] | None:
-        """A weight, or what a `Constant` gives; None where it is neither, or lies elsewhere.
+    def constant(self, called: str, most_bytes: int = _MAX_LIST_BYTES) -> NDArray[Any] | None:
+        """A weight, or what a `Constant` gives.
+
+        Args:
+            called: its name.
+            most_bytes: that it may take in the file; more is not read.
+
+        Returns:
+            None where it is neither, more, or not in the file. Old exports list weights as inputs
+            too; nobody here gives them others.
 
         Raises:
             ValueError: its bytes are not as many as its shape says.
         """
-        place = self._tensors.get(name)
-        writer = self.writer.get(name)
+        place, writer = self._tensors.get(called), self.writer.get(called)
         if place is None and writer is not None and writer.operator == "Constant":
-            for number, value, _ in self._attribute(writer, "value"):
-                if number == _ATTRIBUTE_TENSOR and isinstance(value, slice):
-                    place = value
-        return None if place is None else _array(self.buffer, place)
+            value = self._attribute(writer, "value", _ATTRIBUTE_TENSOR)
+            place = value if isinstance(value, slice) else None
+        if place is None or place.stop - place.start > most_bytes:
+            return None
+        return _array(self.buffer, place)
 
     def integer(self, node: Node, attribute: str, default: int) -> int:
         """An attribute of a node."""
-        for number, value, _ in self._attribute(node, attribute):
-            if number == _ATTRIBUTE_INT:
-                return integers(self.buffer, value)[0]
-        return default
+        value = self._attribute(node, attribute, _ATTRIBUTE_INT)
+        return default if value is None else integers(self.buffer, value)[0]
 
     def integers(self, node: Node, attribute: str, default: Sequence[int]) -> list[int]:
         """An attribute of a node that is a list."""
@@ -135,14 +157,20 @@ class Graph:
             return list(default)
         return [
             each
-            for number, value, _ in self._attribute(node, attribute)
+            for number, value, _ in self._parts(node, attribute)
             if number == ATTRIBUTE_INTS
             for each in integers(self.buffer, value)
         ]
 
-    def _attribute(self, node: Node, name: str) -> list[tuple[int, Value, slice]]:
-        place = node.attributes.get(name)
-        return [] if place is None else list(fields(self.buffer, place))
+    def _attribute(self, node: Node, attribute: str, part: int) -> Value | None:
+        return next(
+            (value for number, value, _ in self._parts(node, attribute) if number == part), None
+        )
+
+    def _parts(self, node: Node, attribute: str) -> Iterator[tuple[int, Value, slice]]:
+        place = node.attributes.get(attribute)
+        # One with many parts is none of those that are asked for here.
+        return islice(fields(self.buffer, place), _MAX_PARTS) if place else iter(())
 
 
 def _node(buffer: Buffer, message: slice, place: slice) -> Node:
@@ -154,32 +182,37 @@ def _node(buffer: Buffer, message: slice, place: slice) -> Node:
         if isinstance(value, int):
             continue
         if number == NODE_INPUT:
-            inputs.append(text(buffer, value))
+            inputs.append(name(buffer, value))
         elif number == NODE_OUTPUT:
-            outputs.append(text(buffer, value))
+            outputs.append(name(buffer, value))
         elif number == NODE_OP:
-            operator = text(buffer, value)
+            operator = name(buffer, value)
         elif number == _NODE_DOMAIN:
-            domain = text(buffer, value)
+            domain = name(buffer, value)
         elif number == NODE_ATTRIBUTE:
-            for part, name, _ in fields(buffer, value):
-                if part == ATTRIBUTE_NAME and isinstance(name, slice):
-                    attributes[text(buffer, name)] = value
+            # Its name comes first, and may be followed by millions of numbers.
+            part, called, _ = next(fields(buffer, value), (0, 0, value))
+            if part == ATTRIBUTE_NAME and isinstance(called, slice):
+                attributes[name(buffer, called)] = value
+            else:
+                raise ValueError("an attribute that does not begin with its name")
     standard = operator if domain in _STANDARD else ""
     return Node(standard, tuple(inputs), tuple(outputs), attributes, place, message)
 
 
 def _array(buffer: Buffer, place: slice) -> NDArray[Any] | None:
     """A tensor; None where its numbers are of another type, or not in the file."""
-    dims: list[int] = []
-    kind = 0
+    told = list(fields(buffer, place))
+    dims = [
+        each
+        for number, value, _ in told
+        if number == TENSOR_DIMS
+        for each in integers(buffer, value)
+    ]
+    kind = next((value for number, value, _ in reversed(told) if number == TENSOR_TYPE), 0)
     parts: list[NDArray[Any]] = []
-    for number, value, _ in fields(buffer, place):
-        if number == TENSOR_DIMS:
-            dims += integers(buffer, value)
-        elif number == TENSOR_TYPE and isinstance(value, int):
-            kind = value
-        elif number == TENSOR_RAW and isinstance(value, slice) and kind in DTYPES:
+    for number, value, _ in told:
+        if number == TENSOR_RAW and isinstance(value, slice) and kind in DTYPES:
             parts.append(np.frombuffer(buffer[value], DTYPES[kind]))
         elif number in _LISTED and _LISTED[number] == DTYPES.get(kind):
             if number == _TENSOR_FLOATS and isinstance(value, slice):

@@ -30,6 +30,8 @@ MARK: Final = "visionedge.rewritten"
 """Key in the metadata of a model that was rewritten before the runtime did."""
 RULES: Final = ("focus", "hard swish")
 """What is rewritten then; see `rewritten.py`, which a start with a kept copy does not import."""
+_VERSION_OF_RULES: Final = "2"
+"""To be raised with each change of a rule, so that what an older one left is not used."""
 _FOLDER: Final = "proofs"
 _KEPT: Final = 128
 _PROCESSOR: Final = ("model name", "flags", "Features", "CPU implementer", "CPU part")
@@ -62,7 +64,10 @@ class Proof:
         folder = self._path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{self._model}\n", encoding="utf-8")
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text(f"{self._model}\n", encoding="utf-8")
+            # Half a file on a full disk would count as one.
+            fresh.replace(self._path)
             kept = sorted(folder.iterdir(), key=lambda path: -path.stat().st_mtime)
             for old in kept[_KEPT:]:
                 old.unlink(missing_ok=True)
@@ -72,7 +77,7 @@ class Proof:
 
 def rules(settings: ModelSettings) -> tuple[str, ...]:
     """By which a model may be rewritten that is run so."""
-    return RULES if settings.rewrite else ()
+    return (*RULES, _VERSION_OF_RULES) if settings.rewrite else ()
 
 
 def processor() -> list[str]:

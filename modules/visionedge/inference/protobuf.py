@@ -61,8 +61,17 @@ def whole(buffer: Buffer) -> slice:
 
 
 def text(buffer: Buffer, place: slice) -> str:
-    """What stands there."""
+    """What stands there, for people."""
     return buffer[place].decode("utf-8", "replace")
+
+
+def name(buffer: Buffer, place: slice) -> str:
+    """What stands there, to be compared with others.
+
+    Raises:
+        UnicodeDecodeError: it is no UTF-8, and two such names would look alike.
+    """
+    return buffer[place].decode("utf-8")
 
 
 def integers(buffer: Buffer, value: Value) -> list[int]:

@@ -63,7 +63,6 @@ _ANY_ERROR: Final[tuple[type[Exception], ...]] = (
     TypeError,
     RuntimeError,
 )
-_NO_COPY: Final[tuple[type[Exception], ...]] = (OSError, *_ANY_ERROR)
 _NOT_REWRITTEN: Final[tuple[type[Exception], ...]] = (MemoryError, *_ANY_ERROR)
 _LOAD_HINTS: Final[Mapping[type[Exception], str]] = {
     _native.InvalidProtobuf: "the file is damaged: download or export it again",
@@ -173,8 +172,12 @@ class Session:
             # Old exports list weights as inputs, and the copy then lacks what it asks for.
             if _signature(copied) != _signature(session):
                 optimised.give_up()
-            return session
-        except _NO_COPY as error:
+                return session
+            # It was not run, and holds no file in memory.
+            return copied
+        except OSError as error:
+            log.info("no copy of %s is kept, so each start rewrites it: %s", self.path, error)
+        except _ANY_ERROR as error:
             # Whatever is wrong with the model itself, the original tells again below.
             log.debug("no optimised copy of %s is kept: %s", self.path, error)
         return first(self.path, providers)
@@ -184,23 +187,35 @@ class Session:
     ) -> ort.InferenceSession:
         """The session of a model rewritten; of the file itself where that says anything else."""
         # A start with a copy that was kept has no need of it.
-        from visionedge.inference.rewritten import rewritten, say_the_same
+        from visionedge.inference.rewritten import alike, answers, rewritten
 
         model = rewritten(path)
-        if model is None:
+        # One after the other, so that the memory of two is not needed at once.
+        signature, said = self._said(path, providers) if model else (None, None)
+        if model is None or said is None:
             return self._from(path, providers, copy=copy)
-        original = self._from(path, providers)
         try:
             fewer = self._from(model, providers, copy=copy)
-            signature = _signature(original)
-            if _signature(fewer) == signature and say_the_same(
-                signature, partial(fewer.run, None), partial(original.run, None)
+            if _signature(fewer) == signature and alike(
+                answers(signature, partial(fewer.run, None)), said
             ):
                 return fewer
             log.warning("%s is run as it is: in fewer steps it gives other answers", path)
         except _NOT_REWRITTEN as error:
             log.debug("%s is run as it is: %s", path, _reason(error))
-        return original if copy is None else self._from(path, providers, copy=copy)
+        return self._from(path, providers, copy=copy)
+
+    def _said(self, path: Path, providers: list[str]) -> tuple[Signature, list[Outputs] | None]:
+        """What the file says to noise; None where it cannot run on that."""
+        from visionedge.inference.rewritten import answers
+
+        original = self._from(path, providers)
+        signature = _signature(original)
+        try:
+            return signature, answers(signature, partial(original.run, None))
+        except _NOT_REWRITTEN as error:
+            log.debug("%s does not run on noise: %s", path, _reason(error))
+            return signature, None
 
     def _from(
         self,

@@ -18,6 +18,7 @@ import copy
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from visionedge.runtime.clock import Clock, SystemClock
@@ -82,6 +83,8 @@ class RepeatLimit:
     def _key(self, record: logging.LogRecord, now_ns: int) -> Key:
         template = (record.name, str(record.msg))
         first = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        # A file is a thing as well, as a model is.
+        first = str(first) if isinstance(first, PurePath) else first
         if not isinstance(first, str) or (*template, first) in self._repeats:
             return (*template, first if isinstance(first, str) else None)
         seen = self._things.get(template)

@@ -103,7 +103,7 @@ class ModelSettings(Section):
         title="Rewrite",
         description="Run a Focus (YOLOX, older YOLOv5) as one convolution and a hard swish of four "
         "steps (PicoDet) as two: a tenth faster, on the processor only. What does not say the same "
-        "as the file, within 0.001 of a value, is not used. false runs the file as it is.",
+        "as the file to noise, within 0.001, is not used. false runs the file as it is.",
     )
     floor: Unit = Field(
         0.1,
