@@ -13,9 +13,10 @@ Ours plays the file without a pace, as the naive loop does: each frame is decode
 at, so the figure is what the machine can do, decoding included. One worker stands against
 the one thread of the bare run; a worker a core is how the module runs by default.
 
-The last row is a live camera: it gives a quarter more frames a second than the bare run in one
-thread could look at, whether or not somebody takes them, and what is replaced is lost. Its figure
-is what of the bare run is left beside decoding all of them.
+The last rows are a live camera, with a worker a core and with one more: it gives a quarter more
+frames a second than the bare run in one thread could look at, whether or not somebody takes them,
+and what is replaced is lost. Its figure is what of the bare run is left beside decoding all of
+them.
 """
 
 import time

@@ -127,8 +127,9 @@ def _read(path: Path, mapped: Buffer) -> OnnxFile:
                 found.opset = _default_opset(mapped, value) or found.opset
             elif number == _MODEL_GRAPH:
                 has_graph = True
-                _search(mapped, value, found)
-                found.external = tuple(sorted(set(found.external)))
+                beside: set[str] = set()
+                _search(mapped, value, found, beside)
+                found.external = tuple(sorted(beside))
     except (ValueError, RecursionError) as error:
         raise ModelLoadError(
             f"{path} is no ONNX model, or only a part of one: {error}",
@@ -150,19 +151,19 @@ def _default_opset(mapped: Buffer, within: slice) -> int:
     return version if domain in ("", "ai.onnx") else 0
 
 
-def _search(mapped: Buffer, graph: slice, found: OnnxFile) -> None:
+def _search(mapped: Buffer, graph: slice, found: OnnxFile, beside: set[str]) -> None:
     """Note the labels of a ZipMap, and where weights lie that are not in the file."""
     for number, message, _ in fields(mapped, graph):
         if isinstance(message, int):
             continue
         if number == _GRAPH_TENSOR:
-            found.external += _locations(mapped, message)
+            beside.update(_locations(mapped, message))
         elif number == _GRAPH_NODE:
             operator, attributes = _node(mapped, message)
             if operator == "ZipMap" and not found.zipmap_labels:
                 found.zipmap_labels = _strings(mapped, attributes)
             elif operator in _WITH_WEIGHTS:
-                _search_within(mapped, attributes, found)
+                _search_within(mapped, attributes, found, beside)
 
 
 def _node(mapped: Buffer, node: slice) -> tuple[str, list[slice]]:
@@ -175,15 +176,17 @@ def _node(mapped: Buffer, node: slice) -> tuple[str, list[slice]]:
     return operator, attributes
 
 
-def _search_within(mapped: Buffer, attributes: list[slice], found: OnnxFile) -> None:
+def _search_within(
+    mapped: Buffer, attributes: list[slice], found: OnnxFile, beside: set[str]
+) -> None:
     """Of a constant, and of the graphs within a node."""
     for attribute in attributes:
         # A list of numbers may go on for millions.
         for part, value, _ in islice(fields(mapped, attribute), _MAX_PARTS):
             if part == _ATTRIBUTE_TENSOR and isinstance(value, slice):
-                found.external += _locations(mapped, value)
+                beside.update(_locations(mapped, value))
             elif part == _ATTRIBUTE_GRAPH and isinstance(value, slice):
-                _search(mapped, value, found)
+                _search(mapped, value, found, beside)
 
 
 def _locations(mapped: Buffer, tensor: slice) -> tuple[str, ...]:
