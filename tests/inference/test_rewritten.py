@@ -354,5 +354,6 @@ def test_small_scores_are_compared_beside_large_boxes_and_what_is_no_number_neve
     ):
         assert alike([[theirs]], [[theirs * (1 + 1e-5)]])
         assert not alike([[ours]], [[theirs]])
-    nothing = np.full((1, 4), np.nan)
-    assert not alike([[nothing]], [[nothing]])
+    for number in (np.nan, np.inf):
+        nothing = np.full((1, 4), number)
+        assert not alike([[nothing]], [[nothing]])
