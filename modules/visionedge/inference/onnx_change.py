@@ -13,29 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from visionedge.inference.onnx_graph import (
-    ATTRIBUTE_INTS,
-    ATTRIBUTE_NAME,
-    DTYPES,
-    GRAPH_NODE,
-    GRAPH_TENSOR,
-    MODEL_GRAPH,
-    NODE_ATTRIBUTE,
-    NODE_INPUT,
-    NODE_OP,
-    NODE_OUTPUT,
-    TENSOR_DIMS,
-    TENSOR_NAME,
-    TENSOR_RAW,
-    TENSOR_TYPE,
-    Graph,
-    Node,
-)
+from visionedge.inference import onnx_proto as proto
+from visionedge.inference.onnx_graph import DTYPES, Graph, Node
 from visionedge.inference.protobuf import written
 
-_MODEL_METADATA, _ENTRY_KEY, _ENTRY_VALUE = 14, 1, 2
-_ATTRIBUTE_FLOAT, _ATTRIBUTE_TYPE = 2, 20
-_TYPE_FLOAT, _TYPE_INTS = 1, 7
 _MAX_ADDED_BYTES: Final = 16 * 1024**2
 """First layers are small: that of YOLOX-X takes 140 KB."""
 
@@ -110,18 +91,24 @@ class Change:
         """The whole file, changed, with these entries beside those of its exporter."""
         graph, parts, at = self._graph, [], self._graph.message.start
         for start, (stop, nodes) in sorted(self._nodes.items()):
-            parts += [graph.buffer[at:start], *(written(GRAPH_NODE, _message(n)) for n in nodes)]
+            parts += [
+                graph.buffer[at:start],
+                *(written(proto.GRAPH_NODE, _message(n)) for n in nodes),
+            ]
             at = stop
         parts.append(graph.buffer[at : graph.message.stop])
-        parts += [written(GRAPH_TENSOR, _tensor(*each)) for each in self._weights.items()]
+        parts += [written(proto.GRAPH_TENSOR, _tensor(*each)) for each in self._weights.items()]
         entries = [
-            written(_MODEL_METADATA, written(_ENTRY_KEY, key) + written(_ENTRY_VALUE, value))
+            written(
+                proto.MODEL_METADATA,
+                written(proto.ENTRY_KEY, key) + written(proto.ENTRY_VALUE, value),
+            )
             for key, value in metadata.items()
         ]
         return b"".join(
             (
                 graph.buffer[: graph.place.start],
-                written(MODEL_GRAPH, b"".join(parts)),
+                written(proto.MODEL_GRAPH, b"".join(parts)),
                 graph.buffer[graph.place.stop :],
                 *entries,
             )
@@ -130,26 +117,31 @@ class Change:
 
 def _tensor(name: str, array: NDArray[Any]) -> bytes:
     kind = next(number for number, dtype in DTYPES.items() if array.dtype == np.dtype(dtype))
-    dims = b"".join(written(TENSOR_DIMS, size) for size in array.shape)
+    dims = b"".join(written(proto.TENSOR_DIMS, size) for size in array.shape)
     raw = array.astype(DTYPES[kind], copy=False).tobytes()
-    return dims + written(TENSOR_TYPE, kind) + written(TENSOR_NAME, name) + written(TENSOR_RAW, raw)
+    return (
+        dims
+        + written(proto.TENSOR_TYPE, kind)
+        + written(proto.TENSOR_NAME, name)
+        + written(proto.TENSOR_RAW, raw)
+    )
 
 
 def _message(node: NewNode) -> bytes:
     return b"".join(
         (
-            *(written(NODE_INPUT, name) for name in node.inputs),
-            *(written(NODE_OUTPUT, name) for name in node.outputs),
-            written(NODE_OP, node.operator),
-            *(written(NODE_ATTRIBUTE, _attribute(*each)) for each in node.attributes.items()),
+            *(written(proto.NODE_INPUT, name) for name in node.inputs),
+            *(written(proto.NODE_OUTPUT, name) for name in node.outputs),
+            written(proto.NODE_OP, node.operator),
+            *(written(proto.NODE_ATTRIBUTE, _attribute(*each)) for each in node.attributes.items()),
         )
     )
 
 
 def _attribute(name: str, value: float | Sequence[int]) -> bytes:
     if isinstance(value, float):
-        parts, kind = written(_ATTRIBUTE_FLOAT, value), _TYPE_FLOAT
+        parts, kind = written(proto.ATTRIBUTE_FLOAT, value), proto.TYPE_FLOAT
     else:
-        parts = b"".join(written(ATTRIBUTE_INTS, number) for number in value)
-        kind = _TYPE_INTS
-    return written(ATTRIBUTE_NAME, name) + parts + written(_ATTRIBUTE_TYPE, kind)
+        parts = b"".join(written(proto.ATTRIBUTE_INTS, number) for number in value)
+        kind = proto.TYPE_INTS
+    return written(proto.ATTRIBUTE_NAME, name) + parts + written(proto.ATTRIBUTE_TYPE, kind)

@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from visionedge.errors import ModelLoadError
+from visionedge.inference import onnx_proto as proto
 from visionedge.inference.protobuf import Buffer, fields, text, whole
 from visionedge.inference.unchanged import while_unchanged
 
 MAX_BYTES: Final = 1024**3
 """A model for a device is far smaller; what is larger is a mistake, or meant to fill the disk."""
-_MODEL_PRODUCER, _MODEL_GRAPH, _MODEL_OPSET = 2, 7, 8
-_GRAPH_NODE, _NODE_OP, _NODE_ATTRIBUTE = 1, 4, 5
-_GRAPH_TENSOR, _TENSOR_EXTERNAL = 5, 13
-_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_STRINGS = 1, 5, 6, 9
-_WITH_WEIGHTS: Final = ("Constant", "If", "Loop", "Scan", "SequenceMap")
+_WITH_WEIGHTS: Final = ("Constant", *proto.NESTED)
 """Operators whose attributes may hold weights."""
 _MAX_PARTS: Final = 16
 
@@ -121,11 +118,11 @@ def _read(path: Path, mapped: Buffer) -> OnnxFile:
         for number, value, _ in fields(mapped, whole(mapped)):
             if isinstance(value, int):
                 continue
-            if number == _MODEL_PRODUCER:
+            if number == proto.MODEL_PRODUCER:
                 found.producer = text(mapped, value)
-            elif number == _MODEL_OPSET:
+            elif number == proto.MODEL_OPSET:
                 found.opset = _default_opset(mapped, value) or found.opset
-            elif number == _MODEL_GRAPH:
+            elif number == proto.MODEL_GRAPH:
                 has_graph = True
                 beside: set[str] = set()
                 _search(mapped, value, found, beside)
@@ -146,9 +143,9 @@ def _default_opset(mapped: Buffer, within: slice) -> int:
     for number, value, _ in fields(mapped, within):
         if isinstance(value, int):
             version = value
-        elif number == 1:
+        elif number == proto.OPSET_DOMAIN:
             domain = text(mapped, value)
-    return version if domain in ("", "ai.onnx") else 0
+    return version if domain in proto.STANDARD else 0
 
 
 def _search(mapped: Buffer, graph: slice, found: OnnxFile, beside: set[str]) -> None:
@@ -156,9 +153,9 @@ def _search(mapped: Buffer, graph: slice, found: OnnxFile, beside: set[str]) -> 
     for number, message, _ in fields(mapped, graph):
         if isinstance(message, int):
             continue
-        if number == _GRAPH_TENSOR:
+        if number == proto.GRAPH_TENSOR:
             beside.update(_locations(mapped, message))
-        elif number == _GRAPH_NODE:
+        elif number == proto.GRAPH_NODE:
             operator, attributes = _node(mapped, message)
             if operator == "ZipMap" and not found.zipmap_labels:
                 found.zipmap_labels = _strings(mapped, attributes)
@@ -169,9 +166,9 @@ def _search(mapped: Buffer, graph: slice, found: OnnxFile, beside: set[str]) -> 
 def _node(mapped: Buffer, node: slice) -> tuple[str, list[slice]]:
     operator, attributes = "", []
     for part, value, _ in fields(mapped, node):
-        if part == _NODE_OP and isinstance(value, slice):
+        if part == proto.NODE_OP and isinstance(value, slice):
             operator = text(mapped, value)
-        elif part == _NODE_ATTRIBUTE and isinstance(value, slice):
+        elif part == proto.NODE_ATTRIBUTE and isinstance(value, slice):
             attributes.append(value)
     return operator, attributes
 
@@ -183,9 +180,9 @@ def _search_within(
     for attribute in attributes:
         # A list of numbers may go on for millions.
         for part, value, _ in islice(fields(mapped, attribute), _MAX_PARTS):
-            if part == _ATTRIBUTE_TENSOR and isinstance(value, slice):
+            if part == proto.ATTRIBUTE_TENSOR and isinstance(value, slice):
                 beside.update(_locations(mapped, value))
-            elif part == _ATTRIBUTE_GRAPH and isinstance(value, slice):
+            elif part == proto.ATTRIBUTE_GRAPH and isinstance(value, slice):
                 _search(mapped, value, found, beside)
 
 
@@ -198,9 +195,13 @@ def _locations(mapped: Buffer, tensor: slice) -> tuple[str, ...]:
             if isinstance(value, slice)
         }
         for part, entry, _ in fields(mapped, tensor)
-        if part == _TENSOR_EXTERNAL and isinstance(entry, slice)
+        if part == proto.TENSOR_EXTERNAL and isinstance(entry, slice)
     ]
-    return tuple(entry.get(2, "") for entry in entries if entry.get(1) == "location")
+    return tuple(
+        entry.get(proto.ENTRY_VALUE, "")
+        for entry in entries
+        if entry.get(proto.ENTRY_KEY) == "location"
+    )
 
 
 def _strings(mapped: Buffer, attributes: list[slice]) -> tuple[str, ...]:
@@ -210,6 +211,6 @@ def _strings(mapped: Buffer, attributes: list[slice]) -> tuple[str, ...]:
             for number, value, _ in fields(mapped, attribute)
             if isinstance(value, slice)
         ]
-        if (_ATTRIBUTE_NAME, "classlabels_strings") in parts:
-            return tuple(text for number, text in parts if number == _ATTRIBUTE_STRINGS)
+        if (proto.ATTRIBUTE_NAME, "classlabels_strings") in parts:
+            return tuple(text for number, text in parts if number == proto.ATTRIBUTE_STRINGS)
     return ()

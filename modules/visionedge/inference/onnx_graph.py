@@ -16,20 +16,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from visionedge.inference import onnx_proto as proto
 from visionedge.inference.protobuf import Buffer, Value, fields, integers, name, whole
 
-MODEL_GRAPH: Final = 7
-GRAPH_NODE, GRAPH_TENSOR, _GRAPH_INPUT, _GRAPH_OUTPUT, _VALUE_NAME = 1, 5, 11, 12, 1
-NODE_INPUT, NODE_OUTPUT, NODE_OP, NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
-ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TENSOR, ATTRIBUTE_INTS = 1, 3, 5, 8
-TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
-_TENSOR_FLOATS: Final = 4
-_LISTED: Final = {_TENSOR_FLOATS: "<f4", 5: "<i4", 7: "<i8"}
+_LISTED: Final = {proto.TENSOR_FLOATS: "<f4", 5: "<i4", 7: "<i8"}
 """Fields of a tensor that hold its numbers one by one, with the type of these."""
 DTYPES: Final = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2"}
 """Data types that are read here, by their numbers in the file."""
-_STANDARD: Final = ("", "ai.onnx")
-_NESTED: Final = ("If", "Loop", "Scan", "SequenceMap")
 _MAX_LIST_BYTES: Final = 256
 """Of a list that says where to cut, or of one number; more is none."""
 _MAX_PARTS: Final = 16
@@ -83,7 +76,7 @@ class Graph:
         graphs = [
             (message, place)
             for number, message, place in fields(buffer, whole(buffer))
-            if number == MODEL_GRAPH and isinstance(message, slice)
+            if number == proto.MODEL_GRAPH and isinstance(message, slice)
         ]
         if len(graphs) != 1:
             raise ValueError(f"a model has one graph, not {len(graphs)}")
@@ -103,20 +96,20 @@ class Graph:
         )
 
     def _add(self, number: int, message: slice, place: slice) -> None:
-        if number == GRAPH_NODE:
+        if number == proto.GRAPH_NODE:
             if len(self.nodes) == _MAX_NODES:
                 raise ValueError(f"more than {_MAX_NODES} nodes")
             node = _node(self.buffer, message, place)
-            if node.operator in _NESTED:
+            if node.operator in proto.NESTED:
                 raise ValueError(f"a graph within {node.operator}")
             self.nodes.append(node)
             self.uses.update(node.inputs)
-        elif number == GRAPH_TENSOR:
-            self._tensors[self._named(message, TENSOR_NAME)] = message
-        elif number == _GRAPH_INPUT:
-            self._inputs.add(self._named(message, _VALUE_NAME))
-        elif number == _GRAPH_OUTPUT:
-            self.uses[self._named(message, _VALUE_NAME)] += 1
+        elif number == proto.GRAPH_TENSOR:
+            self._tensors[self._named(message, proto.TENSOR_NAME)] = message
+        elif number == proto.GRAPH_INPUT:
+            self._inputs.add(self._named(message, proto.VALUE_NAME))
+        elif number == proto.GRAPH_OUTPUT:
+            self.uses[self._named(message, proto.VALUE_NAME)] += 1
 
     def _named(self, message: slice, part: int) -> str:
         for number, value, _ in fields(self.buffer, message):
@@ -140,7 +133,7 @@ class Graph:
         """
         place, writer = self._tensors.get(called), self.writer.get(called)
         if place is None and writer is not None and writer.operator == "Constant":
-            value = self._attribute(writer, "value", _ATTRIBUTE_TENSOR)
+            value = self._attribute(writer, "value", proto.ATTRIBUTE_TENSOR)
             place = value if isinstance(value, slice) else None
         if place is None or place.stop - place.start > most_bytes:
             return None
@@ -148,7 +141,7 @@ class Graph:
 
     def integer(self, node: Node, attribute: str, default: int) -> int:
         """An attribute of a node."""
-        value = self._attribute(node, attribute, _ATTRIBUTE_INT)
+        value = self._attribute(node, attribute, proto.ATTRIBUTE_INT)
         return default if value is None else integers(self.buffer, value)[0]
 
     def integers(self, node: Node, attribute: str, default: Sequence[int]) -> list[int]:
@@ -158,7 +151,7 @@ class Graph:
         return [
             each
             for number, value, _ in self._parts(node, attribute)
-            if number == ATTRIBUTE_INTS
+            if number == proto.ATTRIBUTE_INTS
             for each in integers(self.buffer, value)
         ]
 
@@ -181,22 +174,22 @@ def _node(buffer: Buffer, message: slice, place: slice) -> Node:
     for number, value, _ in fields(buffer, message):
         if isinstance(value, int):
             continue
-        if number == NODE_INPUT:
+        if number == proto.NODE_INPUT:
             inputs.append(name(buffer, value))
-        elif number == NODE_OUTPUT:
+        elif number == proto.NODE_OUTPUT:
             outputs.append(name(buffer, value))
-        elif number == NODE_OP:
+        elif number == proto.NODE_OP:
             operator = name(buffer, value)
-        elif number == _NODE_DOMAIN:
+        elif number == proto.NODE_DOMAIN:
             domain = name(buffer, value)
-        elif number == NODE_ATTRIBUTE:
+        elif number == proto.NODE_ATTRIBUTE:
             # Its name comes first, and may be followed by millions of numbers.
             part, called, _ = next(fields(buffer, value), (0, 0, value))
-            if part == ATTRIBUTE_NAME and isinstance(called, slice):
+            if part == proto.ATTRIBUTE_NAME and isinstance(called, slice):
                 attributes[name(buffer, called)] = value
             else:
                 raise ValueError("an attribute that does not begin with its name")
-    standard = operator if domain in _STANDARD else ""
+    standard = operator if domain in proto.STANDARD else ""
     return Node(standard, tuple(inputs), tuple(outputs), attributes, place, message)
 
 
@@ -206,16 +199,16 @@ def _array(buffer: Buffer, place: slice) -> NDArray[Any] | None:
     dims = [
         each
         for number, value, _ in told
-        if number == TENSOR_DIMS
+        if number == proto.TENSOR_DIMS
         for each in integers(buffer, value)
     ]
-    kind = next((value for number, value, _ in reversed(told) if number == TENSOR_TYPE), 0)
+    kind = next((value for number, value, _ in reversed(told) if number == proto.TENSOR_TYPE), 0)
     parts: list[NDArray[Any]] = []
     for number, value, _ in told:
-        if number == TENSOR_RAW and isinstance(value, slice) and kind in DTYPES:
+        if number == proto.TENSOR_RAW and isinstance(value, slice) and kind in DTYPES:
             parts.append(np.frombuffer(buffer[value], DTYPES[kind]))
         elif number in _LISTED and _LISTED[number] == DTYPES.get(kind):
-            if number == _TENSOR_FLOATS and isinstance(value, slice):
+            if number == proto.TENSOR_FLOATS and isinstance(value, slice):
                 parts.append(np.frombuffer(buffer[value], "<f4"))
             else:
                 parts.append(np.array(integers(buffer, value), _LISTED[number]))
