@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,9 @@ settings.register_profile(
     "any", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any")
+
+# A shell has what it starts in the background ignore Ctrl-C, and the children of that as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.support.hubs"]
 
