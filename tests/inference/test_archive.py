@@ -131,6 +131,14 @@ def odd_compression(target: zipfile.ZipFile) -> None:
     target.writestr("model.onnx", MODEL, zipfile.ZIP_BZIP2)
 
 
+def written(*names: str) -> Callable[[zipfile.ZipFile], None]:
+    def build(target: zipfile.ZipFile) -> None:
+        for name in names:
+            target.writestr(name, MODEL)
+
+    return build
+
+
 HOSTILE: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
     "traversal": (lambda z: z.writestr("../out.onnx", MODEL), "leads out of its folder"),
     "absolute": (lambda z: z.writestr("/tmp/out.onnx", MODEL), "leads out of its folder"),
@@ -142,6 +150,10 @@ HOSTILE: dict[str, tuple[Callable[[zipfile.ZipFile], None], str]] = {
     "bomb": (lambda z: z.writestr("model.onnx", bytes(32 * 1024**2)), "times its size"),
     "bzip2": (odd_compression, "compressed in a way"),
     "long": (lambda z: z.writestr("a" * 300, b""), "no name"),
+    "long in bytes": (lambda z: z.writestr("\u00e4" * 150, b""), "no name"),
+    "capitals": (written("model.onnx", "Model.onnx"), "two files of one name"),
+    "a dot": (written("model.onnx", "./model.onnx"), "two files of one name"),
+    "within a file": (written("a", "a/b/model.onnx"), "`a` is a file in it, and a folder"),
 }
 
 

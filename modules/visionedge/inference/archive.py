@@ -35,6 +35,7 @@ _MAX_RATIO: Final = 100
 _FREE_BYTES: Final = 16 * 1024**2
 """Up to here any ratio is harmless."""
 _MAX_NAME: Final = 200
+"""Bytes, with all folders; file systems take 255 for each part."""
 _COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SIGNATURE: Final = b"PK\x03\x04"
 _ENCRYPTED: Final = 0x1
@@ -125,8 +126,14 @@ def _checked(archive: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipI
     for entry in entries:
         if fault := _fault(entry):
             raise _refused(archive, f"`{entry.filename[:_MAX_NAME]}` {fault}")
-    if len({entry.filename.casefold() for entry in files}) < len(files):
+    # A volume that knows no capitals takes two for one.
+    paths = [PurePosixPath(entry.filename.casefold()) for entry in files]
+    names = set(paths)
+    if len(names) < len(files):
         raise _refused(archive, "it holds two files of one name")
+    for path in paths:
+        if clash := names.intersection(path.parents):
+            raise _refused(archive, f"`{clash.pop()}` is a file in it, and a folder as well")
     return files
 
 
@@ -135,7 +142,7 @@ def _fault(entry: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
         return "leads out of its folder"
-    if len(name) > _MAX_NAME or not path.parts:
+    if len(name.encode()) > _MAX_NAME or not path.parts:
         return "is no name for a file"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or device"
