@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.inference.rewritable import as_inputs
 
 from visionedge.__main__ import main
 from visionedge.commands.quantize_graph import RECIPES, last_workers, name_nodes, stem, tail
@@ -45,6 +46,17 @@ def network(opset: int = 11, gain: float = 1.0) -> onnx.ModelProto:
         [numpy_helper.from_array(first, "first"), numpy_helper.from_array(second, "second")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=6)
+
+
+def normalising(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with a normalisation, which changes nothing, behind the second convolution."""
+    for name, value in (("scale", 1), ("shift", 0), ("middle", 0), ("spread", 1)):
+        tensor = numpy_helper.from_array(np.full(3, value, np.float32), name)
+        model.graph.initializer.append(tensor)
+    names = ["c", "scale", "shift", "middle", "spread"]
+    model.graph.node.insert(3, helper.make_node("BatchNormalization", names, ["d"]))
+    model.graph.node[4].input[0] = "d"
+    return model
 
 
 @pytest.fixture
@@ -113,6 +125,20 @@ def test_without_labels_the_original_is_what_it_is_held_to(
 ) -> None:
     assert quantized(bundle, "--calibration", dataset, "--to", tmp_path / "int8") == 0
     assert "against what the original is sure of" in capsys.readouterr().out
+
+
+def test_what_comes_of_a_model_in_fewer_steps_is_a_model_of_its_own(
+    bundle: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """What cannot be folded into INT8 stays beside it, and takes more time than that spares."""
+    onnx.save(as_inputs(normalising(network()), 6), bundle / "model.onnx")
+    to = tmp_path / "int8"
+    assert quantized(bundle, "--calibration", dataset, "--to", to) == 0
+    assert load_model(bundle, SETTINGS).session.rewritten == "weights as inputs"
+    assert not load_model(to, SETTINGS).session.rewritten
+    kinds = {node.op_type for node in onnx.load(to / "model.onnx").graph.node}
+    assert "QuantizeLinear" in kinds
+    assert "BatchNormalization" not in kinds
 
 
 def test_a_result_that_loses_too_much_is_not_written(

@@ -104,6 +104,15 @@ def as_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def as_inputs(model: onnx.ModelProto, ir_version: int = 3) -> onnx.ModelProto:
+    """The same with each weight among the inputs, as it had to be up to version 3."""
+    for tensor in model.graph.initializer:
+        listed = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        model.graph.input.append(listed)
+    model.ir_version = ir_version
+    return model
+
+
 def as_lists(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same with numbers one by one, in place of raw bytes."""
     for tensor in model.graph.initializer:

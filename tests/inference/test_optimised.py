@@ -108,11 +108,18 @@ def test_a_copy_that_asks_for_other_inputs_is_not_kept(tmp_path: Path) -> None:
     if not model.is_file():
         pytest.skip("the real models are not beside the project")
     copy = kept(model, tmp_path)
-    plain = Session(model, CPU)
+    plain = Session(model, CPU, rewrite=False)
     for _ in range(3):
-        assert Session(model, CPU, optimised=copy).signature == plain.signature
+        session = Session(model, CPU, optimised=copy, rewrite=False)
+        assert session.signature == plain.signature
     assert copy.unfit
     assert not copy.path.exists()
+    copy.drop()
+    for _ in range(2):
+        session = Session(model, CPU, optimised=copy)
+        assert session.rewritten
+        assert session.signature == plain.signature
+        assert copy.sound()
 
 
 @pytest.mark.parametrize("swapped", [False, True])

@@ -28,7 +28,10 @@ from numpy.typing import NDArray
 from visionedge.errors import ModelLoadError, SettingsError
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel
+from visionedge.inference.proof import MARK
 from visionedge.inference.registry import build_adapter
+from visionedge.inference.rewritten import rewritten
+from visionedge.inference.session import VENDOR_ERRORS
 
 Method = Literal["MinMax", "Percentile", "Entropy"]
 """Names as the vendor's `CalibrationMethod` has them."""
@@ -47,6 +50,7 @@ _STEM: Final = 10
 """The first convolution of each so many: the pixels' own, where an error spreads over all."""
 _MOST_KEPT: Final = 1 / 3
 _FAILURES: Final = (
+    *VENDOR_ERRORS,
     ValueError,
     RuntimeError,
     TypeError,
@@ -148,7 +152,7 @@ class Quantizer:
     def _prepare(self) -> None:
         """The model in an operator set that INT8 needs, its shapes told and its nodes named."""
         tools = self._tools
-        graph = tools.onnx.load(self._model.bundle.model)
+        graph = self._loaded()
         _check(self._model, graph)
         if self._model.session.header.opset < _OPSET:
             graph = tools.version_converter.convert_version(graph, _OPSET)
@@ -159,6 +163,18 @@ class Quantizer:
         name_nodes(graph.graph)
         tools.onnx.save(graph, path)
         self._graph = graph.graph
+
+    def _loaded(self) -> Any:  # noqa: ANN401 - `onnx.ModelProto`, which has no types here
+        """The model in as few steps as it is run in: what is not folded now stays beside INT8."""
+        path = self._model.bundle.model
+        fewer = rewritten(path) if self._model.session.rewritten else None
+        if fewer is None:
+            return self._tools.onnx.load(path)
+        model = self._tools.onnx.load_from_string(fewer)
+        # The mark is for what is run as it was rewritten; what comes of it here is a file anew.
+        for entry in [entry for entry in model.metadata_props if entry.key == MARK]:
+            model.metadata_props.remove(entry)
+        return model
 
     def _kept(self, recipe: Recipe) -> Iterator[str]:
         """Names of the nodes that stay in floating point."""

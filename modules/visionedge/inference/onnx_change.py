@@ -1,4 +1,4 @@
-"""An ONNX file with some of its nodes written anew, and all the rest byte for byte as it was.
+"""An ONNX file with parts of its graph written anew, and all the rest byte for byte as it was.
 
 Weights that no node reads any more are left in, and dropped by the runtime.
 
@@ -19,6 +19,8 @@ from visionedge.inference.protobuf import written
 
 _MAX_ADDED_BYTES: Final = 16 * 1024**2
 """First layers are small: that of YOLOX-X takes 140 KB."""
+_IR_VERSION: Final = 4
+"""The first of the format in which a weight need not be an input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class NewNode:
 
 
 class Change:
-    """What to write in place of nodes that are there.
+    """What to write in place of what is there.
 
     Args:
         graph: that is to be changed; it stays as it is.
@@ -40,8 +42,8 @@ class Change:
 
     def __init__(self, graph: Graph) -> None:
         self._graph: Final = graph
-        self._nodes: Final[dict[int, tuple[int, tuple[NewNode, ...]]]] = {}
-        """Where a node ends and what takes its place, by where it begins."""
+        self._parts: Final[dict[int, tuple[int, tuple[NewNode, ...]]]] = {}
+        """Where a field of the graph ends and what takes its place, by where it begins."""
         self._weights: Final[dict[str, NDArray[Any]]] = {}
         self._uses: Final = graph.uses.copy()
         self._added_bytes = 0
@@ -72,7 +74,7 @@ class Change:
 
     def replace(self, node: Node, *by: NewNode) -> None:
         """Write others in place of a node."""
-        self._nodes[node.place.start] = node.place.stop, by
+        self._put(node.place, *by)
         self._uses.subtract(node.inputs)
         for new in by:
             self._uses.update(new.inputs)
@@ -83,14 +85,21 @@ class Change:
             if not any(self._uses[name] > 0 for name in node.outputs):
                 self.replace(node)
 
+    def leave_out(self, field: slice) -> None:
+        """Leave out a field of the graph that is no node."""
+        self._put(field)
+
+    def _put(self, field: slice, *by: NewNode) -> None:
+        self._parts[field.start] = field.stop, by
+
     def __len__(self) -> int:
-        """How many nodes are replaced or left out."""
-        return len(self._nodes)
+        """How many fields of the graph are replaced or left out."""
+        return len(self._parts)
 
     def file(self, metadata: Mapping[str, str]) -> bytes:
         """The whole file, changed, with these entries beside those of its exporter."""
         graph, parts, at = self._graph, [], self._graph.message.start
-        for start, (stop, nodes) in sorted(self._nodes.items()):
+        for start, (stop, nodes) in sorted(self._parts.items()):
             parts += [
                 graph.buffer[at:start],
                 *(written(proto.GRAPH_NODE, _message(n)) for n in nodes),
@@ -110,6 +119,8 @@ class Change:
                 graph.buffer[: graph.place.start],
                 written(proto.MODEL_GRAPH, b"".join(parts)),
                 graph.buffer[graph.place.stop :],
+                # Of a number that is told twice the last one counts.
+                written(proto.MODEL_IR, max(graph.ir_version, _IR_VERSION)),
                 *entries,
             )
         )

@@ -64,6 +64,7 @@ class Graph:
         nodes: in their order.
         writer: the node that writes a name.
         uses: how many nodes and outputs of the graph read a name.
+        ir_version: of the format of the file; 0 where it does not say.
         names: all that stand for something, the inputs of the graph among them.
 
     Raises:
@@ -73,18 +74,21 @@ class Graph:
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer: Final = buffer
+        told = list(fields(buffer, whole(buffer)))
         graphs = [
             (message, place)
-            for number, message, place in fields(buffer, whole(buffer))
+            for number, message, place in told
             if number == proto.MODEL_GRAPH and isinstance(message, slice)
         ]
         if len(graphs) != 1:
             raise ValueError(f"a model has one graph, not {len(graphs)}")
         ((self.message, self.place),) = graphs
+        versions = [value for number, value, _ in told if number == proto.MODEL_IR]
+        self.ir_version: Final = versions[-1] if versions and isinstance(versions[-1], int) else 0
         self.nodes: Final[list[Node]] = []
         self.uses: Final[Counter[str]] = Counter()
         self._tensors: Final[dict[str, slice]] = {}
-        self._inputs: Final[set[str]] = set()
+        self._inputs: Final[dict[str, slice]] = {}
         for number, message, place in fields(buffer, self.message):
             if isinstance(message, slice):
                 self._add(number, message, place)
@@ -92,7 +96,7 @@ class Graph:
             output: node for node in self.nodes for output in node.outputs
         }
         self.names: Final[Set[str]] = (
-            self.uses.keys() | self.writer.keys() | self._tensors.keys() | self._inputs
+            self.uses.keys() | self.writer.keys() | self._tensors.keys() | self._inputs.keys()
         )
 
     def _add(self, number: int, message: slice, place: slice) -> None:
@@ -107,7 +111,7 @@ class Graph:
         elif number == proto.GRAPH_TENSOR:
             self._tensors[self._named(message, proto.TENSOR_NAME)] = message
         elif number == proto.GRAPH_INPUT:
-            self._inputs.add(self._named(message, proto.VALUE_NAME))
+            self._inputs[self._named(message, proto.VALUE_NAME)] = place
         elif number == proto.GRAPH_OUTPUT:
             self.uses[self._named(message, proto.VALUE_NAME)] += 1
 
@@ -117,6 +121,10 @@ class Graph:
                 return name(self.buffer, value)
         return ""
 
+    def weights_among_inputs(self) -> list[slice]:
+        """Places of the fields that list a weight as an input, too."""
+        return [place for called, place in self._inputs.items() if called in self._tensors]
+
     def constant(self, called: str, most_bytes: int = _MAX_LIST_BYTES) -> NDArray[Any] | None:
         """A weight, or what a `Constant` gives.
 
@@ -125,8 +133,7 @@ class Graph:
             most_bytes: that it may take in the file; more is not read.
 
         Returns:
-            None where it is neither, more, or not in the file. Old exports list weights as inputs
-            too; nobody here gives them others.
+            None where it is neither, more, or not in the file.
 
         Raises:
             ValueError: its bytes are not as many as its shape says.

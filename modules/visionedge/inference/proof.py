@@ -28,9 +28,9 @@ Claim = Literal["loads", "golden"]
 """That it loads and answers a frame; that it says what its golden frames expect."""
 MARK: Final = "visionedge.rewritten"
 """Key in the metadata of a model that was rewritten before the runtime did."""
-RULES: Final = ("focus", "hard swish")
+RULES: Final = ("focus", "hard swish", "weights as inputs")
 """What is rewritten then; see `rewritten.py`, which a start with a kept copy does not import."""
-_VERSION_OF_RULES: Final = "2"
+_VERSION_OF_RULES: Final = "3"
 """To be raised with each change of a rule, so that what an older one left is not used."""
 _FOLDER: Final = "proofs"
 _KEPT: Final = 128
