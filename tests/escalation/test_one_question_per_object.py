@@ -153,6 +153,25 @@ def test_a_question_that_was_given_up_is_asked_by_a_later_frame() -> None:
     assert again.action is Action.ESCALATE
 
 
+@pytest.mark.parametrize("how", ["admit", "settle", "give_up"])
+def test_an_object_that_comes_when_a_question_has_ended_is_asked_about(how: str) -> None:
+    """Frames are decided later than they were captured: that one was not due yet."""
+    line = decider()
+    first = frame(captured_s=100)
+    decision = line.decide(first, at(300, 200, UNSURE))
+    if how == "admit":
+        assert line.admit(first, decision, 0) == ""
+    else:
+        getattr(line, how)(first, decision)
+    both = boxes(UNSURE, UNSURE, xyxy=[(298, 200, 328, 230), (20, 300, 50, 330)])
+    other = line.decide(frame(captured_s=100.9), both)
+    assert other.action is Action.ESCALATE
+    assert other.question
+    assert decision.question
+    assert other.question.id != decision.question.id
+    assert len(other.question.tracks) == 1 + (how == "give_up")
+
+
 def test_one_doubtful_box_behind_many_good_ones_is_asked_about() -> None:
     crowd = boxes(*[SURE] * 80, UNSURE)
     assert decider().decide(frame(), crowd).action is Action.ESCALATE

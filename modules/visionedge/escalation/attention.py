@@ -20,7 +20,7 @@ from visionedge.escalation.drift import DriftWatch
 from visionedge.escalation.novelty import NoveltyWatch
 from visionedge.escalation.quality import PictureWatch
 from visionedge.escalation.scenes import Scenes
-from visionedge.escalation.tracks import Tracks
+from visionedge.escalation.tracks import Track, Tracks
 
 _CUT_OFF: Final = 0.5
 """What an object is worth as a view when the border of the frame cuts it."""
@@ -83,6 +83,19 @@ class CameraAttention:
         total = sum(self.asked_labels.values())
         return 1 - self.asked_labels.get(label, 0.0) / (total + 1)
 
+    def end_question(self, question: Question) -> list[Track]:
+        """Let nothing join a question any more; the objects in view that it was about.
+
+        By the word of whoever asks it and not by the clock: frames are decided later than they
+        were captured, and an object that joined what was asked already would never be asked about.
+        """
+        if self.question == question.id:
+            self.question = ""
+        waiting = self.tracks.of_question(question.id)
+        for track in waiting:
+            track.question = ""
+        return waiting
+
     def asked(self, label: str) -> None:
         """Count one question about `label`."""
         for known in self.asked_labels:
@@ -129,20 +142,17 @@ class Attention:
         """
         camera = self.of(camera_id)
         with camera.lock:
-            waiting = camera.tracks.of_question(question.id)
-            for track in waiting:
-                track.question = ""
-                if track.id in question.tracks:
-                    track.asked_ns = captured_ns
+            waiting = camera.end_question(question)
             shown = [track for track in waiting if track.id in question.tracks]
+            for track in shown:
+                track.asked_ns = captured_ns
             return not (shown and all(track.sure for track in shown))
 
     def release(self, camera_id: str, question: Question) -> None:
         """A question was given up: its objects may be asked about by a later frame."""
         camera = self.of(camera_id)
         with camera.lock:
-            for track in camera.tracks.of_question(question.id):
-                track.question = ""
+            camera.end_question(question)
 
 
 def worth(score: float, rarity: float) -> float:
