@@ -52,7 +52,6 @@ from visionedge.second_look import Second, SecondLooks
 from visionedge.tally import Tally
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
-from visionedge.wire import ClassifierBody, ModelBody
 
 log: Final = logging.getLogger(__name__)
 REQUESTED: Final = "requested"
@@ -204,10 +203,16 @@ class Pipeline:
             worker.stop(left_s())
         self._doubts.close()
         self._encoder.stop(left_s())
+        late = []
         for unseen in self._seconds.stop(left_s()):
-            self._without_second(unseen)
-        while (late := self._doubts.take(0)) is not None:
-            self._metrics.escalations_dropped.labels(late.frame.camera_id, "stopped").inc()
+            if left_s():
+                self._without_second(unseen)
+            elif unseen.decision.action is not Action.ACCEPT:
+                late.append(unseen)
+        while (doubt := self._doubts.take(0)) is not None:
+            late.append(doubt)
+        for doubt in late:
+            self._metrics.escalations_dropped.labels(doubt.frame.camera_id, "stopped").inc()
 
     def _loop(self, rank: int, worker: Worker) -> None:
         # A runner holds buffers and belongs to one thread; it goes when its model goes.
@@ -263,11 +268,11 @@ class Pipeline:
         model, prediction = self._infer(frame, view, model, trial, runner_of)
         if prediction is None:
             return
-        decision = self._as_requested(frame, wiring.decider.decide(frame, prediction))
+        decision = self._as_requested(frame, prediction, wiring.decider)
         latency_s = (time.monotonic_ns() - frame.captured_ns) / 1e9
         self._record(frame, prediction, decision, latency_s)
         if frame.request is not None:
-            frame.request.decided(frame, prediction, decision, model_body(model))
+            frame.request.decided(frame, prediction, decision, model.body)
         self._time(frame.camera_id, runner_of(model))
         if decision.question is not None:
             self._set_aside(Doubt(frame, prediction, decision, wiring, model), decision.question)
@@ -299,12 +304,16 @@ class Pipeline:
                 frame.request.refused("model_error", str(error))
             return model, None
 
-    def _as_requested(self, frame: Frame, decision: Decision) -> Decision:
+    def _as_requested(self, frame: Frame, prediction: Prediction, decider: Decider) -> Decision:
         """The decision, or an escalation where somebody asked for this camera's next frame."""
+        decision = decider.decide(frame, prediction)
         try:
             self._requested.remove(frame.camera_id)
         except KeyError:
             return decision
+        if decision.action is Action.ESCALATE:
+            # Nobody asks that any more: a later frame may.
+            decider.give_up(frame, decision)
         question = Question(new_id(), REQUESTED, frozenset(), 1.0, 1.0, time.monotonic_ns())
         return replace(
             decision, action=Action.ESCALATE, reason=REQUESTED, score=1.0, question=question
@@ -434,17 +443,6 @@ class Pipeline:
                 self._metrics.escalations_dropped.labels(camera, cause).inc()
 
     def _snapshot(self, doubt: Doubt) -> tuple[Envelope, Mapping[str, object]]:
-        told = model_body(doubt.model)
         return doubt.wiring.snapshots.make(
-            doubt.frame, doubt.prediction, doubt.decision, told, doubt.second
+            doubt.frame, doubt.prediction, doubt.decision, doubt.model.body, doubt.second
         )
-
-
-def model_body(model: LoadedModel) -> ModelBody:
-    """What a message says of the model."""
-    card, second = model.card, model.second
-    named_by = None
-    if second is not None:
-        other = second.model.card
-        named_by = ClassifierBody(name=other.name, version=other.version, sha256=other.sha256)
-    return ModelBody(name=card.name, version=card.version, sha256=card.sha256, named_by=named_by)

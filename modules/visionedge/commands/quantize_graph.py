@@ -49,7 +49,7 @@ _OPTIONS: Final[Mapping[Method, Mapping[str, Any]]] = {
 _STEM: Final = 10
 """The first convolution of each so many: the pixels' own, where an error spreads over all."""
 _MOST_KEPT: Final = 1 / 3
-_FAILURES: Final = (
+_FAILURES: Final[tuple[type[Exception], ...]] = (
     *VENDOR_ERRORS,
     ValueError,
     RuntimeError,

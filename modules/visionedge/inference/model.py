@@ -26,6 +26,7 @@ from visionedge.inference.runner import Runner
 from visionedge.inference.session import Session
 from visionedge.inference.sessions import Sessions
 from visionedge.settings import ModelSettings, merge
+from visionedge.wire import ClassifierBody, ModelBody
 
 log: Final = logging.getLogger(__name__)
 _FIRST_FRAME: Final = (480, 640)
@@ -61,6 +62,18 @@ class LoadedModel:
         self.limits: Final = limits
         self.second: Final = second
         self._ready: Final[deque[Runner]] = deque()
+
+    @property
+    def body(self) -> ModelBody:
+        """What a message says of it."""
+        named_by = None
+        if self.second is not None:
+            other = self.second.model.card
+            named_by = ClassifierBody(name=other.name, version=other.version, sha256=other.sha256)
+        card = self.card
+        return ModelBody(
+            name=card.name, version=card.version, sha256=card.sha256, named_by=named_by
+        )
 
     def runner(self, limits: Limits | None = None) -> Runner:
         """A runner for one more worker, warm where one is ready; `limits` if others than its."""
