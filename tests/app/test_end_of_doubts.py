@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import cv2
+import numpy as np
 import pytest
 from tests.support.predictions import frame
 
 from visionedge.entities import Frame
-from visionedge.inference.model import LoadedModel
-from visionedge.inference.runner import Runner
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Pipeline
@@ -20,8 +20,12 @@ from visionedge.settings import resolve
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
 
+if TYPE_CHECKING:
+    from visionedge.inference.model import LoadedModel
+    from visionedge.inference.runner import Runner
+
 BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects"
-BOARD = cv2.imread(str(sorted((BUNDLE / "golden").glob("*.jpg"))[0]))
+BOARD = np.asarray(cv2.imread(str(min((BUNDLE / "golden").glob("*.jpg")))), np.uint8)
 
 
 class Line:

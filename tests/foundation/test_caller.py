@@ -1,5 +1,6 @@
 """Blocking calls under a deadline of ours, whatever they do."""
 
+import sys
 import threading
 import time
 
@@ -147,4 +148,26 @@ def test_a_release_leaves_calls_in_use_and_other_waits_alone(parked: threading.E
     caller.release()
     assert caller.call(lambda: "still", DEADLINE_S) == "still"
     assert not parked.is_set()
+    caller.close()
+
+
+def test_a_release_takes_no_other_thread_for_one_that_has_come_back(
+    parked: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system gives the number of a thread that has ended to the next one that begins."""
+    caller = Caller("came-back")
+    with pytest.raises(TimeoutError):
+        caller.call(lambda: parked.wait(DEADLINE_S), NOW_S)
+    (late,) = parked_thread("came-back")
+    parked.set()
+    late.join(DEADLINE_S)
+    innocent = threading.Event()
+    other = threading.Thread(target=innocent.wait, args=(DEADLINE_S,))
+    other.start()
+    frames = {late.ident: sys._current_frames()[other.ident or 0]}
+    monkeypatch.setattr(sys, "_current_frames", lambda: frames)
+    caller.release()
+    assert not innocent.is_set()
+    innocent.set()
+    other.join(DEADLINE_S)
     caller.close()

@@ -175,7 +175,7 @@ class Caller:
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[_Call[object] | None] | None = None
         self._thread: threading.Thread | None = None
-        self._parked: list[threading.Thread] = []
+        self._parked: list[tuple[threading.Thread, _Call[object]]] = []
 
     def call(self, function: Callable[[], T], timeout_s: float) -> T:
         """Run `function` in the caller's thread and return what it returns.
@@ -193,15 +193,16 @@ class Caller:
             raise late
         try:
             calls = self._calls or self._start()
-            calls.put(cast("_Call[object]", call))
+            given = cast("_Call[object]", call)
+            calls.put(given)
             if not call.done.wait(timeout_s - (time.monotonic_ns() - started_ns) / 1e9):
                 # None ends that thread if it ever comes back.
                 calls.put(None)
                 self._calls = None
                 self.abandoned += 1
                 if self._thread is not None:
-                    self._parked = [each for each in self._parked if each.is_alive()]
-                    self._parked.append(self._thread)
+                    self._parked = [each for each in self._parked if not each[1].done.is_set()]
+                    self._parked.append((self._thread, given))
                 raise late
         finally:
             self._lock.release()
@@ -228,7 +229,10 @@ class Caller:
             return
         with paused():
             frames = sys._current_frames()
-        for thread in parked:
+        for thread, call in parked:
+            # One that has come back has ended, and its number is another thread's by now.
+            if call.done.is_set():
+                continue
             if (event := _awaited(frames.get(thread.ident or 0))) is not None:
                 event.set()
 
