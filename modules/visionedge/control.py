@@ -5,7 +5,9 @@ folded in the order of their versions, a verdict is settled while no setting cha
 slow model swap holds up the next patch, not the link.
 
 A new desired document is planned, prepared, swapped in and acknowledged, whole or not at
-all; where preparing fails (a model that does not load) it is refused with that reason. What
+all; where preparing fails (a model that does not load) it is refused with that reason. Of
+patches that wait one behind the other only what they come to is put into effect: to open a
+camera anew for each would leave it blind meanwhile, and the module deaf. What
 was taken is kept on disk for a start without the hub. What of it does not act yet, because
 it needs a new process or a model that is still on its way, is answered so, and answered
 again when that changes.
@@ -116,6 +118,10 @@ class Control:
         self._facts = facts or FactsReport()
         self._answer: Answer | None = None
         """To the document that is known, once it was answered."""
+        self._undecided = False
+        """Whether the document has changed since."""
+        self._overtaken: Accepted | None = None
+        """The last of the documents since then that could have been used."""
         self._open_ends: tuple[OpenEnd, ...] = ()
         self._patch: Document | None = None
         """The last acknowledgement, until the hub has it."""
@@ -133,6 +139,8 @@ class Control:
             event = self._inbox.take(_POLL_S)
             if event is not None:
                 self._handle(event)
+            if self._undecided and not self._inbox.twin_is_next():
+                self._decide()
             self._target.advance()
             self._last_good.save_late()
             self._report()
@@ -169,9 +177,18 @@ class Control:
             log.info("a desired patch was missed, the whole document is read again")
             self._hub.refresh_twin()
         elif folded is Folded.APPLIED:
-            self._decide()
+            self._undecided = True
+            if self._inbox.twin_is_next():
+                self._overtake()
+
+    def _overtake(self) -> None:
+        """Keep a document in mind that is used where those behind it cannot be."""
+        planned = plan([*self._layers, self._desired.document], self._target.settings)
+        if isinstance(planned, Accepted):
+            self._overtaken = planned
 
     def _decide(self) -> None:
+        self._undecided = False
         # Said only where a crash keeps the answer from being given: a twin without any is a riddle.
         answer: Answer = Refused({"": "the module failed on it; its log has more"})
         try:
@@ -181,10 +198,13 @@ class Control:
             self._acknowledge()
 
     def _decided(self) -> Answer:
+        overtaken, self._overtaken = self._overtaken, None
         answer = plan([*self._layers, self._desired.document], self._target.settings)
         if isinstance(answer, Accepted) and answer.changed:
             answer = self._apply(answer)
         if isinstance(answer, Refused):
+            if overtaken is not None and overtaken.changed:
+                self._apply(overtaken)
             log.error("%s refused: %s", self._desired.title, _listed(answer))
             self._metrics.twin_patches.labels("refused").inc()
         else:

@@ -36,7 +36,7 @@ from visionedge.pauses import Pauses
 from visionedge.pipeline import Wiring
 from visionedge.runtime.cores import cores, leave_cores
 from visionedge.runtime.slot import LatestSlots
-from visionedge.runtime.worker import Caller
+from visionedge.runtime.worker import Caller, beat
 from visionedge.second_look import second_models, seconds_of
 from visionedge.settings import (
     CameraSettings,
@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 _FEED_STOP_S: Final = 2.0
 _LOAD_S: Final = 280.0
-"""More than a trial may take, and less than makes the control thread look stuck."""
+"""More than a trial may take, and less than makes the control thread look stuck. Each begins with
+a sign of life of that: a line may have several models."""
 _SAME_SESSION: Final = {
     *("floor", "nms_iou", "max_detections", "then"),
     *("path", "uri", "sha256", "size_bytes", "signature"),
@@ -286,11 +287,13 @@ class Lineup:
 
     def drift(self) -> dict[str, DriftState]:
         """How far each camera has drifted; keeps what was learned meanwhile."""
-        if self._now is None:
+        # Asked by the reporter's thread: the next wiring may come meanwhile, without a camera.
+        now = self._now
+        if now is None:
             return {}
-        found = self._now.wiring.decider.drift()
+        found = now.wiring.decider.drift()
         learned = {
-            _drift_key(name, self._now.wiring.models[name]): baseline
+            _drift_key(name, now.wiring.models[name]): baseline
             for name, (_, baseline) in found.items()
             if baseline is not None
         }
@@ -352,6 +355,7 @@ class Lineup:
             loaded = self._ahead.take(path, settings, _LOAD_S)
             return loaded or load_proven(path, settings, cache, self._sessions)
 
+        beat()
         try:
             return self._loader.call(load, _LOAD_S)
         except TimeoutError as error:

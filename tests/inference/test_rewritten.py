@@ -220,7 +220,8 @@ def test_a_rewritten_model_that_says_otherwise_is_not_run(
             session.run({"images": noise()})[0], plain(model).run(None, {"images": noise()})[0]
         )
     assert (
-        caplog.messages == [f"{model} is run as it is: in fewer steps it gives other answers"] * 2
+        caplog.messages
+        == [f"{model} is run as it is: in fewer steps it gives other answers, or none"] * 2
     ), "the second start reads the copy"
 
 

@@ -1,5 +1,6 @@
 """The control thread: whatever becomes of a document, the twin is answered."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tests.support.running import wait_until
 
 from visionedge.acknowledge import Acknowledger
 from visionedge.control import Control
+from visionedge.errors import SettingsError
 from visionedge.facts import FactsReport
 from visionedge.methods import Methods
 from visionedge.metrics import Metrics
@@ -18,10 +20,13 @@ from visionedge.settings import Document, LastGood, Settings, resolve
 from visionedge.telemetry import Telemetry
 from visionedge.twin import DesiredState, OpenEnd
 from visionedge.uplink.archive import Archive
+from visionedge.uplink.hub import MethodCall
 from visionedge.uplink.inbox import Inbox
 from visionedge.uplink.link import Link
 from visionedge.uplink.sender import Pacing, Sender
 from visionedge.uplink.spool import Spool
+
+WAIT_S = 10
 
 
 class Failing:
@@ -30,11 +35,21 @@ class Failing:
     settings = resolve([])
 
     def __init__(self) -> None:
+        self.applied: list[float] = []
+        self.hold: threading.Event | None = None
+        """Set it to let go of what is being applied."""
+        self.held = threading.Event()
         self.told: Document = {"camera": {"states": {}}, "privacy": {"masked_cameras": 0}}
 
     def apply(self, settings: Settings) -> None:
+        self.applied.append(settings.telemetry.interval_s)
+        if self.hold is not None:
+            self.held.set()
+            self.hold.wait(WAIT_S)
         if settings.telemetry.interval_s == 7:
             raise RuntimeError("can't start new thread")
+        if settings.telemetry.interval_s == 6:
+            raise SettingsError("there is no such model")
         self.settings = settings
 
     def advance(self) -> None:
@@ -133,3 +148,37 @@ def test_facts_of_which_the_hub_refuses_a_part_are_told_but_for_that(
     target.told = {"camera": {"states": {"a": "running"}}, "privacy": {"masked_cameras": 1}}
     wait_until(lambda: hub.reported["camera"]["states"] == {"a": "running"}, "the next change")
     assert caplog.text.count("the hub refuses") == 2
+
+
+@pytest.mark.parametrize("last", ["taken", "refused", "no model"])
+def test_of_patches_that_wait_only_what_they_come_to_is_applied(
+    hub: FakeHub, target: Failing, last: str
+) -> None:
+    """A camera that opens slowly was blind for a minute after some seconds of patches."""
+    target.hold = threading.Event()
+    hub.patch_desired({"telemetry": {"interval_s": 10}})
+    assert target.held.wait(WAIT_S)
+    for interval_s in range(20, 40):
+        hub.patch_desired({"telemetry": {"interval_s": interval_s}})
+    if last != "taken":
+        hub.patch_desired({"telemetry": {"interval_s": 6 if last == "no model" else -1}})
+    target.hold.set()
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("av") == hub.version, "the answer")
+    assert hub.reported["telemetry"]["ac"] == (200 if last == "taken" else 400)
+    # What could not be used leaves the module with the last that could.
+    assert target.applied == [10, *([6] if last == "no model" else []), 39]
+    assert target.settings.telemetry.interval_s == 39
+
+
+def test_a_method_meets_the_patches_before_it_in_effect(hub: FakeHub, target: Failing) -> None:
+    target.hold = threading.Event()
+    hub.patch_desired({"telemetry": {"interval_s": 10}})
+    assert target.held.wait(WAIT_S)
+    hub.patch_desired({"telemetry": {"interval_s": 20}})
+    call = MethodCall("status", {})
+    hub.offer(call)
+    hub.patch_desired({"telemetry": {"interval_s": 30}})
+    target.hold.set()
+    call.wait(WAIT_S)
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("av") == hub.version, "the answer")
+    assert target.applied == [10, 20, 30]

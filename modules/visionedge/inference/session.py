@@ -200,7 +200,7 @@ class Session:
                 answers(signature, partial(fewer.run, None)), said
             ):
                 return fewer
-            log.warning("%s is run as it is: in fewer steps it gives other answers", path)
+            log.warning("%s is run as it is: in fewer steps it gives other answers, or none", path)
         except _NOT_REWRITTEN as error:
             log.debug("%s is run as it is: %s", path, _reason(error))
         return self._from(path, providers, copy=copy)

@@ -27,6 +27,14 @@ from visionedge.runtime.collector import paused
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
+_here: Final = threading.local()
+
+
+def beat() -> None:
+    """A sign of life of the worker whose thread this is, from deep within its job; else nothing."""
+    worker: Worker | None = getattr(_here, "worker", None)
+    if worker is not None:
+        worker.beat()
 
 
 class Worker:
@@ -111,6 +119,7 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        _here.worker = self
         while not self.stopping:
             started_ns = self._clock.ns()
             try:

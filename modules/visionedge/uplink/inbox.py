@@ -13,6 +13,7 @@ bounded by what each kind of event may lose:
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from visionedge.uplink.hub import (
     DesiredDocument,
@@ -21,6 +22,8 @@ from visionedge.uplink.hub import (
     LinkChanged,
     MethodCall,
 )
+
+_OF_THE_TWIN: Final = (DesiredDocument, DesiredPatch)
 
 
 class Inbox:
@@ -60,6 +63,11 @@ class Inbox:
         with self._filled:
             self._filled.wait_for(lambda: bool(self._events) or self._closed, timeout_s)
             return self._events.popleft() if self._events else None
+
+    def twin_is_next(self) -> bool:
+        """True where the next event says something new of the desired properties."""
+        with self._filled:
+            return bool(self._events) and isinstance(self._events[0], _OF_THE_TWIN)
 
     def close(self) -> None:
         """Take nothing more, answer the methods that wait by 503, and wake the consumer."""
