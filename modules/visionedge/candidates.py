@@ -31,6 +31,8 @@ from visionedge.settings import DeliverySettings, ModelSettings, reveal
 
 log: Final = logging.getLogger(__name__)
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+SHOWN: Final = 16
+"""Hex digits of a hash that are reported: enough to tell bundles apart."""
 Phase = Literal["waiting", "fetching", "checking", "loaded", "shadow", "canary", "guard"]
 
 
@@ -58,6 +60,13 @@ class Job:
     def sha256(self) -> str:
         """Of the bundle, in hex."""
         return self.settings.sha256
+
+    @property
+    def title(self) -> str:
+        """Name and version of the bundle, as far as they are known, and its hash."""
+        card = self.candidate.card if self.candidate else None
+        named = f"{card.name} {card.version} ".lstrip() if card else ""
+        return f"{named}({self.sha256[:SHOWN]})"
 
     @property
     def as_named(self) -> str:

@@ -22,12 +22,11 @@ damaged it is active no more, and the twin's bundle is tried, or fetched, again.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from visionedge.candidates import Job, is_for_now, load_candidate, named, try_later
+from visionedge.candidates import SHOWN, Job, is_for_now, load_candidate, named, try_later
 from visionedge.delivery.slots import SlotStore
 from visionedge.errors import ModelError, ModelRefused, ModelUnavailable, SettingsError
 from visionedge.inference.rivals import Rivals
@@ -45,8 +44,6 @@ log: Final = logging.getLogger(__name__)
 _POLL_S: Final = 5.0
 _STUCK_AFTER_S: Final = 900.0
 """A trial load may take minutes; a download gives signs of life between."""
-_SHOWN: Final = 16
-"""Hex digits of a hash that are reported: enough to tell bundles apart."""
 _NOT_LOADED: Final = "the active bundle cannot be loaded with these settings; the log has why"
 _NOTE_EVERY_S: Final = 30.0
 """Between two notes of how long a canary has been held."""
@@ -207,9 +204,12 @@ class Deliveries:
         # The control thread still takes bundles in and out.
         for job in list(self._jobs.values()):
             job.cancelled.set()
-            with _not_needed():
+            try:
                 if job.rivals and job.phase == "canary":
                     self._store.hold(job.name, job.sha256, job.rivals.held_s)
+            except OSError as error:
+                # Costs some time of the canary, and must not stop what comes after.
+                log.error("the slots of the models cannot be written: %s", error)
             if job.phase in ("checking", "loaded", "shadow", "canary", "guard"):
                 self._store.end(job.name)
         self._wake.set()
@@ -222,12 +222,12 @@ class Deliveries:
     def _told(self, name: str, model: ModelSettings) -> dict[str, Any]:
         slots, job = self._store.slots(name), self._jobs.get(name)
         told: dict[str, Any] = {
-            "desired": model.sha256[:_SHOWN] if model.uri else "",
-            "staged": job.sha256[:_SHOWN] if job else "",
+            "desired": model.sha256[:SHOWN] if model.uri else "",
+            "staged": job.sha256[:SHOWN] if job else "",
             "state": "",
             "share": 0.0,
-            "active": slots.active[:_SHOWN] if model.uri and slots.active else redact(model.path),
-            "previous": slots.previous[:_SHOWN],
+            "active": slots.active[:SHOWN] if model.uri and slots.active else redact(model.path),
+            "previous": slots.previous[:SHOWN],
             "reason": slots.refused.get(model.sha256, "") if model.uri else "",
         }
         if in_use := self._in_its_place.get(name):
@@ -280,15 +280,21 @@ class Deliveries:
             job.phase = "shadow"
         job.rivals, job.former_path = rivals, lineup.path_of(job.name)
         lineup.trials[job.name] = job.rivals
-        rewire()
-        log.info("model %s: %s looks at frames beside the active one", job.name, _short(job))
+        try:
+            rewire()
+        except SettingsError:
+            # No frame is shown to it yet: begun anew.
+            job.phase, job.rivals = "loaded", None
+            del lineup.trials[job.name]
+            raise
+        log.info("model %s: %s looks at frames beside the active one", job.name, job.title)
 
     def _begin_canary(self, job: Job, rivals: Rivals, held_s: float) -> None:
         self._store.hold(job.name, job.sha256, held_s)
         job.phase, job.noted_s = "canary", held_s
         rivals.canary(held_s)
         share = f"{job.rules.canary_share:.0%}"
-        log.info("model %s: %s answers %s of the frames", job.name, _short(job), share)
+        log.info("model %s: %s answers %s of the frames", job.name, job.title, share)
 
     def _note_canary(self, job: Job, rivals: Rivals) -> None:
         if rivals.held_s - job.noted_s >= _NOTE_EVERY_S:
@@ -313,18 +319,25 @@ class Deliveries:
     def _take_over(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         if job.rivals is None:
             return
+        before, former, path = job.phase, lineup.models[job.name], lineup.path_of(job.name)
         job.phase = "guard"
-        job.rivals.guard()
         lineup.use(job.name, job.rivals.candidate, self._store.path_of(job.name, job.sha256))
-        rewire()
-        log.info("model %s: %s answers frames, on trial", job.name, _short(job))
+        try:
+            rewire()
+        except SettingsError:
+            # The former goes on answering, and what it answers is no proof of the candidate.
+            job.phase = before
+            lineup.use(job.name, former, path)
+            raise
+        job.rivals.guard()
+        log.info("model %s: %s answers frames, on trial", job.name, job.title)
 
     def _commit(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
         self._store.commit(job.name, job.sha256)
         self._jobs.pop(job.name, None)
+        self._tell(job.name, "active", job.title)
         if lineup.trials.pop(job.name, None):
             rewire()
-        self._tell(job.name, "active", _short(job))
 
     def _refuse(self, job: Job, reason: str, lineup: Lineup, rewire: Callable[[], None]) -> None:
         guarding, answered = job.phase == "guard", job.phase in ("canary", "guard")
@@ -429,18 +442,3 @@ class Deliveries:
             self._store.refuse(job.name, job.sha256, reason, refused_as)
             self._jobs.pop(job.name)
         self._tell(job.name, "refused", reason)
-
-
-@contextmanager
-def _not_needed() -> Iterator[None]:
-    """For a note whose loss costs some time of a canary, and must not stop what comes after."""
-    try:
-        yield
-    except OSError as error:
-        log.error("the slots of the models cannot be written: %s", error)
-
-
-def _short(job: Job) -> str:
-    card = job.candidate.card if job.candidate else None
-    named = f"{card.name} {card.version} ".lstrip() if card else ""
-    return f"{named}({job.sha256[:_SHOWN]})"

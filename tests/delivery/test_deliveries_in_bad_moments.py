@@ -245,6 +245,51 @@ def test_a_roll_back_that_cannot_be_put_into_effect_is_said_and_tried_again(
     assert line.lineup.path_of("m") == tmp_path / "old" / "m.onnx"
 
 
+@pytest.mark.parametrize("phase", ["loaded", "shadow"])
+def test_a_step_that_cannot_be_put_into_effect_is_not_taken(
+    tmp_path: Path, lines: list[Line], phase: str
+) -> None:
+    """As where another model of the line cannot be loaded just now."""
+    line = Line(tmp_path, one_camera(tmp_path))
+    lines.append(line)
+    line.prepare()
+    line.advance(("loaded", "shadow").index(phase))
+    job = line.deliveries._jobs["m"]
+    assert job.phase == phase
+
+    def failing() -> None:
+        raise SettingsError("model `other`: there is no model at /gone")
+
+    line.deliveries.advance(line.lineup, failing)
+    assert job.phase == phase
+    assert line.lineup.models["m"] is not job.candidate
+    assert "not now: model `other`" in line.told()["reason"]
+    assert line.lineup.path_of("m") == tmp_path / "old" / "m.onnx"
+    line.advance()
+    assert job.phase == {"loaded": "shadow", "shadow": "guard"}[phase]
+    assert line.told()["reason"] == ""
+
+
+def test_what_is_committed_is_told_although_it_cannot_be_put_into_effect(
+    tmp_path: Path, lines: list[Line], caplog: pytest.LogCaptureFixture
+) -> None:
+    line = Line(tmp_path, one_camera(tmp_path))
+    lines.append(line)
+    line.prepare()
+    line.advance(2)
+    rivals = line.deliveries._jobs["m"].rivals
+    assert rivals is not None
+    rivals.rules = rivals.rules.model_copy(update={"guard_frames": 0})
+
+    def failing() -> None:
+        raise SettingsError("not now")
+
+    with caplog.at_level("INFO"):
+        line.deliveries.advance(line.lineup, failing)
+    assert line.deliveries._jobs == {}
+    assert "model m: bundle is active" in caplog.text
+
+
 def test_a_word_of_trouble_goes_with_the_trouble(tmp_path: Path, lines: list[Line]) -> None:
     line = Line(tmp_path, one_camera(tmp_path))
     lines.append(line)
