@@ -90,6 +90,27 @@ def test_whoever_watches_many_golden_frames_sees_how_far_it_is(
     assert "golden frame" not in captured.out
 
 
+def test_weights_that_the_hash_does_not_cover_are_named(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, to = tmp_path / "made", tmp_path / "b"
+    folder.mkdir()
+    (folder / "labels.txt").write_bytes(LABELS)
+    onnx.save_model(
+        color_classifier(WEIGHTS),
+        folder / "model.onnx",
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    assert main(["import", str(folder), "--to", str(to), "--golden", str(pictures)]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(to)]) == 0
+    assert "ok    sha256   not of weights.bin: only golden frames hold that" in (
+        capsys.readouterr().out.splitlines()
+    )
+
+
 def test_a_sound_bundle_is_verified(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["verify", str(bundle), "--json"]) == 0

@@ -213,7 +213,7 @@ class ModelCard(_Part):
         "",
         pattern=r"^([0-9a-f]{64})?$",
         title="SHA-256",
-        description="Of model.onnx; checked on load where given.",
+        description="Of model.onnx, not of weights beside it; checked on load where given.",
     )
     licence: str = Field("", title="Licence", description="Of the weights.")
     origin: str = Field("", title="Origin", description="Who made it, from what, and where.")
