@@ -62,6 +62,16 @@ def test_people_get_a_table(
     assert lines[1].split()[:2] == ["bolt", "1"]
 
 
+def test_truth_without_a_picture_is_told(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "p9.txt").write_text("1 0.5 0.5 0.25 0.125")
+    assert main(["evaluate", "--model", str(detector), str(dataset), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["pictures"] == 3
+    assert "1 truth file has no picture and was left out: p9.txt" in told.err
+
+
 def test_a_classifier_is_judged_on_folders(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

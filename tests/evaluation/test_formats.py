@@ -72,6 +72,46 @@ def test_a_format_is_told_and_read_in_pixels(kind: str, tmp_path: Path) -> None:
     assert only.xyxy == pytest.approx(np.array(BOXES, np.float32), abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_a_suffix_may_be_written_in_capitals(kind: str, tmp_path: Path) -> None:
+    FORMATS[kind](tmp_path)
+    for file in [*tmp_path.rglob("a.*")]:
+        file.rename(file.with_suffix(file.suffix.upper()))
+    found = read_dataset(tmp_path)
+    assert found.format == kind
+    assert [each.path.name for each in found.pictures] == ["a.PNG"]
+    assert not found.left_out
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("b.txt", "0 0.5 0.5 0.1 0.1"),
+        ("b.txt", "10 20 30 60 6"),
+        ("b.xml", "<annotation><filename>b.jpg</filename></annotation>"),
+    ],
+)
+def test_truth_without_a_picture_is_told(name: str, text: str, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for each in ("a", "b", "c"):
+        (tmp_path / name).with_stem(each).write_text(text)
+    found = read_dataset(tmp_path)
+    assert [each.path.name for each in found.pictures] == ["a.png"]
+    suffix = Path(name).suffix
+    assert found.without_picture == (
+        f"2 truth files have no picture and were left out: b{suffix}, c{suffix}"
+    )
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(SettingsError, match=r"3 truth files|looks like no data set"):
+        read_dataset(tmp_path)
+
+
+def test_a_readme_is_no_truth_without_a_picture(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "README.roboflow.txt").write_bytes(b"Sch\xf6ne Bilder - v1\n")
+    assert not read_dataset(tmp_path).left_out
+
+
 def test_deeppcb_is_told_from_yolo_by_its_numbers(tmp_path: Path) -> None:
     picture(tmp_path / "b.jpg")
     (tmp_path / "b.txt").write_text("10 20 30 60 6\n50 5 90 45 5\n")

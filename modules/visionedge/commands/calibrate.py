@@ -9,7 +9,6 @@ in tenths, `--plots` draws it, and `--baseline` adds what drift is told by.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -150,9 +149,9 @@ def _fitted(args: argparse.Namespace, judged: _Judged) -> dict[str, object]:
     close = fitting.close_for(pictures, accept, options.DEFAULTS.floor, args.share)
     asked = fitting.asked_share(pictures, accept + close, options.DEFAULTS.floor)
     if asked > args.share:
-        sys.stderr.write(
-            f"visionedge: {asked:.1%} of the pictures would be asked about, not {args.share:.1%}; "
-            "no threshold does both (allow more with --risk or --share, or train the model)\n"
+        options.note(
+            f"{asked:.1%} of the pictures would be asked about, not {args.share:.1%}; "
+            "no threshold does both (allow more with --risk or --share, or train the model)"
         )
     return {
         "pictures": len(words),
@@ -203,6 +202,7 @@ def _of_verdicts(args: argparse.Namespace) -> _Judged:
 def _words(args: argparse.Namespace) -> _Judged:
     """What the model says of each picture, and the temperature that it has now."""
     dataset = read_dataset(args.dataset, args.format)
+    options.note(dataset.without_picture)
     model = load_model(args.model, options.DEFAULTS, options.hints(args))
     ours = dataset.in_terms_of(model.card.labels or dataset.names, {})
     if ours.is_detection != (model.card.task == "detection"):

@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         places.folder(args.out, "--out")
     dataset = read_dataset(args.dataset, args.format)
+    options.note(dataset.without_picture)
     model = load_model(args.model, options.DEFAULTS, options.hints(args))
     report = judge(model, dataset, same, args.threshold, view=options.view(args), quiet=args.json)
     document = {"model": str(args.model), "dataset": str(args.dataset),

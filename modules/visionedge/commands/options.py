@@ -177,6 +177,12 @@ def share(value: float, option: str) -> float:
     return value
 
 
+def note(text: str) -> None:
+    """Say on stderr what people should know of a result, if there is anything."""
+    if text:
+        sys.stderr.write(f"visionedge: {text}\n")
+
+
 def with_progress(items: Sequence[T], unit: str, *, quiet: bool = False) -> Iterable[T]:
     """The items, with a bar on stderr where somebody watches and tqdm is installed."""
     return counted(items, len(items), unit, quiet=quiet)

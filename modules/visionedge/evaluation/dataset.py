@@ -8,7 +8,7 @@ error and not a class that is never found.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -45,11 +45,29 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All pictures, and the names of their classes; empty where the set has none."""
+    """All pictures, and the names of their classes; empty where the set has none.
+
+    Attributes:
+        format: in which it is kept.
+        names: of the classes, in the order of their numbers.
+        pictures: with their truth.
+        left_out: files of truth whose picture is not there.
+    """
 
     format: str
     names: tuple[str, ...]
     pictures: Sequence[Picture]
+    left_out: Sequence[Path] = ()
+
+    @property
+    def without_picture(self) -> str:
+        """What was left out, for people; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        names = _listed([file.name for file in self.left_out])
+        if len(self.left_out) == 1:
+            return f"1 truth file has no picture and was left out: {names}"
+        return f"{len(self.left_out)} truth files have no picture and were left out: {names}"
 
     @property
     def is_detection(self) -> bool:
@@ -85,7 +103,7 @@ class Dataset:
                 f"the model knows no {_listed(unknown)}; it knows {_listed(labels)}",
                 hint="say which is which with `--map THEIRS=OURS`",
             )
-        return Dataset(self.format, tuple(labels), pictures)
+        return replace(self, names=tuple(labels), pictures=pictures)
 
     def _check(self, labels: Sequence[str], same: Mapping[str, str]) -> None:
         for theirs, ours in same.items():

@@ -26,13 +26,16 @@ from numpy.typing import NDArray
 from visionedge.datasets.below import below
 from visionedge.errors import SettingsError
 from visionedge.evaluation.dataset import Dataset, Picture, boxes
+from visionedge.evaluation.pictures import SUFFIXES, Pictures
 from visionedge.inference.image import read_image
 
-SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 _DEEPPCB_NAMES: Final = ("open", "short", "mousebite", "spur", "spurious_copper", "pin_hole")
 _NAME_FILES: Final = ("classes.txt", "obj.names", "labels.txt")
 _MAX_BYTES: Final = 512 * 1024**2
 _MOST_CLASS: Final = 1_000_000
+_HEAD_BYTES: Final = 4096
+_OF_NUMBERS: Final = b"0123456789.eE+- \t\r\n\xef\xbb\xbf"
+"""With the mark that some editors put before the text."""
 
 
 def read_dataset(path: Path, kind: str | None = None) -> Dataset:
@@ -50,8 +53,9 @@ def read_dataset(path: Path, kind: str | None = None) -> Dataset:
     kind = kind or _told(path)
     found = FORMATS[kind](path)
     if not found.pictures:
+        left_out = f": {found.without_picture}" if found.left_out else ""
         raise SettingsError(
-            f"{path} holds no picture with its truth as {kind}",
+            f"{path} holds no picture with its truth as {kind}{left_out}",
             hint=f"choose another with --format: {', '.join(FORMATS)}",
         )
     return found
@@ -61,11 +65,11 @@ def _told(path: Path) -> str:
     """The format that a folder or file looks like."""
     if path.is_file() or any(path.glob("*.json")):
         return "coco"
-    if next(path.rglob("*.xml"), None):
+    if _files(path, ".xml"):
         return "voc"
-    for text in _texts(path):
-        # Exports have a README beside their truth.
-        for line in _lines(text) if _picture_of(text) else ():
+    # Exports have a README beside their truth.
+    for text, _ in _with_pictures(path, []):
+        for line in _lines(text):
             return "yolo" if any("." in part for part in line.split()[1:]) else "deeppcb"
     if any(entry.is_dir() for entry in path.iterdir()):
         return "folders"
@@ -116,11 +120,9 @@ def _beside(file: Path, name: str) -> Path:
 
 
 def _yolo(path: Path) -> Dataset:
-    pictures = []
-    for text in _texts(path):
-        picture = _picture_of(text)
-        if picture is None:
-            continue
+    pictures: list[Picture] = []
+    left_out: list[Path] = []
+    for text, picture in _with_pictures(path, left_out):
         rows = _numbers(text, 5, all_of_them=True)
         width, height = _size(picture) if rows else (1, 1)
         size = (width, height, width, height)
@@ -132,7 +134,7 @@ def _yolo(path: Path) -> Dataset:
             raise _wrong(text, "classes count from 0, in whole numbers")
         classes = np.array([int(row[0]) for row in rows], np.int32)
         pictures.append(Picture(picture, classes, _boxes(text, scaled)))
-    return Dataset("yolo", _names(path), pictures)
+    return Dataset("yolo", _names(path), pictures, left_out)
 
 
 def _around(text: Path, row: Sequence[float]) -> tuple[float, float, float, float]:
@@ -148,21 +150,22 @@ def _around(text: Path, row: Sequence[float]) -> tuple[float, float, float, floa
 
 
 def _deeppcb(path: Path) -> Dataset:
-    pictures = []
-    for text in _texts(path):
-        picture = _picture_of(text)
-        if picture is not None:
-            rows = _numbers(text, 5)
-            if any(row[4] not in range(1, len(_DEEPPCB_NAMES) + 1) for row in rows):
-                raise _wrong(text, "types go from 1 to 6")
-            classes = np.array([int(row[4]) - 1 for row in rows], np.int32)
-            pictures.append(Picture(picture, classes, _boxes(text, [row[:4] for row in rows])))
-    return Dataset("deeppcb", _DEEPPCB_NAMES, pictures)
+    pictures: list[Picture] = []
+    left_out: list[Path] = []
+    for text, picture in _with_pictures(path, left_out):
+        rows = _numbers(text, 5)
+        if any(row[4] not in range(1, len(_DEEPPCB_NAMES) + 1) for row in rows):
+            raise _wrong(text, "types go from 1 to 6")
+        classes = np.array([int(row[4]) - 1 for row in rows], np.int32)
+        pictures.append(Picture(picture, classes, _boxes(text, [row[:4] for row in rows])))
+    return Dataset("deeppcb", _DEEPPCB_NAMES, pictures, left_out)
 
 
 def _voc(path: Path) -> Dataset:
     found: list[tuple[Path, list[str], NDArray[np.float32]]] = []
-    for file in sorted(path.rglob("*.xml")):
+    left_out: list[Path] = []
+    finder = Pictures()
+    for file in _files(path, ".xml"):
         try:
             root = ElementTree.fromstring(_text(file))
             objects = root.findall("object")
@@ -173,17 +176,19 @@ def _voc(path: Path) -> Dataset:
             ]
         except (ElementTree.ParseError, ValueError) as error:
             raise _wrong(file, str(error)) from None
-        picture = _picture_of(file, root.findtext("filename", ""))
+        picture = finder.of(file, root.findtext("filename", ""))
         if picture is not None:
             # A pixel counts from 1 and to its end: 1 to 1 is one pixel.
             pixels = _boxes(file, [[a - 1, b - 1, c, d] for a, b, c, d in corners])
             found.append((picture, names, pixels))
+        elif root.tag == "annotation":
+            left_out.append(file)
     order = sorted({name for _, names, _ in found for name in names})
     pictures = [
         Picture(picture, np.array([order.index(n) for n in names], np.int32), pixels)
         for picture, names, pixels in found
     ]
-    return Dataset("voc", tuple(order), pictures)
+    return Dataset("voc", tuple(order), pictures, left_out)
 
 
 _VOC_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
@@ -209,29 +214,31 @@ FORMATS: Final[Mapping[str, Callable[[Path], Dataset]]] = {
 }
 
 
+def _files(path: Path, suffix: str) -> list[Path]:
+    """The files of a suffix below a folder, in whatever case it is written."""
+    inside = below(path) if path.is_dir() else ()
+    return sorted(file for file in inside if file.suffix.lower() == suffix)
+
+
 def _texts(path: Path) -> list[Path]:
-    return (
-        sorted(
-            file for file in below(path) if file.suffix == ".txt" and file.name not in _NAME_FILES
-        )
-        if path.is_dir()
-        else []
-    )
+    return [file for file in _files(path, ".txt") if file.name.lower() not in _NAME_FILES]
 
 
-def _picture_of(truth: Path, named: str = "") -> Path | None:
-    """The picture of a file of truth: beside it, or in a folder `images` or `JPEGImages`."""
-    swapped = [
-        Path(str(truth.parent).replace(name, images))
-        for name, images in (("labels", "images"), ("Annotations", "JPEGImages"))
-    ]
-    for folder in (truth.parent, *swapped, truth.parent.parent / "images"):
-        if named and (folder / Path(named).name).is_file():
-            return folder / Path(named).name
-        for suffix in SUFFIXES:
-            if (picture := (folder / truth.name).with_suffix(suffix)).is_file():
-                return picture
-    return None
+def _with_pictures(path: Path, left_out: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each text with its picture; those that are truth and have none go to `left_out`."""
+    pictures = Pictures()
+    for text in _texts(path):
+        picture = pictures.of(text)
+        if picture is not None:
+            yield text, picture
+        elif _is_truth(text):
+            left_out.append(text)
+
+
+def _is_truth(text: Path) -> bool:
+    """Whether numbers alone are in it: a README beside the truth is none."""
+    with text.open("rb") as file:
+        return not file.read(_HEAD_BYTES).translate(None, _OF_NUMBERS)
 
 
 def _size(picture: Path) -> tuple[int, int]:
