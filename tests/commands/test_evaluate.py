@@ -62,6 +62,19 @@ def test_people_get_a_table(
     assert lines[1].split()[:2] == ["bolt", "1"]
 
 
+def test_what_is_seen_in_pictures_with_nothing_in_them_is_a_false_alarm(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "empty.txt").unlink()
+    arguments = ["evaluate", "--model", str(detector), str(dataset)]
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["empty"] == 1
+    assert told["precision"] == pytest.approx(1 / 3)
+    assert main(arguments) == 0
+    assert "3 pictures, 1 of them with nothing in them; precision" in capsys.readouterr().out
+
+
 def test_truth_without_a_picture_is_told(
     detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,6 @@ def coco(folder: Path) -> Path:
 
 def yolo(folder: Path) -> Path:
     picture(folder / "images" / "a.png")
-    picture(folder / "images" / "unlabelled.png")
     (folder / "labels").mkdir()
     (folder / "labels" / "a.txt").write_text("0 0.2 0.5 0.2 0.5\n1 0.7 0.3125 0.4 0.5\n")
     (folder / "data.yaml").write_text("train: x\nnames:\n  0: bolt\n  1: nut\nnc: 2\n")
@@ -136,6 +135,24 @@ def test_an_empty_list_is_a_picture_with_nothing_in_it(tmp_path: Path) -> None:
     picture(tmp_path / "empty.png")
     found = read_dataset(tmp_path, "yolo")
     assert [len(each.class_id) for each in found.pictures] == [0]
+
+
+def test_in_yolo_a_picture_without_truth_has_nothing_in_it(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    picture(tmp_path / "images" / "nothing.JPG")
+    picture(tmp_path / "images" / "a.bmp")
+    picture(tmp_path / "figures" / "logo.png")
+    found = read_dataset(tmp_path)
+    assert [each.path.name for each in found.pictures] == ["a.png", "nothing.JPG"]
+    assert found.pictures[1].xyxy is not None
+    assert found.pictures[1].xyxy.shape == (0, 4)
+    assert found.empty == 1
+
+
+def test_in_other_formats_a_picture_without_truth_is_left_out(tmp_path: Path) -> None:
+    voc(tmp_path)
+    picture(tmp_path / "JPEGImages" / "unlabelled.png")
+    assert [each.path.name for each in read_dataset(tmp_path).pictures] == ["a.png"]
 
 
 def test_names_inline_in_yaml_are_read(tmp_path: Path) -> None:

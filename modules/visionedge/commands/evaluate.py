@@ -76,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
     options.note(dataset.without_picture)
     model = load_model(args.model, options.DEFAULTS, options.hints(args))
     report = judge(model, dataset, same, args.threshold, view=options.view(args), quiet=args.json)
-    document = {"model": str(args.model), "dataset": str(args.dataset),
-                "format": dataset.format, **report.document()}  # fmt: skip
-    print(json.dumps(document) if args.json else "\n".join(_for_people(report)))
+    document = {"model": str(args.model), "dataset": str(args.dataset), "format": dataset.format,
+                "empty": dataset.empty, **report.document()}  # fmt: skip
+    told = json.dumps(document) if args.json else "\n".join(_for_people(report, dataset.empty))
+    print(told)
     if args.out:
         _write(args.out, report, json.dumps(document, indent=1))
     return EXIT_OK
@@ -131,7 +132,7 @@ def _pair(text: str) -> tuple[str, str]:
     return theirs, ours
 
 
-def _for_people(report: Report) -> Iterator[str]:
+def _for_people(report: Report, empty: int) -> Iterator[str]:
     width = max(8, *(len(each.label) for each in report.classes))
     heads = f"{'AP50':>7} {'AP50-95':>8} {'precision':>10} {'recall':>7}"
     yield f"{'class':<{width}} {'true':>6} {heads}"
@@ -145,8 +146,9 @@ def _for_people(report: Report) -> Iterator[str]:
         total = sum(each.truth for each in report.classes)
         figures = _row(report.map50, report.map50_95, report.precision, report.recall)
         yield f"{'all':<{width}} {total:>6} {figures}"
+        with_nothing = f", {empty} of them with nothing in them" if empty else ""
         yield (
-            f"{report.pictures} pictures; precision and recall from confidence "
+            f"{report.pictures} pictures{with_nothing}; precision and recall from confidence "
             f"{report.threshold:g} on"
         )
     for band in report.reliability:

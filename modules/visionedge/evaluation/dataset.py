@@ -70,6 +70,11 @@ class Dataset:
         return f"{len(self.left_out)} truth files have no picture and were left out: {names}"
 
     @property
+    def empty(self) -> int:
+        """How many pictures have nothing in them."""
+        return sum(not len(picture.class_id) for picture in self.pictures)
+
+    @property
     def is_detection(self) -> bool:
         """True where the truth is boxes."""
         return any(picture.xyxy is not None for picture in self.pictures)

@@ -8,8 +8,9 @@
              (arXiv:1902.06197)
     folders  a folder a class, with its pictures inside
 
-A text file without a line is a picture with nothing in it. A picture without a file of its
-own has no truth and is left out: it may show anything.
+A text file without a line is a picture with nothing in it. So is, in YOLO, a picture without a
+file of its own, where others of its folder have one: trainers read it so. In all other formats
+it has no truth and is left out: it may show anything.
 """
 
 import json
@@ -68,7 +69,7 @@ def _told(path: Path) -> str:
     if _files(path, ".xml"):
         return "voc"
     # Exports have a README beside their truth.
-    for text, _ in _with_pictures(path, []):
+    for text, _ in _with_pictures(path, Pictures(), []):
         for line in _lines(text):
             return "yolo" if any("." in part for part in line.split()[1:]) else "deeppcb"
     if any(entry.is_dir() for entry in path.iterdir()):
@@ -122,7 +123,8 @@ def _beside(file: Path, name: str) -> Path:
 def _yolo(path: Path) -> Dataset:
     pictures: list[Picture] = []
     left_out: list[Path] = []
-    for text, picture in _with_pictures(path, left_out):
+    finder = Pictures()
+    for text, picture in _with_pictures(path, finder, left_out):
         rows = _numbers(text, 5, all_of_them=True)
         width, height = _size(picture) if rows else (1, 1)
         size = (width, height, width, height)
@@ -134,6 +136,8 @@ def _yolo(path: Path) -> Dataset:
             raise _wrong(text, "classes count from 0, in whole numbers")
         classes = np.array([int(row[0]) for row in rows], np.int32)
         pictures.append(Picture(picture, classes, _boxes(text, scaled)))
+    nothing = np.zeros(0, np.int32), boxes([])
+    pictures += [Picture(each, *nothing) for each in finder.without_truth()]
     return Dataset("yolo", _names(path), pictures, left_out)
 
 
@@ -152,7 +156,7 @@ def _around(text: Path, row: Sequence[float]) -> tuple[float, float, float, floa
 def _deeppcb(path: Path) -> Dataset:
     pictures: list[Picture] = []
     left_out: list[Path] = []
-    for text, picture in _with_pictures(path, left_out):
+    for text, picture in _with_pictures(path, Pictures(), left_out):
         rows = _numbers(text, 5)
         if any(row[4] not in range(1, len(_DEEPPCB_NAMES) + 1) for row in rows):
             raise _wrong(text, "types go from 1 to 6")
@@ -224,11 +228,12 @@ def _texts(path: Path) -> list[Path]:
     return [file for file in _files(path, ".txt") if file.name.lower() not in _NAME_FILES]
 
 
-def _with_pictures(path: Path, left_out: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _with_pictures(
+    path: Path, finder: Pictures, left_out: list[Path]
+) -> Iterator[tuple[Path, Path]]:
     """Each text with its picture; those that are truth and have none go to `left_out`."""
-    pictures = Pictures()
     for text in _texts(path):
-        picture = pictures.of(text)
+        picture = finder.of(text)
         if picture is not None:
             yield text, picture
         elif _is_truth(text):

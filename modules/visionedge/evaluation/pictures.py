@@ -18,6 +18,7 @@ class Pictures:
 
     def __init__(self) -> None:
         self._listed: dict[Path, dict[str, Path]] = {}
+        self._found: set[Path] = set()
 
     def of(self, truth: Path, named: str = "") -> Path | None:
         """The picture of a file of truth, or None.
@@ -33,8 +34,20 @@ class Pictures:
             inside = self._inside(folder)
             for name in names:
                 if name in inside:
+                    self._found.add(inside[name])
                     return inside[name]
         return None
+
+    def without_truth(self) -> list[Path]:
+        """The pictures beside those that were found, for which no truth was."""
+        # A truth is that of all pictures of its name, whatever their suffixes.
+        known = {picture.with_suffix("") for picture in self._found}
+        return sorted(
+            file
+            for folder in {picture.parent for picture in self._found}
+            for file in self._inside(folder).values()
+            if file.suffix.lower() in SUFFIXES and file.with_suffix("") not in known
+        )
 
     def _inside(self, folder: Path) -> dict[str, Path]:
         if folder not in self._listed:
