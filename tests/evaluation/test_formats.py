@@ -155,6 +155,27 @@ def test_in_other_formats_a_picture_without_truth_is_left_out(tmp_path: Path) ->
     assert [each.path.name for each in read_dataset(tmp_path).pictures] == ["a.png"]
 
 
+def test_of_several_coco_files_none_is_picked(tmp_path: Path) -> None:
+    coco(tmp_path)
+    (tmp_path / "Val.JSON").write_bytes((tmp_path / "truth.json").read_bytes())
+    (tmp_path / "a-model.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"2 JSON files: Val\.JSON, truth\.json") as caught:
+        read_dataset(tmp_path)
+    assert "name the one" in caught.value.hint
+    assert len(read_dataset(tmp_path / "truth.json").pictures) == 1
+
+
+@pytest.mark.parametrize("text", ["{}", '{"name": "a model"}', "\xff no JSON"])
+def test_a_json_that_is_not_coco_says_nothing_of_the_format(text: str, tmp_path: Path) -> None:
+    for kind, write in FORMATS.items():
+        folder = write(tmp_path / kind)
+        (folder / "a.json").write_text(text, encoding="latin-1")
+        assert read_dataset(folder).format == kind
+    picture(tmp_path / "classes" / "good" / "a.png")
+    (tmp_path / "classes" / "a.json").write_text(text, encoding="latin-1")
+    assert read_dataset(tmp_path / "classes").format == "folders"
+
+
 def test_names_inline_in_yaml_are_read(tmp_path: Path) -> None:
     yolo(tmp_path)
     (tmp_path / "data.yaml").write_text("names: ['bolt', \"nut\"]\n")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from visionedge.datasets.below import below
 from visionedge.errors import SettingsError
-from visionedge.evaluation.dataset import Dataset, Picture, boxes
+from visionedge.evaluation.dataset import Dataset, Picture, boxes, listed
 from visionedge.evaluation.pictures import SUFFIXES, Pictures
 from visionedge.inference.image import read_image
 
@@ -64,7 +64,7 @@ def read_dataset(path: Path, kind: str | None = None) -> Dataset:
 
 def _told(path: Path) -> str:
     """The format that a folder or file looks like."""
-    if path.is_file() or any(path.glob("*.json")):
+    if path.is_file() or any(map(_has_categories, _jsons(path))):
         return "coco"
     if _files(path, ".xml"):
         return "voc"
@@ -74,15 +74,16 @@ def _told(path: Path) -> str:
             return "yolo" if any("." in part for part in line.split()[1:]) else "deeppcb"
     if any(entry.is_dir() for entry in path.iterdir()):
         return "folders"
+    if _jsons(path):
+        # Whatever ails it, its reader names.
+        return "coco"
     raise SettingsError(
         f"{path} looks like no data set", hint=f"choose with --format: {', '.join(FORMATS)}"
     )
 
 
 def _coco(path: Path) -> Dataset:
-    file = path if path.is_file() else next(iter(sorted(path.glob("*.json"))), None)
-    if file is None:
-        raise _wrong(path, "no JSON file is in it")
+    file = path if path.is_file() else _coco_file(path)
     document = _json(file)
     try:
         categories = sorted(document["categories"], key=lambda each: each["id"])
@@ -106,6 +107,29 @@ def _coco(path: Path) -> Dataset:
     except (AttributeError, TypeError, ValueError, OverflowError, OSError) as error:
         raise _wrong(file, f"it is not COCO's: {error}") from None
     return Dataset("coco", names, pictures)
+
+
+def _coco_file(path: Path) -> Path:
+    """The one JSON file of a folder that is COCO's."""
+    files = [file for file in _jsons(path) if _has_categories(file)] or _jsons(path)
+    if not files:
+        raise _wrong(path, "no JSON file is in it")
+    if len(files) > 1:
+        raise SettingsError(
+            f"{path} holds {len(files)} JSON files: {listed([file.name for file in files])}",
+            hint="name the one that is meant in place of the folder",
+        )
+    return files[0]
+
+
+def _jsons(path: Path) -> list[Path]:
+    found = path.iterdir() if path.is_dir() else ()
+    return sorted(file for file in found if file.suffix.lower() == ".json" and file.is_file())
+
+
+def _has_categories(file: Path) -> bool:
+    """Whether a JSON file may be COCO's; models and tools leave others beside the truth."""
+    return b'"categories"' in _first(file, _MAX_BYTES)
 
 
 def _from_xywh(x: float, y: float, width: float, height: float) -> tuple[float, ...]:
@@ -242,8 +266,7 @@ def _with_pictures(
 
 def _is_truth(text: Path) -> bool:
     """Whether numbers alone are in it: a README beside the truth is none."""
-    with text.open("rb") as file:
-        return not file.read(_HEAD_BYTES).translate(None, _OF_NUMBERS)
+    return not _first(text, _HEAD_BYTES).translate(None, _OF_NUMBERS)
 
 
 def _size(picture: Path) -> tuple[int, int]:
@@ -305,6 +328,14 @@ def _json(file: Path) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(_text(file))
     except (ValueError, RecursionError) as error:
+        raise _wrong(file, str(error)) from None
+
+
+def _first(file: Path, size: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(size)
+    except OSError as error:
         raise _wrong(file, str(error)) from None
 
 
