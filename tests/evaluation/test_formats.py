@@ -176,6 +176,31 @@ def test_a_json_that_is_not_coco_says_nothing_of_the_format(text: str, tmp_path:
     assert read_dataset(tmp_path / "classes").format == "folders"
 
 
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+@pytest.mark.parametrize("above", ["labels", "Annotations", "my-labels"])
+def test_a_data_set_may_lie_below_a_folder_of_any_name(
+    kind: str, above: str, tmp_path: Path
+) -> None:
+    (tmp_path / above).mkdir()
+    found = read_dataset(FORMATS[kind](tmp_path / above / "set"))
+    assert found.format == kind
+    assert [each.path.name for each in found.pictures] == ["a.png"]
+
+
+def test_images_and_labels_are_no_classes(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    truth = tmp_path / "labels" / "a.txt"
+    truth.write_text("")
+    assert read_dataset(tmp_path).format == "yolo"
+    truth.rename(truth.with_stem("b"))
+    with pytest.raises(SettingsError, match=r"as yolo: 1 truth file has no picture .*: b\.txt"):
+        read_dataset(tmp_path)
+    truth.with_stem("b").unlink()
+    truth.parent.rmdir()
+    with pytest.raises(SettingsError, match="looks like no data set"):
+        read_dataset(tmp_path)
+
+
 def test_names_inline_in_yaml_are_read(tmp_path: Path) -> None:
     yolo(tmp_path)
     (tmp_path / "data.yaml").write_text("names: ['bolt', \"nut\"]\n")

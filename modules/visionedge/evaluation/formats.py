@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from visionedge.datasets.below import below
 from visionedge.errors import SettingsError
 from visionedge.evaluation.dataset import Dataset, Picture, boxes, listed
-from visionedge.evaluation.pictures import SUFFIXES, Pictures
+from visionedge.evaluation.pictures import NO_CLASSES, SUFFIXES, Pictures
 from visionedge.inference.image import read_image
 
 _DEEPPCB_NAMES: Final = ("open", "short", "mousebite", "spur", "spurious_copper", "pin_hole")
@@ -69,10 +69,14 @@ def _told(path: Path) -> str:
     if _files(path, ".xml"):
         return "voc"
     # Exports have a README beside their truth.
-    for text, _ in _with_pictures(path, Pictures(), []):
+    texts = [text for text, _ in _with_pictures(path, Pictures(), [])]
+    for text in texts:
         for line in _lines(text):
             return "yolo" if any("." in part for part in line.split()[1:]) else "deeppcb"
-    if any(entry.is_dir() for entry in path.iterdir()):
+    folders = {entry.name for entry in path.iterdir() if entry.is_dir()}
+    if texts or folders >= {"images", "labels"}:
+        return "yolo"
+    if folders - NO_CLASSES:
         return "folders"
     if _jsons(path):
         # Whatever ails it, its reader names.

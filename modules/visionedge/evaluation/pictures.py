@@ -11,6 +11,8 @@ from typing import Final
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 _GO_TOGETHER: Final = (("labels", "images"), ("Annotations", "JPEGImages"))
+NO_CLASSES: Final = frozenset(name for pair in _GO_TOGETHER for name in pair)
+"""Names of folders that hold pictures and their truth, and are no classes."""
 
 
 class Pictures:
@@ -62,6 +64,9 @@ def _plain(file: Path) -> str:
 
 def _swapped(folder: Path) -> Iterator[Path]:
     """The folders of pictures that go with a folder of truth."""
+    parts = folder.parts
     for truth, pictures in _GO_TOGETHER:
-        parent = str(folder).replace(truth, pictures)
-        yield Path(parent)
+        if truth in parts:
+            # The last: the data set may itself lie below a folder of that name.
+            at = len(parts) - 1 - parts[::-1].index(truth)
+            yield Path(*parts[:at], pictures, *parts[at + 1 :])
