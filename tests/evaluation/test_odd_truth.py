@@ -24,12 +24,32 @@ def picture(folder: Path) -> Path:
         "99999999999 0.5 0.5 0.2 0.2",
         "0 0.5 0.5 -0.2 0.2",
         "0 1e300 0.5 0.2 0.2",
+        "0 0.5 0.5 1.01 0.2",
+        "0 -0.01 0.5 0.2 0.2",
+        "0 32.5 24.0 10.0 8.0",
+        "0 0.1 0.3 0.5 0.5 0.2 4.0",
     ],
 )
 def test_a_line_that_is_no_box_is_refused_by_its_file(tmp_path: Path, line: str) -> None:
     (picture(tmp_path) / "a.txt").write_text(line)
     with pytest.raises(SettingsError, match=r"a\.txt: "):
         read_dataset(tmp_path, "yolo")
+
+
+def test_pixels_are_not_taken_for_shares(tmp_path: Path) -> None:
+    (picture(tmp_path) / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n\n1 320 240.5 64 48")
+    with pytest.raises(SettingsError, match=r"a\.txt: `1 320 240\.5 64 48` is not in 0\.\.1"):
+        read_dataset(tmp_path)
+
+
+def test_a_share_that_rounding_took_out_of_the_picture_is_its_edge(tmp_path: Path) -> None:
+    (picture(tmp_path) / "a.txt").write_text(
+        "0 0.5 0.5 1.0005 1.0 1.7\n0 0 0 1 0 1.0005 1.0 -0.0005 1"
+    )
+    (only,) = read_dataset(tmp_path, "yolo").pictures
+    assert only.xyxy is not None
+    assert only.xyxy[0].tolist() == only.xyxy[1].tolist()
+    assert only.xyxy.min() == 0
 
 
 @pytest.mark.parametrize(

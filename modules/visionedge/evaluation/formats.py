@@ -34,6 +34,8 @@ _DEEPPCB_NAMES: Final = ("open", "short", "mousebite", "spur", "spurious_copper"
 _NAME_FILES: Final = ("classes.txt", "obj.names", "labels.txt")
 _MAX_BYTES: Final = 512 * 1024**2
 _MOST_CLASS: Final = 1_000_000
+_ROUNDING: Final = 1e-3
+"""By which a share may be beyond the picture: exporters round."""
 _HEAD_BYTES: Final = 4096
 _OF_NUMBERS: Final = b"0123456789.eE+- \t\r\n\xef\xbb\xbf"
 """With the mark that some editors put before the text."""
@@ -153,7 +155,7 @@ def _yolo(path: Path) -> Dataset:
     left_out: list[Path] = []
     finder = Pictures()
     for text, picture in _with_pictures(path, finder, left_out):
-        rows = _numbers(text, 5, all_of_them=True)
+        rows = _shares(text)
         width, height = _size(picture) if rows else (1, 1)
         size = (width, height, width, height)
         scaled = [
@@ -167,6 +169,18 @@ def _yolo(path: Path) -> Dataset:
     nothing = np.zeros(0, np.int32), boxes([])
     pictures += [Picture(each, *nothing) for each in finder.without_truth()]
     return Dataset("yolo", _names(path), pictures, left_out)
+
+
+def _shares(text: Path) -> list[list[float]]:
+    """The rows of a file of YOLO: the class, and what are shares of the picture's sides."""
+    rows = _numbers(text, 5, all_of_them=True)
+    for line, row in zip(_lines(text), rows, strict=True):
+        # A polygon is as long as it is; behind a box may be how sure a model was.
+        end = None if len(row) > 6 else 5
+        if not all(-_ROUNDING <= share <= 1 + _ROUNDING for share in row[1:end]):
+            raise _wrong(text, f"`{line[:60]}` is not in 0..1, as shares of the picture are")
+        row[1:end] = [min(1.0, max(0.0, share)) for share in row[1:end]]
+    return rows
 
 
 def _around(text: Path, row: Sequence[float]) -> tuple[float, float, float, float]:
