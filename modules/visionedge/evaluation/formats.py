@@ -298,22 +298,35 @@ def _names(path: Path) -> tuple[str, ...]:
     for folder in (path, path.parent):
         for name in _NAME_FILES:
             if (folder / name).is_file():
-                return tuple(_lines(folder / name))
+                # The line is the number, also below one that is empty.
+                lines = _text(folder / name).rstrip().splitlines()
+                return tuple(line.strip() or str(n) for n, line in enumerate(lines))
         if (file := folder / "data.yaml").is_file():
-            return tuple(_names_in_yaml(file))
+            return _names_in_yaml(file)
     return ()
 
 
-def _names_in_yaml(file: Path) -> Iterator[str]:
-    """The list below `names:`, as Ultralytics and Roboflow write it: inline, dashes or numbers."""
+def _names_in_yaml(file: Path) -> tuple[str, ...]:
+    """What is below `names:`, as Ultralytics and Roboflow write it: inline, dashes or numbers.
+
+    A class that is not named is called by its number.
+    """
     lines = [line.partition(" #")[0].rstrip() for line in _text(file).splitlines()]
     text = "\n".join(lines) + "\n"
+    parts: list[str] = []
     if inline := re.search(r"^names:\s*[\[{](.*?)[\]}]", text, re.MULTILINE | re.DOTALL):
-        parts = [part.strip() for part in inline[1].split(",")]
-        yield from (re.sub(r"^\d+\s*:", "", part).strip(" '\"") for part in parts if part)
-    elif listed := re.search(r"^names:\n((?:[ -].*\n|\n)+)", text, re.MULTILINE):
-        for line in filter(None, map(str.strip, listed[1].splitlines())):
-            yield re.sub(r"^(-|\d+\s*:)\s*", "", line).strip(" '\"")
+        parts = inline[1].split(",")
+    elif block := re.search(r"^names:\n((?:[ -].*\n|\n)+)", text, re.MULTILINE):
+        parts = block[1].splitlines()
+    named: dict[int, str] = {}
+    for part in filter(None, map(str.strip, parts)):
+        number = re.match(r"(\d{1,9})\s*:", part)
+        name = part[number.end() :] if number else part.removeprefix("-")
+        named[int(number[1]) if number else len(named)] = name.strip(" '\"")
+    most = max(named, default=-1)
+    if most > _MOST_CLASS:
+        raise _wrong(file, f"it names a class {most}, and they go to {_MOST_CLASS}")
+    return tuple(named.get(n, str(n)) for n in range(most + 1))
 
 
 def _boxes(file: Path, rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
