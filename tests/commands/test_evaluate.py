@@ -85,23 +85,60 @@ def test_truth_without_a_picture_is_told(
     assert "1 truth file has no picture and was left out: p9.txt" in told.err
 
 
-def test_a_classifier_is_judged_on_folders(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    graph = color_classifier(np.array([[9, 0, -9], [-9, 0, 9]], np.float32))
-    model = saved(graph, tmp_path / "colours" / "model.onnx")
-    model.with_name("labels.txt").write_text("red\nblue")
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """A folder of red and one of blue."""
     for channel, name in ((2, "red"), (0, "blue")):
-        folder = tmp_path / "set" / name
+        folder = tmp_path / "colours" / name
         folder.mkdir(parents=True)
         picture = np.zeros((40, 40, 3), np.uint8)
         picture[..., channel] = 250
         cv2.imwrite(str(folder / "a.png"), picture)
-    arguments = ["evaluate", "--model", str(model), str(tmp_path / "set"), "--color", "rgb"]
+    return tmp_path / "colours"
+
+
+def classifier(folder: Path, weights: list[list[int]]) -> Path:
+    return saved(color_classifier(np.array(weights, np.float32)), folder / "model" / "model.onnx")
+
+
+def test_a_classifier_is_judged_on_folders(
+    tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[9, 0, -9], [-9, 0, 9]])
+    model.with_name("labels.txt").write_text("red\nblue")
+    arguments = ["evaluate", "--model", str(model), str(colours), "--color", "rgb"]
     assert main([*arguments, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["accuracy"] == 1.0
+    assert "assumed" not in told.err
     assert main(arguments) == 0
     assert "accuracy 1.000 over 2 pictures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_names_that_are_assumed_by_their_order_are_told(
+    command: str, tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[-9, 0, 9], [9, 0, -9]])
+    for number in range(9):
+        for folder in colours.iterdir():
+            (folder / f"{number}.png").write_bytes((folder / "a.png").read_bytes())
+    arguments = [command, "--model", str(model), str(colours), "--color", "rgb"]
+    assert main(arguments) == 0
+    assert "no names for its classes; assumed in this order: blue, red" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_names_that_are_not_as_many_as_the_classes_are_not_assumed(
+    command: str, tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[-9, 0, 9], [0, 9, 0], [9, 0, -9]])
+    arguments = [command, "--model", str(model), str(colours), "--color", "rgb"]
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "the 2 of the data set do not fit" in told
+    assert "2 labels for a model with 3 classes" in told
+    assert "labels.txt" in told
 
 
 def test_boxes_and_classes_are_not_mixed(

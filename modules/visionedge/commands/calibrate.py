@@ -203,8 +203,8 @@ def _words(args: argparse.Namespace) -> _Judged:
     """What the model says of each picture, and the temperature that it has now."""
     dataset = read_dataset(args.dataset, args.format)
     options.note(dataset.without_picture)
-    model = load_model(args.model, options.DEFAULTS, options.hints(args))
-    ours = dataset.in_terms_of(model.card.labels or dataset.names, {})
+    model = options.model_for(args, dataset.names)
+    ours = dataset.in_terms_of(model.card.labels, {})
     if ours.is_detection != (model.card.task == "detection"):
         raise SettingsError(
             f"the data set is not for {model.card.task}", hint="choose one of the same kind"

@@ -20,7 +20,7 @@ from visionedge.evaluation.formats import FORMATS, read_dataset
 from visionedge.evaluation.report import MOST_BOXES, Report, judge_boxes, judge_classes
 from visionedge.inference.boxes import Limits
 from visionedge.inference.image import read_image
-from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.model import LoadedModel
 from visionedge.inference.view import WHOLE, View
 
 _FLOOR: Final = 0.01
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         places.folder(args.out, "--out")
     dataset = read_dataset(args.dataset, args.format)
     options.note(dataset.without_picture)
-    model = load_model(args.model, options.DEFAULTS, options.hints(args))
+    model = options.model_for(args, dataset.names)
     report = judge(model, dataset, same, args.threshold, view=options.view(args), quiet=args.json)
     document = {"model": str(args.model), "dataset": str(args.dataset), "format": dataset.format,
                 "empty": dataset.empty, **report.document()}  # fmt: skip
