@@ -85,6 +85,17 @@ def test_truth_without_a_picture_is_told(
     assert "1 truth file has no picture and was left out: p9.txt" in told.err
 
 
+def test_classes_of_one_name_are_one(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (detector / "labels.txt").write_text("bolt\nbolt")
+    arguments = ["evaluate", "--model", str(detector), str(dataset)]
+    assert main([*arguments, "--map", "nut=bolt", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["label"], each["truth"]) for each in told["classes"]] == [("bolt", 2)]
+    assert told["confusion"] == [[2, 0], [1, 0]]
+
+
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
     """A folder of red and one of blue."""
@@ -113,6 +124,23 @@ def test_a_classifier_is_judged_on_folders(
     assert "assumed" not in told.err
     assert main(arguments) == 0
     assert "accuracy 1.000 over 2 pictures" in capsys.readouterr().out
+
+
+def test_of_a_classifier_too_classes_of_one_name_are_one(
+    tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[9, 0, -9], [-9, 0, 9], [-9, 9, -9]])
+    model.with_name("labels.txt").write_text("red\nblue\nred")
+    arguments = ["--model", str(model), str(colours), "--color", "rgb"]
+    assert main(["evaluate", *arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == 1.0
+    assert [each["label"] for each in told["classes"]] == ["red", "blue"]
+    for number in range(9):
+        for folder in colours.iterdir():
+            (folder / f"{number}.png").write_bytes((folder / "a.png").read_bytes())
+    assert main(["calibrate", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["risk"] == 0
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate"])

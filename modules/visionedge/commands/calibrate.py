@@ -25,6 +25,7 @@ from visionedge.escalation import fitting
 from visionedge.escalation.drift import BaselineCount
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.evaluation.dataset import Picture
+from visionedge.evaluation.equal_names import EqualNames
 from visionedge.evaluation.formats import FORMATS, read_dataset
 from visionedge.evaluation.report import Bin
 from visionedge.inference.boxes import Limits
@@ -204,7 +205,8 @@ def _words(args: argparse.Namespace) -> _Judged:
     dataset = read_dataset(args.dataset, args.format)
     options.note(dataset.without_picture)
     model = options.model_for(args, dataset.names)
-    ours = dataset.in_terms_of(model.card.labels, {})
+    equal = EqualNames(model.card.labels)
+    ours = dataset.in_terms_of(equal.names, {})
     if ours.is_detection != (model.card.task == "detection"):
         raise SettingsError(
             f"the data set is not for {model.card.task}", hint="choose one of the same kind"
@@ -218,7 +220,7 @@ def _words(args: argparse.Namespace) -> _Judged:
             raise SettingsError(f"{picture.path} is no picture", hint="copy it again")
         prediction = runner.infer(image)
         usual.add(prediction, thresholds)
-        words.append(judged(prediction, picture))
+        words.append(judged(equal.merged(prediction), picture))
     baseline = asdict(usual.baseline()) if args.baseline else None
     return _Judged(words, model.card.temperature, baseline)
 

@@ -16,6 +16,7 @@ from visionedge.commands.draw import saved
 from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.evaluation.dataset import Dataset
+from visionedge.evaluation.equal_names import EqualNames
 from visionedge.evaluation.formats import FORMATS, read_dataset
 from visionedge.evaluation.report import MOST_BOXES, Report, judge_boxes, judge_classes
 from visionedge.inference.boxes import Limits
@@ -100,8 +101,8 @@ def judge(
         ModelRunError: it failed on a picture.
         SettingsError: the data set is not for this model, or a picture cannot be read.
     """
-    labels = model.card.labels or dataset.names
-    ours = dataset.in_terms_of(labels, same)
+    equal = EqualNames(model.card.labels or dataset.names)
+    ours = dataset.in_terms_of(equal.names, same)
     if ours.is_detection != (model.card.task == "detection"):
         kind = "boxes" if ours.is_detection else "classes"
         raise SettingsError(
@@ -110,12 +111,12 @@ def judge(
         )
     runner = model.runner(Limits(_FLOOR, options.DEFAULTS.nms_iou, MOST_BOXES))
     pictures = options.with_progress(ours.pictures, "picture", quiet=quiet)
-    found = [runner.infer(_image(picture.path), view) for picture in pictures]
+    found = [equal.merged(runner.infer(_image(picture.path), view)) for picture in pictures]
     if ours.is_detection:
         boxes = [each for each in found if isinstance(each, Detections)]
-        return judge_boxes([each.truth for each in ours.pictures], boxes, labels, threshold)
+        return judge_boxes([each.truth for each in ours.pictures], boxes, equal.names, threshold)
     classes = [each for each in found if isinstance(each, Classification)]
-    return judge_classes([int(each.class_id[0]) for each in ours.pictures], classes, labels)
+    return judge_classes([int(each.class_id[0]) for each in ours.pictures], classes, equal.names)
 
 
 def _image(path: Path) -> Image:
