@@ -47,7 +47,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=float,
         default=0.5,
         metavar="X",
-        help="confidence from which a box counts for precision and recall (default: 0.5)",
+        help="confidence from which a box counts for precision and recall (default: 0.5); "
+        "of a classifier the best class counts",
     )
     parser.add_argument(
         "--map",
