@@ -111,6 +111,13 @@ def test_a_readme_is_no_truth_without_a_picture(tmp_path: Path) -> None:
     assert not read_dataset(tmp_path).left_out
 
 
+def test_a_folder_that_is_named_as_truth_is_none(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "notes.txt").mkdir()
+    (tmp_path / "old.xml").mkdir()
+    assert not read_dataset(tmp_path).left_out
+
+
 def test_deeppcb_is_told_from_yolo_by_its_numbers(tmp_path: Path) -> None:
     picture(tmp_path / "b.jpg")
     (tmp_path / "b.txt").write_text("10 20 30 60 6\n50 5 90 45 5\n")

@@ -263,7 +263,7 @@ FORMATS: Final[Mapping[str, Callable[[Path], Dataset]]] = {
 def _files(path: Path, suffix: str) -> list[Path]:
     """The files of a suffix below a folder, in whatever case it is written."""
     inside = below(path) if path.is_dir() else ()
-    return sorted(file for file in inside if file.suffix.lower() == suffix)
+    return sorted(file for file in inside if file.suffix.lower() == suffix and not file.is_dir())
 
 
 def _texts(path: Path) -> list[Path]:
