@@ -62,23 +62,112 @@ def test_people_get_a_table(
     assert lines[1].split()[:2] == ["bolt", "1"]
 
 
-def test_a_classifier_is_judged_on_folders(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_seen_in_pictures_with_nothing_in_them_is_a_false_alarm(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    graph = color_classifier(np.array([[9, 0, -9], [-9, 0, 9]], np.float32))
-    model = saved(graph, tmp_path / "colours" / "model.onnx")
-    model.with_name("labels.txt").write_text("red\nblue")
+    (dataset / "empty.txt").unlink()
+    arguments = ["evaluate", "--model", str(detector), str(dataset)]
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["empty"] == 1
+    assert told["precision"] == pytest.approx(1 / 3)
+    assert main(arguments) == 0
+    assert "3 pictures, 1 of them with nothing in them; precision" in capsys.readouterr().out
+
+
+def test_truth_without_a_picture_is_told(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "p9.txt").write_text("1 0.5 0.5 0.25 0.125")
+    assert main(["evaluate", "--model", str(detector), str(dataset), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["pictures"] == 3
+    assert "1 truth file has no picture and was left out: p9.txt" in told.err
+
+
+def test_classes_of_one_name_are_one(
+    detector: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (detector / "labels.txt").write_text("bolt\nbolt")
+    arguments = ["evaluate", "--model", str(detector), str(dataset)]
+    assert main([*arguments, "--map", "nut=bolt", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["label"], each["truth"]) for each in told["classes"]] == [("bolt", 2)]
+    assert told["confusion"] == [[2, 0], [1, 0]]
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """A folder of red and one of blue."""
     for channel, name in ((2, "red"), (0, "blue")):
-        folder = tmp_path / "set" / name
+        folder = tmp_path / "colours" / name
         folder.mkdir(parents=True)
         picture = np.zeros((40, 40, 3), np.uint8)
         picture[..., channel] = 250
         cv2.imwrite(str(folder / "a.png"), picture)
-    arguments = ["evaluate", "--model", str(model), str(tmp_path / "set"), "--color", "rgb"]
-    assert main([*arguments, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
+    return tmp_path / "colours"
+
+
+def classifier(folder: Path, weights: list[list[int]]) -> Path:
+    return saved(color_classifier(np.array(weights, np.float32)), folder / "model" / "model.onnx")
+
+
+def test_a_classifier_is_judged_on_folders(
+    tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[9, 0, -9], [-9, 0, 9]])
+    model.with_name("labels.txt").write_text("red\nblue")
+    arguments = ["evaluate", "--model", str(model), str(colours), "--color", "rgb"]
+    assert main([*arguments, "--json", "--threshold", "0.99"]) == 0
+    told = capsys.readouterr()
+    report = json.loads(told.out)
+    assert (report["accuracy"], report["threshold"]) == (1.0, None)
+    assert "assumed" not in told.err
     assert main(arguments) == 0
     assert "accuracy 1.000 over 2 pictures" in capsys.readouterr().out
+
+
+def test_of_a_classifier_too_classes_of_one_name_are_one(
+    tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[9, 0, -9], [-9, 0, 9], [-9, 9, -9]])
+    model.with_name("labels.txt").write_text("red\nblue\nred")
+    arguments = ["--model", str(model), str(colours), "--color", "rgb"]
+    assert main(["evaluate", *arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == 1.0
+    assert [each["label"] for each in told["classes"]] == ["red", "blue"]
+    for number in range(9):
+        for folder in colours.iterdir():
+            (folder / f"{number}.png").write_bytes((folder / "a.png").read_bytes())
+    assert main(["calibrate", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["risk"] == 0
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_names_that_are_assumed_by_their_order_are_told(
+    command: str, tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[-9, 0, 9], [9, 0, -9]])
+    for number in range(9):
+        for folder in colours.iterdir():
+            (folder / f"{number}.png").write_bytes((folder / "a.png").read_bytes())
+    arguments = [command, "--model", str(model), str(colours), "--color", "rgb"]
+    assert main(arguments) == 0
+    assert "no names for its classes; assumed in this order: blue, red" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_names_that_are_not_as_many_as_the_classes_are_not_assumed(
+    command: str, tmp_path: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = classifier(tmp_path, [[-9, 0, 9], [0, 9, 0], [9, 0, -9]])
+    arguments = [command, "--model", str(model), str(colours), "--color", "rgb"]
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "the 2 of the data set do not fit" in told
+    assert "2 labels for a model with 3 classes" in told
+    assert "labels.txt" in told
 
 
 def test_boxes_and_classes_are_not_mixed(

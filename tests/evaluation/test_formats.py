@@ -37,7 +37,6 @@ def coco(folder: Path) -> Path:
 
 def yolo(folder: Path) -> Path:
     picture(folder / "images" / "a.png")
-    picture(folder / "images" / "unlabelled.png")
     (folder / "labels").mkdir()
     (folder / "labels" / "a.txt").write_text("0 0.2 0.5 0.2 0.5\n1 0.7 0.3125 0.4 0.5\n")
     (folder / "data.yaml").write_text("train: x\nnames:\n  0: bolt\n  1: nut\nnc: 2\n")
@@ -72,6 +71,53 @@ def test_a_format_is_told_and_read_in_pixels(kind: str, tmp_path: Path) -> None:
     assert only.xyxy == pytest.approx(np.array(BOXES, np.float32), abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_a_suffix_may_be_written_in_capitals(kind: str, tmp_path: Path) -> None:
+    FORMATS[kind](tmp_path)
+    for file in [*tmp_path.rglob("a.*")]:
+        file.rename(file.with_suffix(file.suffix.upper()))
+    found = read_dataset(tmp_path)
+    assert found.format == kind
+    assert [each.path.name for each in found.pictures] == ["a.PNG"]
+    assert not found.left_out
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("b.txt", "0 0.5 0.5 0.1 0.1"),
+        ("b.txt", "10 20 30 60 6"),
+        ("b.xml", "<annotation><filename>b.jpg</filename></annotation>"),
+    ],
+)
+def test_truth_without_a_picture_is_told(name: str, text: str, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for each in ("a", "b", "c"):
+        (tmp_path / name).with_stem(each).write_text(text)
+    found = read_dataset(tmp_path)
+    assert [each.path.name for each in found.pictures] == ["a.png"]
+    suffix = Path(name).suffix
+    assert found.without_picture == (
+        f"2 truth files have no picture and were left out: b{suffix}, c{suffix}"
+    )
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(SettingsError, match=r"3 truth files|looks like no data set"):
+        read_dataset(tmp_path)
+
+
+def test_a_readme_is_no_truth_without_a_picture(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "README.roboflow.txt").write_bytes(b"Sch\xf6ne Bilder - v1\n")
+    assert not read_dataset(tmp_path).left_out
+
+
+def test_a_folder_that_is_named_as_truth_is_none(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "notes.txt").mkdir()
+    (tmp_path / "old.xml").mkdir()
+    assert not read_dataset(tmp_path).left_out
+
+
 def test_deeppcb_is_told_from_yolo_by_its_numbers(tmp_path: Path) -> None:
     picture(tmp_path / "b.jpg")
     (tmp_path / "b.txt").write_text("10 20 30 60 6\n50 5 90 45 5\n")
@@ -96,6 +142,70 @@ def test_an_empty_list_is_a_picture_with_nothing_in_it(tmp_path: Path) -> None:
     picture(tmp_path / "empty.png")
     found = read_dataset(tmp_path, "yolo")
     assert [len(each.class_id) for each in found.pictures] == [0]
+
+
+def test_in_yolo_a_picture_without_truth_has_nothing_in_it(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    picture(tmp_path / "images" / "nothing.JPG")
+    picture(tmp_path / "images" / "a.bmp")
+    picture(tmp_path / "figures" / "logo.png")
+    found = read_dataset(tmp_path)
+    assert [each.path.name for each in found.pictures] == ["a.png", "nothing.JPG"]
+    assert found.pictures[1].xyxy is not None
+    assert found.pictures[1].xyxy.shape == (0, 4)
+    assert found.empty == 1
+
+
+def test_in_other_formats_a_picture_without_truth_is_left_out(tmp_path: Path) -> None:
+    voc(tmp_path)
+    picture(tmp_path / "JPEGImages" / "unlabelled.png")
+    assert [each.path.name for each in read_dataset(tmp_path).pictures] == ["a.png"]
+
+
+def test_of_several_coco_files_none_is_picked(tmp_path: Path) -> None:
+    coco(tmp_path)
+    (tmp_path / "Val.JSON").write_bytes((tmp_path / "truth.json").read_bytes())
+    (tmp_path / "a-model.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"2 JSON files: Val\.JSON, truth\.json") as caught:
+        read_dataset(tmp_path)
+    assert "name the one" in caught.value.hint
+    assert len(read_dataset(tmp_path / "truth.json").pictures) == 1
+
+
+@pytest.mark.parametrize("text", ["{}", '{"name": "a model"}', "\xff no JSON"])
+def test_a_json_that_is_not_coco_says_nothing_of_the_format(text: str, tmp_path: Path) -> None:
+    for kind, write in FORMATS.items():
+        folder = write(tmp_path / kind)
+        (folder / "a.json").write_text(text, encoding="latin-1")
+        assert read_dataset(folder).format == kind
+    picture(tmp_path / "classes" / "good" / "a.png")
+    (tmp_path / "classes" / "a.json").write_text(text, encoding="latin-1")
+    assert read_dataset(tmp_path / "classes").format == "folders"
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+@pytest.mark.parametrize("above", ["labels", "Annotations", "my-labels"])
+def test_a_data_set_may_lie_below_a_folder_of_any_name(
+    kind: str, above: str, tmp_path: Path
+) -> None:
+    (tmp_path / above).mkdir()
+    found = read_dataset(FORMATS[kind](tmp_path / above / "set"))
+    assert found.format == kind
+    assert [each.path.name for each in found.pictures] == ["a.png"]
+
+
+def test_images_and_labels_are_no_classes(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    truth = tmp_path / "labels" / "a.txt"
+    truth.write_text("")
+    assert read_dataset(tmp_path).format == "yolo"
+    truth.rename(truth.with_stem("b"))
+    with pytest.raises(SettingsError, match=r"as yolo: 1 truth file has no picture .*: b\.txt"):
+        read_dataset(tmp_path)
+    truth.with_stem("b").unlink()
+    truth.parent.rmdir()
+    with pytest.raises(SettingsError, match="looks like no data set"):
+        read_dataset(tmp_path)
 
 
 def test_names_inline_in_yaml_are_read(tmp_path: Path) -> None:

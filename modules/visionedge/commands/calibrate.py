@@ -9,7 +9,6 @@ in tenths, `--plots` draws it, and `--baseline` adds what drift is told by.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from visionedge.escalation import fitting
 from visionedge.escalation.drift import BaselineCount
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.evaluation.dataset import Picture
+from visionedge.evaluation.equal_names import EqualNames
 from visionedge.evaluation.formats import FORMATS, read_dataset
 from visionedge.evaluation.report import Bin
 from visionedge.inference.boxes import Limits
@@ -150,9 +150,9 @@ def _fitted(args: argparse.Namespace, judged: _Judged) -> dict[str, object]:
     close = fitting.close_for(pictures, accept, options.DEFAULTS.floor, args.share)
     asked = fitting.asked_share(pictures, accept + close, options.DEFAULTS.floor)
     if asked > args.share:
-        sys.stderr.write(
-            f"visionedge: {asked:.1%} of the pictures would be asked about, not {args.share:.1%}; "
-            "no threshold does both (allow more with --risk or --share, or train the model)\n"
+        options.note(
+            f"{asked:.1%} of the pictures would be asked about, not {args.share:.1%}; "
+            "no threshold does both (allow more with --risk or --share, or train the model)"
         )
     return {
         "pictures": len(words),
@@ -203,8 +203,10 @@ def _of_verdicts(args: argparse.Namespace) -> _Judged:
 def _words(args: argparse.Namespace) -> _Judged:
     """What the model says of each picture, and the temperature that it has now."""
     dataset = read_dataset(args.dataset, args.format)
-    model = load_model(args.model, options.DEFAULTS, options.hints(args))
-    ours = dataset.in_terms_of(model.card.labels or dataset.names, {})
+    options.note(dataset.without_picture)
+    model = options.model_for(args, dataset.names)
+    equal = EqualNames(model.card.labels)
+    ours = dataset.in_terms_of(equal.names, {})
     if ours.is_detection != (model.card.task == "detection"):
         raise SettingsError(
             f"the data set is not for {model.card.task}", hint="choose one of the same kind"
@@ -218,7 +220,7 @@ def _words(args: argparse.Namespace) -> _Judged:
             raise SettingsError(f"{picture.path} is no picture", hint="copy it again")
         prediction = runner.infer(image)
         usual.add(prediction, thresholds)
-        words.append(judged(prediction, picture))
+        words.append(judged(equal.merged(prediction), picture))
     baseline = asdict(usual.baseline()) if args.baseline else None
     return _Judged(words, model.card.temperature, baseline)
 

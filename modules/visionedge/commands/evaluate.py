@@ -16,11 +16,12 @@ from visionedge.commands.draw import saved
 from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.evaluation.dataset import Dataset
+from visionedge.evaluation.equal_names import EqualNames
 from visionedge.evaluation.formats import FORMATS, read_dataset
 from visionedge.evaluation.report import MOST_BOXES, Report, judge_boxes, judge_classes
 from visionedge.inference.boxes import Limits
 from visionedge.inference.image import read_image
-from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.model import LoadedModel
 from visionedge.inference.view import WHOLE, View
 
 _FLOOR: Final = 0.01
@@ -46,7 +47,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=float,
         default=0.5,
         metavar="X",
-        help="confidence from which a box counts for precision and recall (default: 0.5)",
+        help="confidence from which a box counts for precision and recall (default: 0.5); "
+        "of a classifier the best class counts",
     )
     parser.add_argument(
         "--map",
@@ -73,11 +75,13 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         places.folder(args.out, "--out")
     dataset = read_dataset(args.dataset, args.format)
-    model = load_model(args.model, options.DEFAULTS, options.hints(args))
+    options.note(dataset.without_picture)
+    model = options.model_for(args, dataset.names)
     report = judge(model, dataset, same, args.threshold, view=options.view(args), quiet=args.json)
-    document = {"model": str(args.model), "dataset": str(args.dataset),
-                "format": dataset.format, **report.document()}  # fmt: skip
-    print(json.dumps(document) if args.json else "\n".join(_for_people(report)))
+    document = {"model": str(args.model), "dataset": str(args.dataset), "format": dataset.format,
+                "empty": dataset.empty, **report.document()}  # fmt: skip
+    told = json.dumps(document) if args.json else "\n".join(_for_people(report, dataset.empty))
+    print(told)
     if args.out:
         _write(args.out, report, json.dumps(document, indent=1))
     return EXIT_OK
@@ -98,8 +102,8 @@ def judge(
         ModelRunError: it failed on a picture.
         SettingsError: the data set is not for this model, or a picture cannot be read.
     """
-    labels = model.card.labels or dataset.names
-    ours = dataset.in_terms_of(labels, same)
+    equal = EqualNames(model.card.labels or dataset.names)
+    ours = dataset.in_terms_of(equal.names, same)
     if ours.is_detection != (model.card.task == "detection"):
         kind = "boxes" if ours.is_detection else "classes"
         raise SettingsError(
@@ -108,12 +112,12 @@ def judge(
         )
     runner = model.runner(Limits(_FLOOR, options.DEFAULTS.nms_iou, MOST_BOXES))
     pictures = options.with_progress(ours.pictures, "picture", quiet=quiet)
-    found = [runner.infer(_image(picture.path), view) for picture in pictures]
+    found = [equal.merged(runner.infer(_image(picture.path), view)) for picture in pictures]
     if ours.is_detection:
         boxes = [each for each in found if isinstance(each, Detections)]
-        return judge_boxes([each.truth for each in ours.pictures], boxes, labels, threshold)
+        return judge_boxes([each.truth for each in ours.pictures], boxes, equal.names, threshold)
     classes = [each for each in found if isinstance(each, Classification)]
-    return judge_classes([int(each.class_id[0]) for each in ours.pictures], classes, labels)
+    return judge_classes([int(each.class_id[0]) for each in ours.pictures], classes, equal.names)
 
 
 def _image(path: Path) -> Image:
@@ -130,7 +134,7 @@ def _pair(text: str) -> tuple[str, str]:
     return theirs, ours
 
 
-def _for_people(report: Report) -> Iterator[str]:
+def _for_people(report: Report, empty: int) -> Iterator[str]:
     width = max(8, *(len(each.label) for each in report.classes))
     heads = f"{'AP50':>7} {'AP50-95':>8} {'precision':>10} {'recall':>7}"
     yield f"{'class':<{width}} {'true':>6} {heads}"
@@ -144,8 +148,9 @@ def _for_people(report: Report) -> Iterator[str]:
         total = sum(each.truth for each in report.classes)
         figures = _row(report.map50, report.map50_95, report.precision, report.recall)
         yield f"{'all':<{width}} {total:>6} {figures}"
+        with_nothing = f", {empty} of them with nothing in them" if empty else ""
         yield (
-            f"{report.pictures} pictures; precision and recall from confidence "
+            f"{report.pictures} pictures{with_nothing}; precision and recall from confidence "
             f"{report.threshold:g} on"
         )
     for band in report.reliability:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from visionedge.datasets.below import below
-from visionedge.errors import SettingsError
+from visionedge.errors import ModelError, SettingsError
+from visionedge.evaluation.dataset import listed
 from visionedge.inference.card import Document, read_document
 from visionedge.inference.cascade import Rules, misfit
 from visionedge.inference.model import LoadedModel, Second, load_model
@@ -59,6 +60,30 @@ def hints(args: argparse.Namespace) -> Document:
     options = {"color": args.color, "scale": args.scale}
     given = {name: value for name, value in options.items() if value is not None}
     return merge(said, {"input": given}) if given else said
+
+
+def model_for(args: argparse.Namespace, names: Sequence[str]) -> LoadedModel:
+    """The model of `--model`; where it has no names, with those of the data set in their order.
+
+    Raises:
+        ModelError: it cannot be used.
+        SettingsError: it has no names, and the data set has not as many.
+    """
+    said = hints(args)
+    model = load_model(args.model, DEFAULTS, said)
+    if model.card.labels or not names:
+        return model
+    try:
+        # Its head knows whether they are as many as its classes.
+        model = load_model(args.model, DEFAULTS, merge(said, {"labels": list(names)}))
+    except ModelError as error:
+        raise SettingsError(
+            f"the model has no names for its classes, and the {len(names)} of the data set do not "
+            f"fit: {error.args[0]}",
+            hint="write its names into `labels` of its card, or into a labels.txt beside it",
+        ) from error
+    note(f"the model has no names for its classes; assumed in this order: {listed(names)}")
+    return model
 
 
 def add_view(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +200,12 @@ def share(value: float, option: str) -> float:
     if not 0 <= value <= 1:
         raise SettingsError(f"{option} {value:g} is out of range", hint="give 0 to 1")
     return value
+
+
+def note(text: str) -> None:
+    """Say on stderr what people should know of a result, if there is anything."""
+    if text:
+        sys.stderr.write(f"visionedge: {text}\n")
 
 
 def with_progress(items: Sequence[T], unit: str, *, quiet: bool = False) -> Iterable[T]:

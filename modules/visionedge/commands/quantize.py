@@ -111,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{len(pictures)} pictures to calibrate with are few: a hundred give truer ranges")
     before = load_model(args.model, options.DEFAULTS, options.hints(args))
     dataset = read_dataset(args.dataset) if args.dataset else _own_words(before, pictures)
+    options.note(dataset.without_picture)
     with tempfile.TemporaryDirectory(prefix="visionedge-quantize-") as folder:
         places.room(Path(folder).parent, _size_bytes(before) * _TIMES_THE_MODEL)
         made, original = _tried(before, pictures, dataset, Path(folder))

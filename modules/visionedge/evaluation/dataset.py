@@ -8,7 +8,7 @@ error and not a class that is never found.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -45,11 +45,34 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All pictures, and the names of their classes; empty where the set has none."""
+    """All pictures, and the names of their classes; empty where the set has none.
+
+    Attributes:
+        format: in which it is kept.
+        names: of the classes, in the order of their numbers.
+        pictures: with their truth.
+        left_out: files of truth whose picture is not there.
+    """
 
     format: str
     names: tuple[str, ...]
     pictures: Sequence[Picture]
+    left_out: Sequence[Path] = ()
+
+    @property
+    def without_picture(self) -> str:
+        """What was left out, for people; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        names = listed([file.name for file in self.left_out])
+        if len(self.left_out) == 1:
+            return f"1 truth file has no picture and was left out: {names}"
+        return f"{len(self.left_out)} truth files have no picture and were left out: {names}"
+
+    @property
+    def empty(self) -> int:
+        """How many pictures have nothing in them."""
+        return sum(not len(picture.class_id) for picture in self.pictures)
 
     @property
     def is_detection(self) -> bool:
@@ -72,7 +95,7 @@ class Dataset:
             if each.class_id.max(initial=0) >= max(1, len(numbers)):
                 raise SettingsError(
                     f"{each.path} has class {each.class_id.max()}, and the data set names "
-                    f"{len(numbers)}: {_listed(self.names)}",
+                    f"{len(numbers)}: {listed(self.names)}",
                     hint="name all classes in classes.txt or data.yaml",
                 )
         pictures = [
@@ -82,21 +105,21 @@ class Dataset:
         if any((each.class_id < 0).any() for each in pictures):
             unknown = [name for name, number in zip(self.names, numbers, strict=True) if number < 0]
             raise SettingsError(
-                f"the model knows no {_listed(unknown)}; it knows {_listed(labels)}",
+                f"the model knows no {listed(unknown)}; it knows {listed(labels)}",
                 hint="say which is which with `--map THEIRS=OURS`",
             )
-        return Dataset(self.format, tuple(labels), pictures)
+        return replace(self, names=tuple(labels), pictures=pictures)
 
     def _check(self, labels: Sequence[str], same: Mapping[str, str]) -> None:
         for theirs, ours in same.items():
             if plain(theirs) not in map(plain, self.names):
                 raise SettingsError(
-                    f"the data set has no class {theirs}; it has {_listed(self.names)}",
+                    f"the data set has no class {theirs}; it has {listed(self.names)}",
                     hint="mend `--map THEIRS=OURS`",
                 )
             if plain(ours) not in map(plain, labels):
                 raise SettingsError(
-                    f"the model knows no {ours}; it knows {_listed(labels)}",
+                    f"the model knows no {ours}; it knows {listed(labels)}",
                     hint="mend `--map THEIRS=OURS`",
                 )
 
@@ -115,7 +138,7 @@ class Dataset:
         return np.arange(len(labels), dtype=np.int32)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names for a message: all, or the first and how many more."""
     if not names:
         return "none"

@@ -58,6 +58,7 @@ class Report:
     """All figures of one model on one data set.
 
     Attributes:
+        threshold: from which boxes count; None of a classifier, whose best class counts.
         confusion: rows are what is there, columns what was said; of boxes, the last row is
             nothing there and the last column nothing said.
         accuracy: of a classifier, else None.
@@ -66,7 +67,7 @@ class Report:
     """
 
     pictures: int
-    threshold: float
+    threshold: float | None
     classes: tuple[ClassFigures, ...]
     confusion: NDArray[np.int64]
     reliability: tuple[Bin, ...]
@@ -179,7 +180,7 @@ def judge_classes(
     )
     bins, error = _reliability(np.array(confidence, np.float32), np.array(right, np.bool_))
     share = float(np.mean(right))
-    return Report(len(truths), 0.0, figures, confusion, bins, error, accuracy=share)
+    return Report(len(truths), None, figures, confusion, bins, error, accuracy=share)
 
 
 def _confusion(
