@@ -126,6 +126,9 @@ DEEP: dict[str, Any] = {}
 for _ in range(5000):
     DEEP = {"decision": DEEP}
 CAMERA = {"kind": "pattern"}
+LINE = [[0.1, 0.2], [0.3, 0.4], [0.9, 1.0], [0.2, 0.3]]
+EIGHT = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]
+"""Its two halves go round in opposite directions: their areas add up to nothing."""
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"decison": {}}, "decison"),
@@ -150,6 +153,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cameras": {"x": {"kind": "file"}}}, "cameras.x.path"),
     ({"cameras": {"x": {"kind": "stream", "url": "ftp://host/a"}}}, "cameras.x.url"),
     ({"cameras": {"a b": {"kind": "pattern"}}}, "cameras.a b"),
+    ({"cameras": {"line-1": {"region": [[0.5, 0.5]] * 3}}}, "cameras.line-1.region"),
+    ({"cameras": {"line-1": {"region": LINE}}}, "cameras.line-1.region"),
+    ({"cameras": {"line-1": {"masks": [LINE]}}}, "cameras.line-1.masks.0"),
+    ({"cameras": {"x": {"kind": "usb", "masks": [EIGHT, LINE]}}}, "cameras.x.masks.1"),
     ({"cameras": {"line-1": {"seed": 2**32}}}, "cameras.line-1.seed"),
     ({"cameras": {"line-1": {"model": "none"}}}, "cameras.line-1.model"),
     ({"models": {"default": None}}, "cameras.line-1.model"),
@@ -190,6 +197,12 @@ def test_stream_addresses_of_all_four_schemes_are_taken() -> None:
         url = f"{scheme}://host/stream"
         camera = resolve([{"cameras": {"gate": {"kind": "stream", "url": url}}}]).cameras["gate"]
         assert isinstance(camera, StreamCamera)
+
+
+def test_a_polygon_that_crosses_itself_or_is_small_is_taken() -> None:
+    small = [[0.5, 0.5], [0.502, 0.5], [0.502, 0.502]]
+    camera = resolve([{"cameras": {"line-1": {"region": EIGHT, "masks": [small]}}}]).cameras
+    assert camera["line-1"].region == tuple(tuple(corner) for corner in EIGHT)
 
 
 def test_settings_that_are_nested_without_end_are_refused() -> None:
