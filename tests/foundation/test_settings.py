@@ -205,9 +205,19 @@ def test_a_polygon_that_crosses_itself_or_is_small_is_taken() -> None:
     assert camera["line-1"].region == tuple(tuple(corner) for corner in EIGHT)
 
 
-def test_settings_that_are_nested_without_end_are_refused() -> None:
-    with pytest.raises(SettingsError, match="deeper than 16"):
-        resolve([DEEP])
+def test_settings_that_are_nested_without_end_are_refused_where_they_are() -> None:
+    with pytest.raises(SettingsError, match="deeper than 16") as caught:
+        resolve([{"http": {"port": 1}}, {"decision": {"classes": DEEP}}])
+    (path,) = caught.value.fields
+    assert path.startswith("decision.classes.decision.")
+
+
+def test_lists_that_are_nested_without_end_are_refused_in_plain_words() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(SettingsError, match="is nested too deeply"):
+        resolve([{"direct": {"route": {"want": deep}}}])
 
 
 def test_a_flood_of_bad_fields_gives_a_short_message_and_all_reasons() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field
 
 from visionedge.wire import Message
 
@@ -58,7 +58,8 @@ class Limit(Payload):
 class Patch(Payload):
     """A change of the desired properties, to be tried and not made."""
 
-    patch: dict[str, JsonValue] = Field(description="as it would be written into the twin")
+    # Looked through with the settings, which say where it is nested too deeply.
+    patch: dict[str, Any] = Field(description="as it would be written into the twin")
     replace: bool = Field(
         default=False, description="true: the whole document, instead of a change of it"
     )

@@ -1,7 +1,7 @@
 """Where settings come from, and how the sources become one validated tree."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -27,23 +27,24 @@ def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
     Raises:
         SettingsError: nested deeper than any setting is.
     """
-    return _laid_over(base, patch, keep_null=False, depth=0)
+    return _laid_over(base, patch, keep_null=False)
 
 
 def _laid_over(
-    base: Mapping[str, Any], patch: Mapping[str, Any], *, keep_null: bool, depth: int
+    base: Mapping[str, Any],
+    patch: Mapping[str, Any],
+    *,
+    keep_null: bool,
+    path: tuple[str, ...] = (),
 ) -> Document:
-    if depth > _MAX_DEPTH:
-        raise SettingsError(
-            f"settings are nested deeper than {_MAX_DEPTH} levels",
-            hint="docs/reference/settings.md shows where each field belongs",
-        )
+    if len(path) > _MAX_DEPTH:
+        raise _refused({_dotted(path): f"is nested deeper than {_MAX_DEPTH} levels"})
     merged = dict(base)
     for key, value in patch.items():
         if isinstance(value, Mapping):
             under = merged.get(key)
             under = under if isinstance(under, Mapping) else {}
-            merged[key] = _laid_over(under, value, keep_null=keep_null, depth=depth + 1)
+            merged[key] = _laid_over(under, value, keep_null=keep_null, path=(*path, key))
         elif value is None and not keep_null:
             merged.pop(key, None)
         else:
@@ -147,10 +148,13 @@ def _named(error: ValidationError) -> SettingsError:
             del path[2]
         if path[-1:] == ["[key]"]:
             del path[-1]
-        name = ".".join(path)
-        name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
-        fields.setdefault(name, reason(item, Settings))
+        fields.setdefault(_dotted(path), reason(item, Settings))
     return _refused(fields)
+
+
+def _dotted(path: Sequence[str]) -> str:
+    name = ".".join(path)
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
 
 
 def _refused(fields: dict[str, str]) -> SettingsError:
@@ -215,7 +219,7 @@ def from_environment(environment: Mapping[str, str]) -> Document:
                     fields={name: "names no setting"},
                     hint=f"write {ENV_PREFIX}SECTION__FIELD",
                 )
-            document = _laid_over(document, _nested(path, text), keep_null=True, depth=0)
+            document = _laid_over(document, _nested(path, text), keep_null=True)
     return document
 
 
