@@ -163,6 +163,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"models": {"default": {"path": ""}}}, "models.default.path"),
     ({"models": {"default": {"providers": []}}}, "models.default.providers"),
     ({"models": {"default": {"intra_op_threads": -1}}}, "models.default.intra_op_threads"),
+    ({"telemetry": {"interval_s": True}}, "telemetry.interval_s"),
+    ({"decision": {"accept": "0.7"}}, "decision.accept"),
+    ({"decision": {"classes": {"open": {"accept": False}}}}, "decision.classes.open.accept"),
+    ({"escalation": {"enabled": "off"}}, "escalation.enabled"),
+    ({"escalation": {"queue": "8"}}, "escalation.queue"),
+    ({"cameras": {"line-1": {"motion": {"level": True}}}}, "cameras.line-1.motion.level"),
+    ({"cameras": {"line-1": {"region": [[0, 0], [True, 0], [0, 1]]}}}, "cameras.line-1.region.1.0"),
     ({"cameras": {f"c{n}": CAMERA for n in range(65)}}, "cameras"),
 ]  # fmt: skip
 
@@ -203,6 +210,11 @@ def test_a_polygon_that_crosses_itself_or_is_small_is_taken() -> None:
     small = [[0.5, 0.5], [0.502, 0.5], [0.502, 0.502]]
     camera = resolve([{"cameras": {"line-1": {"region": EIGHT, "masks": [small]}}}]).cameras
     assert camera["line-1"].region == tuple(tuple(corner) for corner in EIGHT)
+
+
+def test_a_whole_number_may_have_a_fraction_of_nothing_and_a_share_none() -> None:
+    settings = resolve([{"spool": {"max_bytes": 1e9}, "telemetry": {"interval_s": 5}}])
+    assert (settings.spool.max_bytes, settings.telemetry.interval_s) == (10**9, 5.0)
 
 
 def test_settings_that_are_nested_without_end_are_refused_where_they_are() -> None:

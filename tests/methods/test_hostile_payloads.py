@@ -154,6 +154,22 @@ def test_nested_as_deeply_as_json_can_be_read_is_refused(module: Module) -> None
     assert told[1] == "is nested deeper than 16 levels"
 
 
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("recentEscalations", {"limit": True}),
+        ("recentEscalations", {"limit": "5"}),
+        ("validateConfig", {"patch": {}, "replace": "no"}),
+    ],
+)
+def test_one_kind_of_value_is_not_taken_for_another(
+    module: Module, name: str, payload: dict[str, Any]
+) -> None:
+    answer = module.ask(name, payload)
+    assert answer.status == 400
+    assert list(answer.payload["fields"]) == [list(payload)[-1]]
+
+
 def test_a_failure_that_nobody_foresaw_is_answered_with_500(
     module: Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Payload(Message):
-    """Base of all payloads. Unknown fields are refused: a typing error must not do half of it."""
+    """Base of all payloads. Unknown fields are refused: a typing error must not do half of it.
 
-    model_config = ConfigDict(extra="forbid")
+    Nor is one kind of value taken for another, such as true for 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Nothing(Payload):

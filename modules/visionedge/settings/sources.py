@@ -1,7 +1,7 @@
 """Where settings come from, and how the sources become one validated tree."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -19,6 +19,12 @@ _MAX_DEPTH: Final = 16
 _MAX_FILE_BYTES: Final = 1024**2
 _MAX_NAME: Final = 200
 _MAX_LISTED: Final = 20
+
+
+class _Word(str):
+    """A word of the environment, which has nothing else: it may stand for a number or a switch."""
+
+    __slots__ = ()
 
 
 def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
@@ -71,6 +77,8 @@ def resolve(layers: Iterable[Mapping[str, Any]]) -> Settings:
         settings = Settings.model_validate(document)
     except ValidationError as error:
         raise _named(error) from None
+    if mistaken := dict(_mistaken(document, settings.model_dump(mode="json"))):
+        raise _refused(mistaken)
     _check_references(settings)
     return settings
 
@@ -104,6 +112,26 @@ def _changes_kind(camera: object, patch: object) -> bool:
 def _cameras(document: Mapping[str, Any]) -> Mapping[str, Any]:
     cameras = document.get("cameras")
     return cameras if isinstance(cameras, Mapping) else {}
+
+
+def _mistaken(given: Any, taken: Any, *path: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON
+    """What pydantic took for something else, such as true for 1; by path, with the reason.
+
+    Its own strictness would refuse lists for tuples and 1e6 for a million as well, and the words
+    of the environment.
+    """
+    if isinstance(given, Mapping) and isinstance(taken, Mapping):
+        for key, value in given.items():
+            yield from _mistaken(value, taken.get(key), *path, key)
+    elif isinstance(given, list) and isinstance(taken, list):
+        for number, value in enumerate(given[: len(taken)]):
+            yield from _mistaken(value, taken[number], *path, str(number))
+    elif isinstance(given, str) and isinstance(taken, int | float):
+        if not isinstance(given, _Word):
+            needed = "true or false" if isinstance(taken, bool) else "a number"
+            yield _dotted(path), f"must be {needed}, without quotes"
+    elif isinstance(given, bool) and not isinstance(taken, bool) and isinstance(taken, int | float):
+        yield _dotted(path), f"must be a number, not {str(given).lower()}"
 
 
 def _check_references(settings: Settings) -> None:
@@ -227,7 +255,7 @@ def _nested(path: list[str], text: str) -> Document:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        value = text
+        value = _Word(text)
     for key in reversed(path):
         value = {key: value}
     return cast("Document", value)
