@@ -153,6 +153,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cameras": {"x": {"kind": "file"}}}, "cameras.x.path"),
     ({"cameras": {"x": {"kind": "stream", "url": "ftp://host/a"}}}, "cameras.x.url"),
     ({"cameras": {"a b": {"kind": "pattern"}}}, "cameras.a b"),
+    ({"cameras": {"line-1": {"tiles": {"width_px": 63}}}}, "cameras.line-1.tiles.width_px"),
+    ({"cameras": {"line-1": {"tiles": {"height_px": 1}}}}, "cameras.line-1.tiles.height_px"),
     ({"cameras": {"line-1": {"region": [[0.5, 0.5]] * 3}}}, "cameras.line-1.region"),
     ({"cameras": {"line-1": {"region": LINE}}}, "cameras.line-1.region"),
     ({"cameras": {"line-1": {"masks": [LINE]}}}, "cameras.line-1.masks.0"),

@@ -31,15 +31,24 @@ Polygon = Annotated[_Corners, Field(min_length=3, max_length=64), AfterValidator
 """Corners as (x, y), normalised 0..1 to the frame; the last is joined to the first."""
 
 
+_LEAST_TILE: Final = 64
+
+
+def _worth_a_run(side_px: int) -> int:
+    if 0 < side_px < _LEAST_TILE:
+        raise ValueError(f"must be {_LEAST_TILE} or more, or 0 for the size of the model's input")
+    return side_px
+
+
+_Side = Annotated[int, Field(ge=0, le=8192), AfterValidator(_worth_a_run)]
+_SIDE: Final = f"Of a tile, at least {_LEAST_TILE}; 0 is that of the model's input."
+
+
 class TileSettings(Section):
     """How a big frame is cut, so that small things in it are seen."""
 
-    width_px: int = Field(
-        0, ge=0, le=8192, title="Width", description="Of a tile; 0 is that of the model's input."
-    )
-    height_px: int = Field(
-        0, ge=0, le=8192, title="Height", description="Of a tile; 0 is that of the model's input."
-    )
+    width_px: _Side = Field(0, title="Width", description=_SIDE)
+    height_px: _Side = Field(0, title="Height", description=_SIDE)
     overlap: float = Field(
         0.2,
         ge=0,
