@@ -96,6 +96,8 @@ def console() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("\nvisionedge: stopped by Ctrl-C\n")
         code = _EXIT_CTRL_C
+    # Tells what the log has left out; an end without the interpreter's would not.
+    logging.shutdown()
     try:
         sys.stdout.flush()
     except _OutputLost as error:

@@ -45,6 +45,7 @@ from visionedge.runtime.watch import StuckWatch
 from visionedge.settings import Settings
 from visionedge.telemetry import Telemetry
 from visionedge.twin import DesiredState, OpenEnd
+from visionedge.undecided import UndecidedWatch
 from visionedge.uplink.link import Link
 from visionedge.uplink.spool import Spool
 
@@ -121,6 +122,7 @@ class App:
         self._environment = environment
         self._linkup: Linkup | None = None
         self._load = LoadWatch(self.metrics, self._news.load)
+        self._undecided = UndecidedWatch(self.metrics, self._news.undecided)
         self._pipeline: Pipeline | None = None
         self._page: HttpServer | None = None
 
@@ -270,7 +272,7 @@ class App:
             "settings_revision": self.revision,
             "link": self.link.state,
             "escalations_paused_until": self._paused_until(),
-            "cameras": self.lineup.camera_states(),
+            "cameras": self._undecided.shown(self.lineup.camera_states()),
             "models": {
                 name: {"name": model.card.name, "version": model.card.version}
                 for name, model in self.lineup.models.items()
@@ -300,6 +302,7 @@ class App:
             self._pipeline.let_go()
         self._heap.relieve()
         self._load.look()
+        self._undecided.look()
         self._pace()
 
     def facts(self) -> sources.Document:
@@ -316,7 +319,10 @@ class App:
                 "outage": self._outage_fact(),
                 "escalations_paused_until": self._paused_until(),
             },
-            "camera": {"states": self.lineup.camera_states(), "drift": self.reporter.drift},
+            "camera": {
+                "states": self._undecided.shown(self.lineup.camera_states()),
+                "drift": self.reporter.drift,
+            },
             "model": {
                 "bundles": self._deliveries.report(self.settings, self.lineup),
                 "runs": self.lineup.runs(self._pipeline.loops if self._pipeline else 0),

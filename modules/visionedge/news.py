@@ -12,6 +12,7 @@ from visionedge.errors import SpoolCorrupt
 from visionedge.escalation.quality import FAULTS
 from visionedge.load import OVERLOADED
 from visionedge.metrics import Metrics
+from visionedge.undecided import UNDECIDED
 
 log: Final = logging.getLogger(__name__)
 _NEWS: Final = (CameraState.LOST, CameraState.RUNNING, CameraState.ENDED)
@@ -43,6 +44,15 @@ class News:
         detail = "doubt about it is not sent until it is mended" if fault else "it is good again"
         log.warning("the picture of %s is %s: %s", camera_id, fault or "good", detail)
         self._note(f"camera/{camera_id}/picture", fault or "good", detail)
+
+    def undecided(self, camera_id: str, failed: int) -> None:
+        """The model fails on all frames of a camera, or no longer; the pipeline logs each error."""
+        if failed:
+            state, detail = UNDECIDED, f"the model failed on all of the last {failed} frames"
+        else:
+            state, detail = "decided", "frames are decided on again"
+        log.warning("%s: %s", camera_id, detail)
+        self._note(f"camera/{camera_id}/frames", state, detail)
 
     def load(self, state: str, reason: str) -> None:
         """The machine does not keep up with its cameras, or does again."""

@@ -36,6 +36,8 @@ def reason(item: Mapping[str, Any], root: Any) -> str:  # noqa: ANN401 - a model
         return f"{tag_field} `{tag}` must be one of {known}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return "must be an object, with its fields in braces"
+    if kind == "recursion_depth_exceeded":
+        return "is nested too deeply"
     if kind == "union_tag_not_found":
         return f"{tag_field} is missing"
     text = str(item["msg"])

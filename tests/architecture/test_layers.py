@@ -25,7 +25,7 @@ LAYERS: Final = (
     ("second_look", "busy", "facts"),
     ("pipeline", "evaluation", "pauses", "direct"),
     ("handover", "candidates"),
-    ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "inputs"),
+    ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "undecided", "inputs"),
     ("control", "deliveries", "news"),
     ("linkup", "page"),
     ("app",),

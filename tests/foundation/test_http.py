@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import logging
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -29,6 +30,7 @@ def server() -> Iterator[HttpServer]:
             "/metrics": lambda: Response(metrics.page(), CONTENT_TYPE),
             "/healthz": lambda: Response(b"camera lost\n", status=503),
             "/broken": broken,
+            "/large": lambda: Response(b"x" * 50_000_000),
         },
     )
     server.start()
@@ -81,9 +83,44 @@ def test_a_route_that_fails_is_logged_and_the_next_request_served(
     assert "a bug in a route" in caplog.text
 
 
-def test_a_client_that_sends_nothing_holds_nobody_up_for_long(server: HttpServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.port)):
+def connect(server: HttpServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S)
+
+
+def test_clients_that_send_nothing_or_little_hold_nobody_up(server: HttpServer) -> None:
+    with contextlib.ExitStack() as clients:
+        for number in range(70):
+            client = clients.enter_context(connect(server))
+            if number % 2:
+                client.sendall(b"GET /healthz HT")
+        # One after the other they would hold it up for minutes.
         assert get(server, "/healthz")[0].status == 503
+
+
+def test_a_client_that_sends_nothing_is_cut_off(server: HttpServer) -> None:
+    with connect(server) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_a_request_may_come_in_parts(server: HttpServer) -> None:
+    with connect(server) as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n")
+        assert get(server, "/healthz")[0].status == 503
+        client.sendall(b"Accept: */*\r\n\r\n")
+        assert b" 503 " in client.recv(100)
+
+
+def test_a_client_that_goes_away_is_no_line_in_the_log(
+    server: HttpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = struct.pack("ii", 1, 0)
+    with caplog.at_level(logging.INFO):
+        for asked in (b"", b"GET", b"GET /large HTTP/1.0\r\n\r\n"):
+            with connect(server) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+                client.sendall(asked)
+        assert get(server, "/healthz")[0].status == 503
+    assert not caplog.messages
 
 
 def test_a_client_that_drips_is_cut_off(server: HttpServer) -> None:

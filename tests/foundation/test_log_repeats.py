@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionedge.runtime.clock import FakeClock
-from visionedge.runtime.log import configure
+from visionedge.runtime.log import EdgeHandler, configure
 from visionedge.runtime.log_repeats import RepeatLimit
 
 
@@ -68,6 +70,52 @@ def test_a_file_is_a_thing_as_well(out: Log) -> None:
     for name in ("one.onnx", "other.onnx", "one.onnx"):
         out.log.info("%s is ready", Path(name))
     assert out.lines() == ["one.onnx is ready", "other.onnx is ready"]
+
+
+def test_what_another_error_says_is_news_but_for_its_numbers(out: Log) -> None:
+    for number in range(3):
+        out.log.error("%s", OSError(f"spool.db was taken away {number} times"))
+        out.log.error("%s", OSError("spool.db is damaged"))
+        out.log.error("%s: %s", "line-1", OSError(f"frame {number} is cut"))
+        out.log.error("%s: %s", "line-1", OSError("no such device"))
+    assert out.lines() == [
+        "spool.db was taken away 0 times",
+        "spool.db is damaged",
+        "line-1: frame 0 is cut",
+        "line-1: no such device",
+    ]
+
+
+def test_what_was_left_out_is_told_when_the_process_ends(out: Log) -> None:
+    for _ in range(3):
+        out.log.error("the disk is full")
+    out.lines()
+    (handler,) = (each for each in logging.getLogger().handlers if isinstance(each, EdgeHandler))
+    handler.close()
+    handler.close()
+    assert out.lines() == ["the disk is full (repeated 2 times)"]
+
+
+def test_a_process_that_ends_beside_its_threads_tells_it_too() -> None:
+    program = """
+import logging, threading
+from visionedge import __main__ as ended
+from visionedge.runtime.log import configure
+
+def main():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    configure("INFO")
+    for _ in range(3):
+        logging.error("the disk is full")
+    return 0
+
+ended.main = main
+ended.console()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "the disk is full (repeated 2 times)" in done.stderr
 
 
 def test_no_template_writes_more_than_a_few_lines_a_minute_whatever_it_names(out: Log) -> None:

@@ -126,6 +126,9 @@ DEEP: dict[str, Any] = {}
 for _ in range(5000):
     DEEP = {"decision": DEEP}
 CAMERA = {"kind": "pattern"}
+LINE = [[0.1, 0.2], [0.3, 0.4], [0.9, 1.0], [0.2, 0.3]]
+EIGHT = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]
+"""Its two halves go round in opposite directions: their areas add up to nothing."""
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"decison": {}}, "decison"),
@@ -150,12 +153,25 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"cameras": {"x": {"kind": "file"}}}, "cameras.x.path"),
     ({"cameras": {"x": {"kind": "stream", "url": "ftp://host/a"}}}, "cameras.x.url"),
     ({"cameras": {"a b": {"kind": "pattern"}}}, "cameras.a b"),
+    ({"cameras": {"line-1": {"tiles": {"width_px": 63}}}}, "cameras.line-1.tiles.width_px"),
+    ({"cameras": {"line-1": {"tiles": {"height_px": 1}}}}, "cameras.line-1.tiles.height_px"),
+    ({"cameras": {"line-1": {"region": [[0.5, 0.5]] * 3}}}, "cameras.line-1.region"),
+    ({"cameras": {"line-1": {"region": LINE}}}, "cameras.line-1.region"),
+    ({"cameras": {"line-1": {"masks": [LINE]}}}, "cameras.line-1.masks.0"),
+    ({"cameras": {"x": {"kind": "usb", "masks": [EIGHT, LINE]}}}, "cameras.x.masks.1"),
     ({"cameras": {"line-1": {"seed": 2**32}}}, "cameras.line-1.seed"),
     ({"cameras": {"line-1": {"model": "none"}}}, "cameras.line-1.model"),
     ({"models": {"default": None}}, "cameras.line-1.model"),
     ({"models": {"default": {"path": ""}}}, "models.default.path"),
     ({"models": {"default": {"providers": []}}}, "models.default.providers"),
     ({"models": {"default": {"intra_op_threads": -1}}}, "models.default.intra_op_threads"),
+    ({"telemetry": {"interval_s": True}}, "telemetry.interval_s"),
+    ({"decision": {"accept": "0.7"}}, "decision.accept"),
+    ({"decision": {"classes": {"open": {"accept": False}}}}, "decision.classes.open.accept"),
+    ({"escalation": {"enabled": "off"}}, "escalation.enabled"),
+    ({"escalation": {"queue": "8"}}, "escalation.queue"),
+    ({"cameras": {"line-1": {"motion": {"level": True}}}}, "cameras.line-1.motion.level"),
+    ({"cameras": {"line-1": {"region": [[0, 0], [True, 0], [0, 1]]}}}, "cameras.line-1.region.1.0"),
     ({"cameras": {f"c{n}": CAMERA for n in range(65)}}, "cameras"),
 ]  # fmt: skip
 
@@ -192,9 +208,30 @@ def test_stream_addresses_of_all_four_schemes_are_taken() -> None:
         assert isinstance(camera, StreamCamera)
 
 
-def test_settings_that_are_nested_without_end_are_refused() -> None:
-    with pytest.raises(SettingsError, match="deeper than 16"):
-        resolve([DEEP])
+def test_a_polygon_that_crosses_itself_or_is_small_is_taken() -> None:
+    small = [[0.5, 0.5], [0.502, 0.5], [0.502, 0.502]]
+    camera = resolve([{"cameras": {"line-1": {"region": EIGHT, "masks": [small]}}}]).cameras
+    assert camera["line-1"].region == tuple(tuple(corner) for corner in EIGHT)
+
+
+def test_a_whole_number_may_have_a_fraction_of_nothing_and_a_share_none() -> None:
+    settings = resolve([{"spool": {"max_bytes": 1e9}, "telemetry": {"interval_s": 5}}])
+    assert (settings.spool.max_bytes, settings.telemetry.interval_s) == (10**9, 5.0)
+
+
+def test_settings_that_are_nested_without_end_are_refused_where_they_are() -> None:
+    with pytest.raises(SettingsError, match="deeper than 16") as caught:
+        resolve([{"http": {"port": 1}}, {"decision": {"classes": DEEP}}])
+    (path,) = caught.value.fields
+    assert path.startswith("decision.classes.decision.")
+
+
+def test_lists_that_are_nested_without_end_are_refused_in_plain_words() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(SettingsError, match="is nested too deeply"):
+        resolve([{"direct": {"route": {"want": deep}}}])
 
 
 def test_a_flood_of_bad_fields_gives_a_short_message_and_all_reasons() -> None:

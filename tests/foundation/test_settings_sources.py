@@ -64,6 +64,13 @@ def test_the_environment_sets_fields_by_their_path() -> None:
     resolve([document])
 
 
+@pytest.mark.parametrize("word", ["off", "False", "no", "0", "false"])
+def test_the_environment_has_words_only_for_switches_and_numbers(word: str) -> None:
+    variables = {"VISIONEDGE__ESCALATION__ENABLED": word, "VISIONEDGE__DECISION__ACCEPT": ".5"}
+    settings = resolve([from_environment(variables), {"log": {"level": "DEBUG"}}])
+    assert (settings.escalation.enabled, settings.decision.accept) == (False, 0.5)
+
+
 def test_null_in_the_environment_removes() -> None:
     assert resolve([from_environment({"VISIONEDGE__CAMERAS__LINE-1": "null"})]).cameras == {}
     whole = from_environment({"VISIONEDGE__CAMERAS": '{"line-1": null}'})

@@ -149,8 +149,25 @@ def test_nested_as_deeply_as_json_can_be_read_is_refused(module: Module) -> None
         deep = {"a": deep}
     for name in METHODS:
         assert module.ask(name, deep).status in (200, 400)
-    refused = module.ask("validateConfig", {"patch": deep})
-    assert refused.status == 400 or not refused.payload["valid"]
+    (told,) = module.ask("validateConfig", {"patch": deep}).payload["fields"].items()
+    assert told[0].startswith("a.a.a.")
+    assert told[1] == "is nested deeper than 16 levels"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("recentEscalations", {"limit": True}),
+        ("recentEscalations", {"limit": "5"}),
+        ("validateConfig", {"patch": {}, "replace": "no"}),
+    ],
+)
+def test_one_kind_of_value_is_not_taken_for_another(
+    module: Module, name: str, payload: dict[str, Any]
+) -> None:
+    answer = module.ask(name, payload)
+    assert answer.status == 400
+    assert list(answer.payload["fields"]) == [list(payload)[-1]]
 
 
 def test_a_failure_that_nobody_foresaw_is_answered_with_500(

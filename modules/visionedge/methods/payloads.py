@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field
 
 from visionedge.wire import Message
 
@@ -10,9 +10,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Payload(Message):
-    """Base of all payloads. Unknown fields are refused: a typing error must not do half of it."""
+    """Base of all payloads. Unknown fields are refused: a typing error must not do half of it.
 
-    model_config = ConfigDict(extra="forbid")
+    Nor is one kind of value taken for another, such as true for 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Nothing(Payload):
@@ -58,7 +61,8 @@ class Limit(Payload):
 class Patch(Payload):
     """A change of the desired properties, to be tried and not made."""
 
-    patch: dict[str, JsonValue] = Field(description="as it would be written into the twin")
+    # Looked through with the settings, which say where it is nested too deeply.
+    patch: dict[str, Any] = Field(description="as it would be written into the twin")
     replace: bool = Field(
         default=False, description="true: the whole document, instead of a change of it"
     )

@@ -67,6 +67,13 @@ class EdgeHandler(logging.StreamHandler[TextIO]):
         for each in self.limit.take(record):
             super().emit(each)
 
+    def close(self) -> None:
+        """Write what was left out and would else never be told."""
+        if not self.stream.closed:
+            for each in self.limit.rest():
+                super().emit(each)
+        super().close()
+
 
 def configure(level: str, stream: TextIO | None = None, clock: Clock | None = None) -> None:
     """Send all log records of the process to `stream` (stderr) in the edge format.

@@ -6,16 +6,19 @@ nothing else, and UploadModuleLogs sends all of it. So of lines that repeat, the
 written at once, and after that at most one a minute, with how many were left out.
 
 Lines repeat where logger, template and first argument are the same: the first argument
-names the thing (`camera %s lost`), and each thing is news. Templates that name more than
-`_THINGS` things within a minute are one to this limit, so that no template writes more
-than that many lines a minute, whatever it is told.
+names the thing (`camera %s lost`), and each thing is news. So is what an error says, but for
+the numbers in it: a file that is gone and one that is damaged are two faults. Templates that
+name more than `_THINGS` things within a minute are one to this limit, so that no template
+writes more than that many lines a minute, whatever it is told.
 
-What was left out last is written when its minute is over, with the next line of anybody.
+What was left out last is written when its minute is over, with the next line of anybody, or
+when the process ends.
 DEBUG lines are never left out: who asks for them wants them.
 """
 
 import copy
 import logging
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -27,6 +30,9 @@ _WINDOW_S: Final = 60.0
 _THINGS: Final = 16
 _KEPT: Final = 1024
 """Keys that are remembered; the oldest is forgotten, and its line is news again."""
+_ERROR_CHARS: Final = 200
+"""Of an error, by which it is told from others."""
+_NUMBER: Final = re.compile(r"\d+")
 Key = tuple[str, str, str | None]
 
 
@@ -70,6 +76,11 @@ class RepeatLimit:
             self._repeats.popitem(last=False)
         return written
 
+    def rest(self) -> list[logging.LogRecord]:
+        """The last of all that were left out, at the end: nothing comes after them."""
+        repeats, self._repeats = self._repeats, OrderedDict()
+        return [_counted(each.last, each.left_out) for each in repeats.values() if each.last]
+
     def _overdue(self, now_ns: int) -> list[logging.LogRecord]:
         """The last of those that were left out and whose minute is over."""
         found = []
@@ -82,11 +93,9 @@ class RepeatLimit:
 
     def _key(self, record: logging.LogRecord, now_ns: int) -> Key:
         template = (record.name, str(record.msg))
-        first = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        # A file is a thing as well, as a model is.
-        first = str(first) if isinstance(first, PurePath) else first
-        if not isinstance(first, str) or (*template, first) in self._repeats:
-            return (*template, first if isinstance(first, str) else None)
+        thing = _thing(record.args) if isinstance(record.args, tuple) else None
+        if thing is None or (*template, thing) in self._repeats:
+            return (*template, thing)
         seen = self._things.get(template)
         if seen is None or _is_over(seen, now_ns):
             self._things.pop(template, None)
@@ -94,7 +103,16 @@ class RepeatLimit:
             if len(self._things) > _KEPT:
                 self._things.popitem(last=False)
         seen.left_out += 1
-        return (*template, first if seen.left_out <= _THINGS else None)
+        return (*template, thing if seen.left_out <= _THINGS else None)
+
+
+def _thing(args: tuple[object, ...]) -> str | None:
+    """What a line is about: what it names first, and what the errors in it say."""
+    # A file is a thing as well, as a model is.
+    named = [str(each) for each in args[:1] if isinstance(each, str | PurePath)]
+    errors = [each for each in args if isinstance(each, BaseException)]
+    named += [_NUMBER.sub("0", str(each)[:_ERROR_CHARS]) for each in errors]
+    return "\n".join(named) if named else None
 
 
 def _is_over(repeat: _Repeat, now_ns: int) -> bool:

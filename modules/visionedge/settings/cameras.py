@@ -1,26 +1,54 @@
 """One settings class a kind of camera; `kind` tells them apart."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from visionedge.settings.decision import DecisionSettings
 from visionedge.settings.escalation import BudgetSettings
 from visionedge.settings.section import Name, Section, Unit
 
-Polygon = Annotated[tuple[tuple[Unit, Unit], ...], Field(min_length=3, max_length=64)]
+_Corners = tuple[tuple[Unit, Unit], ...]
+_LEAST_AREA: Final = 1e-6
+"""Of the frame: two pixels of 1080p."""
+
+
+def _with_area(corners: _Corners) -> _Corners:
+    """Corners on a line hold nothing: such a region would see nothing, such a mask hide nothing.
+
+    Judged by a triangle of three corners, because in a polygon that crosses itself, as an 8 does,
+    areas cancel each other.
+    """
+    x, y = corners[0]
+    legs = [(other_x - x, other_y - y) for other_x, other_y in corners]
+    far_x, far_y = max(legs, key=lambda leg: leg[0] ** 2 + leg[1] ** 2)
+    if max(abs(far_x * leg_y - far_y * leg_x) for leg_x, leg_y in legs) / 2 < _LEAST_AREA:
+        raise ValueError("has no area: give at least three corners that are not on one line")
+    return corners
+
+
+Polygon = Annotated[_Corners, Field(min_length=3, max_length=64), AfterValidator(_with_area)]
 """Corners as (x, y), normalised 0..1 to the frame; the last is joined to the first."""
+
+
+_LEAST_TILE: Final = 64
+
+
+def _worth_a_run(side_px: int) -> int:
+    if 0 < side_px < _LEAST_TILE:
+        raise ValueError(f"must be {_LEAST_TILE} or more, or 0 for the size of the model's input")
+    return side_px
+
+
+_Side = Annotated[int, Field(ge=0, le=8192), AfterValidator(_worth_a_run)]
+_SIDE: Final = f"Of a tile, at least {_LEAST_TILE}; 0 is that of the model's input."
 
 
 class TileSettings(Section):
     """How a big frame is cut, so that small things in it are seen."""
 
-    width_px: int = Field(
-        0, ge=0, le=8192, title="Width", description="Of a tile; 0 is that of the model's input."
-    )
-    height_px: int = Field(
-        0, ge=0, le=8192, title="Height", description="Of a tile; 0 is that of the model's input."
-    )
+    width_px: _Side = Field(0, title="Width", description=_SIDE)
+    height_px: _Side = Field(0, title="Height", description=_SIDE)
     overlap: float = Field(
         0.2,
         ge=0,

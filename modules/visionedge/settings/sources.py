@@ -1,7 +1,7 @@
 """Where settings come from, and how the sources become one validated tree."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,29 +21,36 @@ _MAX_NAME: Final = 200
 _MAX_LISTED: Final = 20
 
 
+class _Word(str):
+    """A word of the environment, which has nothing else: it may stand for a number or a switch."""
+
+    __slots__ = ()
+
+
 def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
     """`base` with `patch` laid over it; null removes a key (RFC 7386), as the hub itself does.
 
     Raises:
         SettingsError: nested deeper than any setting is.
     """
-    return _laid_over(base, patch, keep_null=False, depth=0)
+    return _laid_over(base, patch, keep_null=False)
 
 
 def _laid_over(
-    base: Mapping[str, Any], patch: Mapping[str, Any], *, keep_null: bool, depth: int
+    base: Mapping[str, Any],
+    patch: Mapping[str, Any],
+    *,
+    keep_null: bool,
+    path: tuple[str, ...] = (),
 ) -> Document:
-    if depth > _MAX_DEPTH:
-        raise SettingsError(
-            f"settings are nested deeper than {_MAX_DEPTH} levels",
-            hint="docs/reference/settings.md shows where each field belongs",
-        )
+    if len(path) > _MAX_DEPTH:
+        raise _refused({_dotted(path): f"is nested deeper than {_MAX_DEPTH} levels"})
     merged = dict(base)
     for key, value in patch.items():
         if isinstance(value, Mapping):
             under = merged.get(key)
             under = under if isinstance(under, Mapping) else {}
-            merged[key] = _laid_over(under, value, keep_null=keep_null, depth=depth + 1)
+            merged[key] = _laid_over(under, value, keep_null=keep_null, path=(*path, key))
         elif value is None and not keep_null:
             merged.pop(key, None)
         else:
@@ -70,6 +77,8 @@ def resolve(layers: Iterable[Mapping[str, Any]]) -> Settings:
         settings = Settings.model_validate(document)
     except ValidationError as error:
         raise _named(error) from None
+    if mistaken := dict(_mistaken(document, settings.model_dump(mode="json"))):
+        raise _refused(mistaken)
     _check_references(settings)
     return settings
 
@@ -103,6 +112,26 @@ def _changes_kind(camera: object, patch: object) -> bool:
 def _cameras(document: Mapping[str, Any]) -> Mapping[str, Any]:
     cameras = document.get("cameras")
     return cameras if isinstance(cameras, Mapping) else {}
+
+
+def _mistaken(given: Any, taken: Any, *path: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON
+    """What pydantic took for something else, such as true for 1; by path, with the reason.
+
+    Its own strictness would refuse lists for tuples and 1e6 for a million as well, and the words
+    of the environment.
+    """
+    if isinstance(given, Mapping) and isinstance(taken, Mapping):
+        for key, value in given.items():
+            yield from _mistaken(value, taken.get(key), *path, key)
+    elif isinstance(given, list) and isinstance(taken, list):
+        for number, value in enumerate(given[: len(taken)]):
+            yield from _mistaken(value, taken[number], *path, str(number))
+    elif isinstance(given, str) and isinstance(taken, int | float):
+        if not isinstance(given, _Word):
+            needed = "true or false" if isinstance(taken, bool) else "a number"
+            yield _dotted(path), f"must be {needed}, without quotes"
+    elif isinstance(given, bool) and not isinstance(taken, bool) and isinstance(taken, int | float):
+        yield _dotted(path), f"must be a number, not {str(given).lower()}"
 
 
 def _check_references(settings: Settings) -> None:
@@ -147,10 +176,13 @@ def _named(error: ValidationError) -> SettingsError:
             del path[2]
         if path[-1:] == ["[key]"]:
             del path[-1]
-        name = ".".join(path)
-        name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
-        fields.setdefault(name, reason(item, Settings))
+        fields.setdefault(_dotted(path), reason(item, Settings))
     return _refused(fields)
+
+
+def _dotted(path: Sequence[str]) -> str:
+    name = ".".join(path)
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
 
 
 def _refused(fields: dict[str, str]) -> SettingsError:
@@ -215,7 +247,7 @@ def from_environment(environment: Mapping[str, str]) -> Document:
                     fields={name: "names no setting"},
                     hint=f"write {ENV_PREFIX}SECTION__FIELD",
                 )
-            document = _laid_over(document, _nested(path, text), keep_null=True, depth=0)
+            document = _laid_over(document, _nested(path, text), keep_null=True)
     return document
 
 
@@ -223,7 +255,7 @@ def _nested(path: list[str], text: str) -> Document:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        value = text
+        value = _Word(text)
     for key in reversed(path):
         value = {key: value}
     return cast("Document", value)

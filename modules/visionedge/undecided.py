@@ -1,0 +1,71 @@
+"""Cameras that give frames of which none is decided on, because the model fails on each.
+
+Such a camera runs, its worker is busy and the machine keeps up: nothing else would show that
+nobody looks. A cause may be one setting, as tiles so small that a frame has too many of them.
+
+Counted over some seconds, from the counters that the workers keep anyway: a frame now and then
+on which a model fails is counted, and is no news.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from visionedge.cameras.feed import CameraState
+from visionedge.metrics import Metrics
+from visionedge.runtime.clock import Clock, SystemClock
+
+UNDECIDED: Final = "undecided"
+"""How such a camera is shown, where it would be running."""
+_WINDOW_S: Final = 5.0
+
+
+class UndecidedWatch:
+    """Looks at the counters now and then. For one thread; `shown` is for all.
+
+    Args:
+        metrics: whose counters are read.
+        tell: told of each change: of which camera, and on how many frames in a row its model has
+            failed; 0 once a frame is decided on again.
+    """
+
+    def __init__(
+        self, metrics: Metrics, tell: Callable[[str, int], object], clock: Clock | None = None
+    ) -> None:
+        self._metrics = metrics
+        self._tell = tell
+        self._clock = clock or SystemClock()
+        self._looked_ns = self._clock.ns()
+        self._decided: Mapping[str, int] = {}
+        self._failed: Mapping[str, int] = {}
+        self._undecided: frozenset[str] = frozenset()
+
+    def look(self) -> None:
+        """Compare with the last look, if that was long enough ago."""
+        now_ns = self._clock.ns()
+        if now_ns - self._looked_ns < _WINDOW_S * 1e9:
+            return
+        decided = self._metrics.counts("visionedge_frames_processed_total", "camera")
+        failed = self._metrics.counts(
+            "visionedge_frames_dropped_total", "camera", {"cause": "model_error"}
+        )
+        for camera in failed:
+            grown = failed[camera] - self._failed.get(camera, 0)
+            if decided.get(camera, 0) > self._decided.get(camera, 0):
+                self._judge(camera, 0)
+            elif grown:
+                self._judge(camera, grown)
+        self._looked_ns, self._decided, self._failed = now_ns, decided, failed
+
+    def shown(self, states: Mapping[str, str]) -> dict[str, str]:
+        """The states of cameras, with those first that run and are not decided on."""
+        found = {
+            name: UNDECIDED
+            for name in states
+            if name in self._undecided and states[name] == CameraState.RUNNING
+        }
+        return {**found, **{name: states[name] for name in states if name not in found}}
+
+    def _judge(self, camera: str, failed: int) -> None:
+        if (camera in self._undecided) != bool(failed):
+            self._undecided ^= {camera}
+            self._tell(camera, failed)
