@@ -63,7 +63,12 @@ def run(args: argparse.Namespace) -> int:
         )
     collection = Collection(FolderShelf(folder))
     try:
-        written = export(collection, collection.samples(_wanted(args)), args.format, args.out)
+        if not collection.indexes():
+            raise SettingsError(
+                f"{folder} is no archive: there is no YYYY/MM/DD/index.jsonl below it",
+                hint="wait for verdicts, or name the folder of escalation.archive.path",
+            )
+        written = export(collection, args.format, args.out, _wanted(args))
     except OSError as error:
         raise SettingsError(
             str(error),
