@@ -245,6 +245,39 @@ def test_a_folder_that_is_no_archive_is_refused_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("yolo", "images/a.jpg"),
+        ("yolo", "labels/a.txt"),
+        ("yolo", "data.yaml"),
+        ("coco", "annotations.json"),
+        ("folders", "spur/a.jpg"),
+        ("custom-vision", "batches/0001.json"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file_and_the_mend(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    file: str,
+) -> None:
+    kept(tmp_path / "kept", sample("a", detections=[SPUR]))
+    full, write_bytes = tmp_path / "out" / file, Path.write_bytes
+
+    def write(path: Path, content: bytes) -> int:
+        return write_bytes(Path("/dev/full") if path == full else path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    arguments = ["export", "--format", kind, "--archive", str(tmp_path / "kept"), "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        f"visionedge: --out: cannot write {full}: No space left on device (make room)\n"
+    )
+
+
 def test_nothing_is_written_among_other_files(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(FileExistsError, match="not an empty folder"):

@@ -6,10 +6,12 @@ sent by `verifier upload`, which knows the project.
 """
 
 import argparse
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 from visionedge import settings
+from visionedge.commands import places
 from visionedge.commands.audit import time_of
 from visionedge.datasets.collection import Collection
 from visionedge.datasets.formats import FORMATS, export, told
@@ -70,6 +72,9 @@ def run(args: argparse.Namespace) -> int:
             )
         written = export(collection, args.format, args.out, _wanted(args))
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            full = Path(error.filename or args.out)
+            raise places.unwritable(full, "--out", error.strerror, "make room") from None
         raise SettingsError(
             str(error),
             hint="name a new or empty folder with --out, and an archive that can be read",
