@@ -93,6 +93,32 @@ def view(args: argparse.Namespace) -> View:
     return View(tiling=Tiling(sides[0], sides[1], args.overlap))
 
 
+def add_same(parser: argparse.ArgumentParser) -> None:
+    """Declare the option for classes that a data set names in another way than the model."""
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="THEIRS=OURS",
+        help="a class of the data set by the model's name; may be given several times",
+    )
+
+
+def same(args: argparse.Namespace) -> dict[str, str]:
+    """Names of the data set to those of the model.
+
+    Raises:
+        SettingsError: one is no pair of names.
+    """
+    pairs = [text.partition("=") for text in args.map]
+    for theirs, equals, ours in pairs:
+        if not (theirs and equals and ours):
+            raise SettingsError(
+                f"--map {theirs}{equals}{ours}: no pair of names", hint="write THEIRS=OURS"
+            )
+    return {theirs: ours for theirs, _, ours in pairs}
+
+
 def add_cascade(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a second model."""
     parser.add_argument(
