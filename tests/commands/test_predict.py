@@ -87,6 +87,26 @@ def test_folders_are_searched_and_other_files_left(
     assert names == ["a.JPG", "b.png", "more/a.png"]
 
 
+def test_every_kind_of_picture_is_taken_from_a_folder_and_what_is_left_is_counted(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending in ("gif", "jp2", "pbm"):
+        cv2.imwrite(str(pictures / f"c.{ending}"), BLUE if ending != "pbm" else BLUE[..., 0])
+    (pictures / "c.jfif").write_bytes((pictures / "a.JPG").read_bytes())
+    for name in (".hidden", "d.csv", "d.xml", "d.yaml", "README.md"):
+        (pictures / name).touch()
+    assert run("--model", detector, "--json", pictures) == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 7
+    assert told.err == ""
+    for name in ("e.heic", "more/f.raw"):
+        (pictures / name).touch()
+    assert run("--model", detector, "--json", pictures) == 0
+    assert capsys.readouterr().err == (
+        f"visionedge: {pictures}: 2 files left out, by their names no pictures, such as e.heic\n"
+    )
+
+
 def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(
     detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -205,6 +205,18 @@ def test_a_file_without_a_line_of_a_trace_is_not_taken_for_all_the_same(
     assert "trace.jsonl does not fit" in capsys.readouterr().err
 
 
+def test_pictures_that_no_camera_plays_are_not_among_the_frames_of_a_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    (folder / "0.gif").touch()
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"call": "spend", "camera": "line-1", "size_bytes": 1, "now_ns": 1}\n')
+    assert main(["replay", str(folder), "--trace", str(trace)]) == 0
+    assert "1 files left out, by their names no pictures, such as 0.gif" in capsys.readouterr().err
+    assert main(["replay", str(folder)]) == 4
+
+
 def test_a_last_line_without_its_end_is_read_where_it_is_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

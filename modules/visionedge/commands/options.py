@@ -22,7 +22,13 @@ from visionedge.inference.view import WHOLE, View
 from visionedge.settings import ModelSettings, merge
 
 DEFAULTS: Final = ModelSettings(path=".")
-PICTURES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+PICTURES: Final = (
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""What OpenCV decodes, but for those of floating point: nobody knows which number is white."""
+_BESIDE: Final = (".csv", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
+"""What lies beside pictures in any data set, and is no picture that was overlooked."""
 _WORTH_A_BAR: Final = 5
 _MOST_MARGIN: Final = 2
 T = TypeVar("T")
@@ -168,6 +174,8 @@ def pictures(
 ) -> list[Path]:
     """The pictures that are named, and those in the folders that are named.
 
+    Other files in them are counted on stderr: somebody may take one of them for a picture.
+
     Args:
         paths: files and folders.
         suffixes: of the files that are taken from folders.
@@ -183,13 +191,24 @@ def pictures(
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in below(path) if p.suffix.lower() in suffixes)
+        every = sorted(below(path))
+        inside = [p for p in every if p.suffix.lower() in suffixes]
         if not inside:
             raise SettingsError(
                 f"there is no picture in {path}", hint=f"pictures end in {', '.join(suffixes)}"
             )
+        _tell_left_out(path, [p for p in every if p.suffix.lower() not in (*suffixes, *_BESIDE)])
         found += inside
     return found
+
+
+def _tell_left_out(folder: Path, others: Iterable[Path]) -> None:
+    files = [p for p in others if not p.name.startswith(".") and p.is_file()]
+    if files:
+        sys.stderr.write(
+            f"visionedge: {folder}: {len(files)} files left out, by their names no pictures, such "
+            f"as {files[0].name}\n"
+        )
 
 
 def share(value: float, option: str) -> float:

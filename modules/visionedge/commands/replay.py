@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge import settings as sources
+from visionedge.cameras.picture import PICTURE_SUFFIXES
 from visionedge.commands import options
 from visionedge.commands.footage import VIDEOS, shots_in
 from visionedge.commands.replay_frames import Footage, replay_frames
@@ -79,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     differs = False
     is_messages = _is_messages(args)
-    paths = options.pictures(args.inputs, (*options.PICTURES, *VIDEOS), missing_ok=is_messages)
+    # A camera counts its own kinds of pictures only, and a trace goes by its numbers.
+    suffixes = (*(PICTURE_SUFFIXES if args.trace else options.PICTURES), *VIDEOS)
+    paths = options.pictures(args.inputs, suffixes, missing_ok=is_messages)
     footage = Footage(() if is_messages else paths)
     lines = _messages(args, settings) if is_messages else _frames(args, settings, footage)
     for line in options.counted(lines, _about(args, paths), "frame", quiet=sys.stdout.isatty()):
