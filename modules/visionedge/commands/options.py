@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from visionedge.cameras.capture import silence_opencv
 from visionedge.datasets.below import below
 from visionedge.errors import SettingsError
 from visionedge.inference.card import Document, read_document
@@ -21,6 +22,8 @@ from visionedge.inference.tiles import Tiling
 from visionedge.inference.view import WHOLE, View
 from visionedge.settings import ModelSettings, merge
 
+# What is wrong with a picture or video is told in our own words.
+silence_opencv()
 DEFAULTS: Final = ModelSettings(path=".")
 PICTURES: Final = (
     ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
