@@ -126,6 +126,17 @@ def test_what_is_no_escalation_is_named(
     assert word in capsys.readouterr().err
 
 
+def test_an_empty_file_of_escalations_is_not_taken_for_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "escalation-20260504.jsonl"
+    path.touch()
+    assert main(["replay", str(path)]) == 2
+    told = capsys.readouterr()
+    assert f"{path} holds no escalations: it is empty" in told.err
+    assert told.out == ""
+
+
 def test_a_message_that_is_not_there_is_named_without_numbers_of_the_system(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
