@@ -66,7 +66,10 @@ def main(argv: list[str] | None = None) -> int:
         if error.name is None or error.name.startswith("visionedge"):
             raise
         return _without_package(error)
-    parsed = parser.parse_args(arguments)
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # By the command's own parser, whose usage is the one that helps.
+        parsed.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(parsed.run(parsed))
     except VisionEdgeError as error:
@@ -205,7 +208,7 @@ def _parser(names: list[str]) -> argparse.ArgumentParser:
     for name in names:
         module = import_module(f"visionedge.commands.{COMMANDS[name]}")
         module.add_parser(commands)
-        commands.choices[name].set_defaults(run=module.run)
+        commands.choices[name].set_defaults(run=module.run, refuse=commands.choices[name].error)
     return parser
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.cameras.videos import SIDES, pictures
 
 from visionedge.cameras import picture as module
-from visionedge.cameras.picture import picture_size, read_picture
+from visionedge.cameras.picture import picture_size, read_picture, too_deep
 from visionedge.cameras.pictures import PictureReader
 from visionedge.errors import CameraUnavailable
 
@@ -119,6 +119,16 @@ def test_a_deep_grey_picture_is_read_as_bytes(tmp_path: Path) -> None:
     assert image.dtype == np.uint8
 
 
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float32, 32), (np.float64, 64)])
+def test_a_tiff_of_floating_point_is_refused_by_its_depth(
+    tmp_path: Path, dtype: type, bits: int
+) -> None:
+    path = tmp_path / "a.tif"
+    cv2.imwrite(str(path), pictures()[1].astype(dtype))
+    with pytest.raises(CameraUnavailable, match=f"has samples of {bits} bits; 16 is the most"):
+        read_picture(path)
+
+
 @given(
     head=st.sampled_from([encoded(suffix)[:64] for suffix in _FORMATS]),
     cut=st.integers(0, 64),
@@ -127,6 +137,7 @@ def test_a_deep_grey_picture_is_read_as_bytes(tmp_path: Path) -> None:
 def test_no_header_makes_the_reader_raise(head: bytes, cut: int, tail: bytes) -> None:
     size = picture_size(head[:cut] + tail)
     assert size is None or min(size) > 0
+    assert isinstance(too_deep(head[:cut] + tail), str)
 
 
 def test_a_file_that_is_written_anew_again_and_again_is_not_remembered_for_ever(

@@ -1,6 +1,7 @@
 """`visionedge calibrate` on pictures of the virtual line, and on verdicts that came back."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,37 @@ def test_it_draws_the_reliability_and_tells_the_baseline(
     assert picture.shape[1] > picture.shape[0]
 
 
+def test_classes_by_other_names_are_told_by_an_option(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    renamed = tmp_path / "renamed"
+    shutil.copytree(labelled, renamed)
+    names = [f"their {name}" for name in Path(BUNDLE, "labels.txt").read_text().split()]
+    (renamed / "classes.txt").write_text("\n".join(names))
+    command = ["calibrate", "--model", BUNDLE, str(renamed), "--share", "0.9"]
+    assert main(command) == 2
+    assert "--map THEIRS=OURS" in capsys.readouterr().err
+    same = [option for name in names for option in ("--map", f"{name}={name[6:]}")]
+    assert main([*command, *same]) == 0
+    mapped = capsys.readouterr().out
+    assert main(["calibrate", "--model", BUNDLE, str(labelled), "--share", "0.9"]) == 0
+    assert capsys.readouterr().out == mapped
+    assert main([*command, "--map", "one"]) == 2
+    assert "--map one: no pair of names" in capsys.readouterr().err
+
+
+def test_it_looks_at_pictures_in_tiles_as_the_module_would(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["calibrate", "--model", BUNDLE, str(labelled), "--share", "1", "--risk", "0.5"]
+    assert main(command) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert main([*command, "--tiles", "320x320"]) == 0
+    assert json.loads(capsys.readouterr().out)["words"] != whole["words"]
+    assert main([*command, "--tiles", "wide"]) == 2
+    assert "--tiles wide" in capsys.readouterr().err
+
+
 def ledger(path: Path, model: str = "pcb") -> Path:
     """Two hundred settled escalations of a model that is surer than it is right."""
     chance = np.random.default_rng(3)
@@ -148,3 +180,14 @@ def test_what_is_missing_is_named(
 ) -> None:
     assert main(["calibrate", *arguments]) == 2
     assert word in capsys.readouterr().err
+
+
+def test_an_option_that_a_command_does_not_have_is_told_with_its_own_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["calibrate", "folder", "--workers", "2"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: visionedge calibrate [-h]")
+    assert told.endswith("visionedge calibrate: error: unrecognized arguments: --workers 2\n")

@@ -1,7 +1,9 @@
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -85,6 +87,26 @@ def test_folders_are_searched_and_other_files_left(
     assert run("--model", detector, "--json", pictures) == 0
     names = [Path(each["image"]).relative_to(pictures).as_posix() for each in lines(capsys)]
     assert names == ["a.JPG", "b.png", "more/a.png"]
+
+
+def test_every_kind_of_picture_is_taken_from_a_folder_and_what_is_left_is_counted(
+    detector: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending in ("gif", "jp2", "pbm"):
+        cv2.imwrite(str(pictures / f"c.{ending}"), BLUE if ending != "pbm" else BLUE[..., 0])
+    (pictures / "c.jfif").write_bytes((pictures / "a.JPG").read_bytes())
+    for name in (".hidden", "d.csv", "d.xml", "d.yaml", "README.md"):
+        (pictures / name).touch()
+    assert run("--model", detector, "--json", pictures) == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 7
+    assert told.err == ""
+    for name in ("e.heic", "more/f.raw"):
+        (pictures / name).touch()
+    assert run("--model", detector, "--json", pictures) == 0
+    assert capsys.readouterr().err == (
+        f"visionedge: {pictures}: 2 files left out, by their names no pictures, such as e.heic\n"
+    )
 
 
 def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(
@@ -223,6 +245,39 @@ def test_a_picture_that_cannot_be_read_is_told_with_its_reason(
     captured = capsys.readouterr()
     assert f"bad.png cannot be read: {reason}" in captured.err
     assert len(captured.out.splitlines()) == 1
+
+
+FLOATS: Final = cv2.imencode(".tif", BLUE.astype(np.float32))[1].tobytes()
+LARGE: Final = cv2.imencode(
+    ".tif", np.zeros((600, 600, 3), np.float32), (cv2.IMWRITE_TIFF_COMPRESSION, 1)
+)[1].tobytes()
+"""So large that its end, which says what it is, is not in what is looked at of others."""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("bad.tif", cv2.imencode(".tif", BLUE)[1].tobytes()[:-40], "damaged or cut short (copy"),
+        ("bad.gif", cv2.imencode(".gif", BLUE)[1].tobytes()[:40], "damaged or cut short (copy"),
+        ("deep.tif", FLOATS, "it has samples of 32 bits; 16 is the most (save it with 8 or 16)"),
+        ("deep.tif", LARGE, "it has samples of 32 bits; 16 is the most (save it with 8 or 16)"),
+    ],
+)
+def test_a_picture_that_opencv_does_not_decode_is_told_in_our_words_alone(
+    detector: Path, pictures: Path, name: str, content: bytes, reason: str
+) -> None:
+    (pictures / name).write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "visionedge", "predict", "--model", detector, pictures / name],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"visionedge: {pictures / name} cannot be read: ")
+    assert reason in line
 
 
 @pytest.mark.parametrize("tiles", ["0x0", "320", "-1x5", "ax b"])

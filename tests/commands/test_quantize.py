@@ -201,6 +201,19 @@ def test_what_is_quantised_already_is_refused(
     assert "is quantised already" in capsys.readouterr().err
 
 
+def test_classes_by_other_names_are_told_by_an_option(
+    bundle: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "red").rename(dataset / "crimson")
+    arguments = ("--calibration", dataset, "--to", tmp_path / "int8")
+    assert quantized(bundle, *arguments, "--map", "crimson=red") == 2
+    assert "name it with --dataset" in capsys.readouterr().err
+    assert quantized(bundle, *arguments, "--dataset", dataset) == 2
+    assert "--map THEIRS=OURS" in capsys.readouterr().err
+    assert quantized(bundle, *arguments, "--dataset", dataset, "--map", "crimson=red") == 0
+    assert "accuracy" in capsys.readouterr().out
+
+
 def test_a_place_that_is_taken_is_refused(bundle: Path, dataset: Path) -> None:
     assert quantized(bundle, "--calibration", dataset, "--to", bundle) == 2
 

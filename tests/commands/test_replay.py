@@ -126,6 +126,17 @@ def test_what_is_no_escalation_is_named(
     assert word in capsys.readouterr().err
 
 
+def test_an_empty_file_of_escalations_is_not_taken_for_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "escalation-20260504.jsonl"
+    path.touch()
+    assert main(["replay", str(path)]) == 2
+    told = capsys.readouterr()
+    assert f"{path} holds no escalations: it is empty" in told.err
+    assert told.out == ""
+
+
 def test_a_message_that_is_not_there_is_named_without_numbers_of_the_system(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,8 +163,11 @@ def test_a_picture_that_cannot_be_read_is_named_and_left_out(
 ) -> None:
     folder = pictures(tmp_path / "played", 1)
     (folder / "bad.png").write_bytes(b"")
-    assert main(["replay", str(folder)]) == 0
-    assert "bad.png cannot be read: the file is empty" in capsys.readouterr().err
+    assert main(["replay", str(folder)]) == 4
+    told = capsys.readouterr()
+    assert "bad.png cannot be read: the file is empty" in told.err
+    assert "0000.png" in told.out
+    assert main(["replay", str(folder / "bad.png")]) == 4
 
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(
@@ -184,6 +198,46 @@ def test_what_is_no_trace_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
         assert main(["replay", str(folder), "--trace", str(trace)]) == 2
         assert f"{trace} is no trace: {why} (name" in capsys.readouterr().err
         trace.write_text("1\n")
+
+
+@pytest.mark.parametrize("content", ["", '{"call": "dec'])
+def test_a_file_without_a_line_of_a_trace_is_not_taken_for_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text(content)
+    assert main(["replay", str(folder), "--trace", str(trace)]) == 2
+    told = capsys.readouterr()
+    assert f"{trace} is no trace: it holds no line of a trace (name" in told.err
+    assert told.out == ""
+    trace.write_text('{"detections": []}')
+    assert main(["replay", str(folder), "--trace", str(trace)]) == 2
+    assert "trace.jsonl does not fit" in capsys.readouterr().err
+
+
+def test_pictures_that_no_camera_plays_are_not_among_the_frames_of_a_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    (folder / "0.gif").touch()
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"call": "spend", "camera": "line-1", "size_bytes": 1, "now_ns": 1}\n')
+    assert main(["replay", str(folder), "--trace", str(trace)]) == 0
+    assert "1 files left out, by their names no pictures, such as 0.gif" in capsys.readouterr().err
+    assert main(["replay", str(folder)]) == 4
+
+
+def test_a_last_line_without_its_end_is_read_where_it_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "played", 1)
+    spent = '{"call": "spend", "camera": "line-1", "size_bytes": 1, "now_ns": 1}'
+    trace = tmp_path / "trace.jsonl"
+    for last, code in (('{"call": "set', 0), ("[1]", 2), ('{"call": "settle"}', 2)):
+        trace.write_text(f"{spent}\n{last}")
+        assert main(["replay", str(folder), "--trace", str(trace)]) == code
+    assert "does not fit: 'camera'" in capsys.readouterr().err
 
 
 def test_whoever_watches_a_long_replay_sees_how_far_it_is(

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.inference.graphs import color_classifier, saved
+from tests.inference.graphs import answers, color_classifier, saved
 
 from visionedge.__main__ import main
 from visionedge.evaluation import tuning
@@ -63,6 +63,65 @@ def test_a_dry_run_keeps_nothing_and_json_tells_every_way(
     assert told["kept"] is None
     assert {row["way"].split(",")[0] for row in told["ways"]} == {"as it is", "other.onnx"}
     assert not Tuned(tmp_path / "state" / "models").path.exists()
+
+
+def quicker(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the ways of this name be twice as quick as all others, without a measurement."""
+
+    def run(contest: tuning.Contest, *_: object) -> None:
+        for each in contest.results:
+            second = 0.01 if each.way.name == name else 0.02
+            each.turns = [tuning.Turn(second, second, second, second)]
+
+    monkeypatch.setattr(tuning.Contest, "run", run)
+
+
+def test_a_size_that_is_clearly_better_is_told_as_fields_of_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = config(tmp_path)
+    saved(color_classifier(WEIGHTS, input_shape=(1, 3, "h", "w")), tmp_path / "model.onnx")
+    card = {"head": "classifier", "input": {"width_px": 64, "height_px": 64}}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    asked = ["tune", "--config", str(settings), "--dry-run", "--workers", "1", "--size", "32x16"]
+    quicker(monkeypatch, "32x16")
+    fields = {"input": {"width_px": 32, "height_px": 16}}
+    assert main(asked) == 0
+    assert f"with --card FILE, and in it {json.dumps(fields)}" in capsys.readouterr().out
+    assert main([*asked, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["card"], told["patch"]) == (fields, None)
+    quicker(monkeypatch, "as it is")
+    assert main(asked) == 0
+    assert "better still" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [("red\ngreen", "its class 1 is 'green', and that of"), ("red", "its class 1 is None, and")],
+)
+def test_a_candidate_with_other_classes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], labels: str, told: str
+) -> None:
+    settings = config(tmp_path)
+    (tmp_path / "labels.txt").write_text("red\nblue")
+    other = saved(color_classifier(WEIGHTS[: labels.count("\n") + 1]), tmp_path / "o/model.onnx")
+    other.with_name("labels.txt").write_text(labels)
+    assert main(["tune", "--config", str(settings), "--candidate", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert f"--candidate {other}: {told}" in said
+    assert f"{tmp_path / 'model.onnx'} 'blue'" in said
+
+
+def test_a_candidate_of_another_task_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = saved(answers({"output0": np.zeros((1, 6, 84))}), tmp_path / "other.onnx")
+    asked = ["tune", "--config", str(config(tmp_path)), "--candidate", str(other)]
+    assert main(asked) == 2
+    said = capsys.readouterr().err
+    model = tmp_path / "model.onnx"
+    assert f"{other}: it is for detection, and {model} for classification" in said
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from tests.support.cloud import escalation, jpeg
 
+from visionedge.__main__ import main
 from visionedge.datasets.collection import Collection, picture_key
 from visionedge.datasets.custom_vision import batches
 from visionedge.datasets.formats import FORMATS, export, told
@@ -60,7 +61,7 @@ def kept(folder: Path, *samples: Sample) -> Collection:
 def exported(tmp_path: Path, kind: str, *samples: Sample) -> tuple[Path, Written]:
     collection = kept(tmp_path / "kept", *samples)
     out = tmp_path / "out"
-    return out, export(collection, collection.samples(), kind, out)
+    return out, export(collection, kind, out)
 
 
 def test_a_sample_is_found_again_with_its_picture_and_without_a_copy_of_it(tmp_path: Path) -> None:
@@ -215,11 +216,69 @@ def test_a_verdict_that_teaches_nothing_is_left_out(
 def test_a_picture_that_is_gone_is_counted(tmp_path: Path, kind: str) -> None:
     collection = kept(tmp_path / "kept", sample("a", detections=[SPUR]))
     (tmp_path / "kept/2026/11/21/a.jpg").unlink()
-    written = export(collection, collection.samples(), kind, tmp_path / "out")
+    written = export(collection, kind, tmp_path / "out")
     assert written.left_out == {"the picture is gone": 1}
+
+
+def test_lines_that_cannot_be_read_are_counted_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept(tmp_path / "kept", sample("a", detections=[SPUR]))
+    with (tmp_path / "kept/2026/11/21/index.jsonl").open("ab") as index:
+        index.write(b"null\n{}\n\x00")
+    arguments = ["export", "--format", "coco", "--archive", str(tmp_path / "kept"), "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1 pictures, 1 objects, 1 classes",
+        "3 left out: lines of 2026/11/21/index.jsonl that cannot be read",
+    ]
+
+
+def test_a_folder_that_is_no_archive_is_refused_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.jpg").write_bytes(jpeg())
+    arguments = ["export", "--format", "coco", "--archive", str(tmp_path / "kept"), "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == 2
+    assert "kept is no archive: there is no YYYY/MM/DD/index.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("yolo", "images/a.jpg"),
+        ("yolo", "labels/a.txt"),
+        ("yolo", "data.yaml"),
+        ("coco", "annotations.json"),
+        ("folders", "spur/a.jpg"),
+        ("custom-vision", "batches/0001.json"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file_and_the_mend(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    file: str,
+) -> None:
+    kept(tmp_path / "kept", sample("a", detections=[SPUR]))
+    full, write_bytes = tmp_path / "out" / file, Path.write_bytes
+
+    def write(path: Path, content: bytes) -> int:
+        return write_bytes(Path("/dev/full") if path == full else path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    arguments = ["export", "--format", kind, "--archive", str(tmp_path / "kept"), "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        f"visionedge: --out: cannot write {full}: No space left on device (make room)\n"
+    )
 
 
 def test_nothing_is_written_among_other_files(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(FileExistsError, match="not an empty folder"):
-        export(kept(tmp_path / "kept"), [], "coco", tmp_path)
+        export(kept(tmp_path / "kept"), "coco", tmp_path)

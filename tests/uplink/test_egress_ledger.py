@@ -196,3 +196,19 @@ def test_an_audit_tells_of_lines_that_are_none_and_counts_the_others(
 def test_an_audit_of_a_folder_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--ledger", str(tmp_path)]) == 2
     assert f"the ledger {tmp_path} cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00", b"[1]\n{}\n", b"\n"])
+def test_a_file_that_is_no_ledger_is_not_taken_for_one_of_nothing(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(content)
+    for command in (["audit", "--ledger"], ["calibrate", "--verdicts"]):
+        assert main([*command, str(path)]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert f"{path} is no ledger" in told.err
+    path.write_bytes(b"")
+    assert main(["audit", "--ledger", str(path)]) == 0
+    assert capsys.readouterr().out == "0 pictures, 0 bytes\n"

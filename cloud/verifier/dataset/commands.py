@@ -70,8 +70,7 @@ def exported_as(options: argparse.Namespace) -> str:
         raise SettingsRefused("dataset: no samples are kept", hint="give a container or a folder")
     collection = Collection(shelf)
     try:
-        samples = collection.samples(_wanted(options))
-        return told(export(collection, samples, options.format, options.out))
+        return told(export(collection, options.format, options.out, _wanted(options)))
     except OSError as error:
         raise SettingsRefused(f"export: {error}") from None
 

@@ -19,10 +19,16 @@ from visionedge.errors import CameraUnavailable
 from visionedge.runtime.frame_memory import FRAMES, FrameMemory
 from visionedge.settings.vendors import tame_opencv
 
-if tame_opencv():
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
 ONE_THREAD: Final = (cv2.CAP_PROP_N_THREADS, 1)
+
+
+def silence_opencv() -> None:
+    """Turn off what OpenCV writes to stderr by itself, where nobody asked for it."""
+    if tame_opencv():
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+silence_opencv()
 
 
 class Capture:

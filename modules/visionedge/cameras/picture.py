@@ -19,12 +19,15 @@ import numpy as np
 from visionedge.entities import Image
 from visionedge.errors import CameraUnavailable
 
+TIFFS: Final = (b"II*\x00", b"MM\x00*")
+"""How they begin."""
 PICTURE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MAX_FILE_BYTES: Final = 64 * 1024**2
 MAX_PIXELS: Final = 64_000_000
 # SOF0 to SOF15 without DHT, JPG and DAC, which share the range.
 _START_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS = 256, 257, 258
+_MAX_SAMPLE_BITS: Final = 16
 
 
 def read_picture(path: Path) -> Image:
@@ -53,7 +56,8 @@ def read_picture(path: Path) -> Image:
     except cv2.error:
         image = None
     if image is None:
-        raise _refused(path, "is damaged or cut short")
+        deep = too_deep(encoded)
+        raise _refused(path, f"has {deep}" if deep else "is damaged or cut short")
     return np.asarray(image, np.uint8)
 
 
@@ -71,6 +75,17 @@ def picture_size(encoded: bytes) -> tuple[int, int] | None:
                 return None
             return found if found and min(found) > 0 else None
     return None
+
+
+def too_deep(encoded: bytes) -> str:
+    """The depth of a TIFF where OpenCV does not read it, as those of floating point; else empty."""
+    if not encoded.startswith(TIFFS):
+        return ""
+    try:
+        bits = _tiff_fields(encoded).get(_TIFF_BITS, 1)
+    except (struct.error, IndexError):
+        return ""
+    return f"samples of {bits} bits; {_MAX_SAMPLE_BITS} is the most" * (bits > _MAX_SAMPLE_BITS)
 
 
 def _jpeg(encoded: bytes) -> tuple[int, int] | None:
@@ -114,18 +129,26 @@ def _webp(encoded: bytes) -> tuple[int, int] | None:
 
 
 def _tiff(encoded: bytes) -> tuple[int, int] | None:
+    fields = _tiff_fields(encoded)
+    if not (_TIFF_WIDTH in fields and _TIFF_HEIGHT in fields):
+        return None
+    return fields[_TIFF_WIDTH], fields[_TIFF_HEIGHT]
+
+
+def _tiff_fields(encoded: bytes) -> dict[int, int]:
+    """The first number of each field that is asked for here, by its tag."""
     order = "<" if encoded.startswith(b"II") else ">"
     at = struct.unpack_from(f"{order}I", encoded, 4)[0]
-    sides = {}
+    fields = {}
     for entry in range(struct.unpack_from(f"{order}H", encoded, at)[0]):
         offset = at + 2 + 12 * entry
-        tag, field = struct.unpack_from(f"{order}HH", encoded, offset)
-        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
-            short = field == 3
-            sides[tag] = struct.unpack_from(f"{order}{'H' if short else 'I'}", encoded, offset + 8)
-    if len(sides) != 2:
-        return None
-    return sides[_TIFF_WIDTH][0], sides[_TIFF_HEIGHT][0]
+        tag, kind, count = struct.unpack_from(f"{order}HHI", encoded, offset)
+        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS):
+            number, value = f"{order}{'H' if kind == 3 else 'I'}", offset + 8
+            if count * struct.calcsize(number) > 4:  # they lie elsewhere
+                value = struct.unpack_from(f"{order}I", encoded, value)[0]
+            fields[tag] = struct.unpack_from(number, encoded, value)[0]
+    return fields
 
 
 _HEADERS: Final[tuple[tuple[bytes, Callable[[bytes], tuple[int, int] | None]], ...]] = (
@@ -133,6 +156,5 @@ _HEADERS: Final[tuple[tuple[bytes, Callable[[bytes], tuple[int, int] | None]], .
     (b"\x89PNG\r\n\x1a\n", _png),
     (b"BM", _bmp),
     (b"RIFF", _webp),
-    (b"II*\x00", _tiff),
-    (b"MM\x00*", _tiff),
+    *((magic, _tiff) for magic in TIFFS),
 )

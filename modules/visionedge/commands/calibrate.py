@@ -83,7 +83,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         action="store_true",
         help="add to the card what these pictures show, for drift; they should be as on the line",
     )
+    options.add_same(parser)
     options.add_hints(parser)
+    options.add_view(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -202,11 +204,12 @@ def _of_verdicts(args: argparse.Namespace) -> _Judged:
 
 def _words(args: argparse.Namespace) -> _Judged:
     """What the model says of each picture, and the temperature that it has now."""
+    same, view = options.same(args), options.view(args)
     dataset = read_dataset(args.dataset, args.format)
     options.note(dataset.without_picture)
     model = options.model_for(args, dataset.names)
     equal = EqualNames(model.card.labels)
-    ours = dataset.in_terms_of(equal.names, {})
+    ours = dataset.in_terms_of(equal.names, same)
     if ours.is_detection != (model.card.task == "detection"):
         raise SettingsError(
             f"the data set is not for {model.card.task}", hint="choose one of the same kind"
@@ -218,7 +221,7 @@ def _words(args: argparse.Namespace) -> _Judged:
         image = read_image(picture.path)
         if image is None:
             raise SettingsError(f"{picture.path} is no picture", hint="copy it again")
-        prediction = runner.infer(image)
+        prediction = runner.infer(image, view)
         usual.add(prediction, thresholds)
         words.append(judged(equal.merged(prediction), picture))
     baseline = asdict(usual.baseline()) if args.baseline else None

@@ -50,13 +50,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="confidence from which a box counts for precision and recall (default: 0.5); "
         "of a classifier the best class counts",
     )
-    parser.add_argument(
-        "--map",
-        action="append",
-        default=[],
-        metavar="THEIRS=OURS",
-        help="a class of the data set by the model's name; may be given several times",
-    )
+    options.add_same(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write report and plots here")
     options.add_hints(parser)
@@ -71,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: the data set cannot, or an option is wrong.
     """
     options.share(args.threshold, "--threshold")
-    same = dict(_pair(text) for text in args.map)
+    same = options.same(args)
     if args.out:
         places.folder(args.out, "--out")
     dataset = read_dataset(args.dataset, args.format)
@@ -125,13 +119,6 @@ def _image(path: Path) -> Image:
     if image is None:
         raise SettingsError(f"{path} is no picture that can be read", hint="copy it again")
     return image
-
-
-def _pair(text: str) -> tuple[str, str]:
-    theirs, equals, ours = text.partition("=")
-    if not (theirs and equals and ours):
-        raise SettingsError(f"--map {text}: no pair of names", hint="write THEIRS=OURS")
-    return theirs, ours
 
 
 def _for_people(report: Report, empty: int) -> Iterator[str]:

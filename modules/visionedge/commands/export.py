@@ -6,10 +6,12 @@ sent by `verifier upload`, which knows the project.
 """
 
 import argparse
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 from visionedge import settings
+from visionedge.commands import places
 from visionedge.commands.audit import time_of
 from visionedge.datasets.collection import Collection
 from visionedge.datasets.formats import FORMATS, export, told
@@ -63,8 +65,16 @@ def run(args: argparse.Namespace) -> int:
         )
     collection = Collection(FolderShelf(folder))
     try:
-        written = export(collection, collection.samples(_wanted(args)), args.format, args.out)
+        if not collection.indexes():
+            raise SettingsError(
+                f"{folder} is no archive: there is no YYYY/MM/DD/index.jsonl below it",
+                hint="wait for verdicts, or name the folder of escalation.archive.path",
+            )
+        written = export(collection, args.format, args.out, _wanted(args))
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            full = Path(error.filename or args.out)
+            raise places.unwritable(full, "--out", error.strerror, "make room") from None
         raise SettingsError(
             str(error),
             hint="name a new or empty folder with --out, and an archive that can be read",

@@ -13,13 +13,14 @@ from typing import Final
 import cv2
 import numpy as np
 
-from visionedge.cameras.picture import picture_size
+from visionedge.cameras.picture import TIFFS, picture_size, too_deep
 from visionedge.entities import Image
 from visionedge.inference.image import read_image
 from visionedge.runtime.file_names import is_text
 
 _HEAD_BYTES: Final = 1024**2
-"""In it a picture says its size; the profiles before it are some hundred kilobytes at most."""
+"""In it a picture says its size, but for a TIFF, which may do so at its end; the profiles before it
+are some hundred kilobytes at most."""
 VIDEOS: Final = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 
@@ -92,6 +93,8 @@ def why_unreadable(path: Path) -> str:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+            if head.startswith(TIFFS):
+                head += file.read()
     except OSError as error:
         return f"{error.strerror} (check the path and its permissions)"
     if not head:
@@ -100,6 +103,12 @@ def why_unreadable(path: Path) -> str:
         return "its name is no UTF-8 (rename the file, or its folder)"
     if path.suffix.lower() in VIDEOS:
         return "it is no video, or only a part of one (play it with `ffplay`, or copy it again)"
-    if picture_size(head) is None:
+    # OpenCV crashes on a name that is no UTF-8.
+    is_picture = picture_size(head) is not None or (
+        is_text(path) and cv2.haveImageReader(str(path))
+    )
+    if not is_picture:
         return "it is no picture, whatever its name says (leave it out)"
+    if deep := too_deep(head):
+        return f"it has {deep} (save it with 8 or 16)"
     return "the picture is damaged or cut short (copy it again)"

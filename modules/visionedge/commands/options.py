@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from visionedge.cameras.capture import silence_opencv
 from visionedge.datasets.below import below
 from visionedge.errors import ModelError, SettingsError
 from visionedge.evaluation.dataset import listed
@@ -22,8 +23,16 @@ from visionedge.inference.tiles import Tiling
 from visionedge.inference.view import WHOLE, View
 from visionedge.settings import ModelSettings, merge
 
+# What is wrong with a picture or video is told in our own words.
+silence_opencv()
 DEFAULTS: Final = ModelSettings(path=".")
-PICTURES: Final = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+PICTURES: Final = (
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""What OpenCV decodes, but for those of floating point: nobody knows which number is white."""
+_BESIDE: Final = (".csv", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
+"""What lies beside pictures in any data set, and is no picture that was overlooked."""
 _WORTH_A_BAR: Final = 5
 _MOST_MARGIN: Final = 2
 T = TypeVar("T")
@@ -118,6 +127,32 @@ def view(args: argparse.Namespace) -> View:
     return View(tiling=Tiling(sides[0], sides[1], args.overlap))
 
 
+def add_same(parser: argparse.ArgumentParser) -> None:
+    """Declare the option for classes that a data set names in another way than the model."""
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="THEIRS=OURS",
+        help="a class of the data set by the model's name; may be given several times",
+    )
+
+
+def same(args: argparse.Namespace) -> dict[str, str]:
+    """Names of the data set to those of the model.
+
+    Raises:
+        SettingsError: one is no pair of names.
+    """
+    pairs = [text.partition("=") for text in args.map]
+    for theirs, equals, ours in pairs:
+        if not (theirs and equals and ours):
+            raise SettingsError(
+                f"--map {theirs}{equals}{ours}: no pair of names", hint="write THEIRS=OURS"
+            )
+    return {theirs: ours for theirs, _, ours in pairs}
+
+
 def add_cascade(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a second model."""
     parser.add_argument(
@@ -167,6 +202,8 @@ def pictures(
 ) -> list[Path]:
     """The pictures that are named, and those in the folders that are named.
 
+    Other files in them are counted on stderr: somebody may take one of them for a picture.
+
     Args:
         paths: files and folders.
         suffixes: of the files that are taken from folders.
@@ -182,13 +219,24 @@ def pictures(
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in below(path) if p.suffix.lower() in suffixes)
+        every = sorted(below(path))
+        inside = [p for p in every if p.suffix.lower() in suffixes]
         if not inside:
             raise SettingsError(
                 f"there is no picture in {path}", hint=f"pictures end in {', '.join(suffixes)}"
             )
+        _tell_left_out(path, [p for p in every if p.suffix.lower() not in (*suffixes, *_BESIDE)])
         found += inside
     return found
+
+
+def _tell_left_out(folder: Path, others: Iterable[Path]) -> None:
+    files = [p for p in others if not p.name.startswith(".") and p.is_file()]
+    if files:
+        sys.stderr.write(
+            f"visionedge: {folder}: {len(files)} files left out, by their names no pictures, such "
+            f"as {files[0].name}\n"
+        )
 
 
 def share(value: float, option: str) -> float:

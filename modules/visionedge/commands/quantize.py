@@ -94,6 +94,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="X",
         help="of mAP50 or accuracy, 0..1 (default: 0.01)",
     )
+    options.add_same(parser)
     options.add_hints(parser)
 
 
@@ -105,12 +106,15 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: an option is wrong, or the extra `tools` is not installed.
     """
     options.share(args.max_loss, "--max-loss")
+    same = options.same(args)
+    if same and args.dataset is None:
+        raise SettingsError("--map goes with a data set", hint="name it with --dataset")
     places.free(args.to, "--to")
     pictures = options.pictures([args.calibration])[:_MOST_PICTURES]
     if len(pictures) < _FEW_PICTURES:
         print(f"{len(pictures)} pictures to calibrate with are few: a hundred give truer ranges")
     before = load_model(args.model, options.DEFAULTS, options.hints(args))
-    dataset = read_dataset(args.dataset) if args.dataset else _own_words(before, pictures)
+    dataset = _truth(args.dataset, before, same) if args.dataset else _own_words(before, pictures)
     options.note(dataset.without_picture)
     with tempfile.TemporaryDirectory(prefix="visionedge-quantize-") as folder:
         places.room(Path(folder).parent, _size_bytes(before) * _TIMES_THE_MODEL)
@@ -196,6 +200,12 @@ def _best(original: Side, made: Sequence[Made], max_loss: float) -> Made:
     quickest = min(each.side.run_ms for each in good)
     about = [each for each in good if each.side.run_ms <= quickest * _ABOUT]
     return max(about, key=lambda each: each.side.accuracy)
+
+
+def _truth(path: Path, model: LoadedModel, same: dict[str, str]) -> Dataset:
+    """The data set in the model's terms; one that does not fit is refused before the work."""
+    dataset = _numbered(model, read_dataset(path))
+    return dataset.in_terms_of(model.card.labels or dataset.names, same)
 
 
 def _own_words(model: LoadedModel, pictures: Sequence[Path]) -> Dataset:

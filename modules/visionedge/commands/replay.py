@@ -16,17 +16,18 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from visionedge import settings as sources
+from visionedge.cameras.picture import PICTURE_SUFFIXES
 from visionedge.commands import options
 from visionedge.commands.footage import VIDEOS, shots_in
 from visionedge.commands.replay_frames import Footage, replay_frames
 from visionedge.commands.replay_message import replay_message
 from visionedge.commands.replay_trace import replay_trace
-from visionedge.errors import EXIT_OK, SettingsError
+from visionedge.errors import EXIT_OK, CameraError, SettingsError
 from visionedge.settings import Settings
 
 EXIT_DIFFERS: Final = 8
@@ -39,7 +40,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "replay",
         help="decide again on what was recorded, and tell why",
         description="Decide again on recorded escalations, videos or pictures, and tell which rule "
-        "fired and why. Exits with 8 where that differs from what was recorded.",
+        "fired and why. Exits with 8 where that differs from what was recorded, else with 4 if a "
+        "file could not be read, after all others.",
     )
     parser.add_argument(
         "inputs",
@@ -77,8 +79,13 @@ def run(args: argparse.Namespace) -> int:
     settings = sources.resolve(layers)
     counts: Counter[str] = Counter()
     differs = False
-    lines = _lines(args, settings)
-    for line in options.counted(lines, _about(args), "frame", quiet=sys.stdout.isatty()):
+    is_messages = _is_messages(args)
+    # A camera counts its own kinds of pictures only, and a trace goes by its numbers.
+    suffixes = (*(PICTURE_SUFFIXES if args.trace else options.PICTURES), *VIDEOS)
+    paths = options.pictures(args.inputs, suffixes, missing_ok=is_messages)
+    footage = Footage(() if is_messages else paths)
+    lines = _messages(args, settings) if is_messages else _frames(args, settings, footage)
+    for line in options.counted(lines, _about(args, paths), "frame", quiet=sys.stdout.isatty()):
         differs = differs or line.get("same") is False
         counts[_kind(line)] += 1
         text = json.dumps(line) if args.json else _for_people(line)
@@ -86,32 +93,38 @@ def run(args: argparse.Namespace) -> int:
             print(text)
     if not args.json:
         print(", ".join(f"{count} {what}" for what, count in counts.most_common()) or "nothing")
-    return EXIT_DIFFERS if differs else EXIT_OK
+    if differs:
+        return EXIT_DIFFERS
+    return CameraError.exit_code if footage.unread else EXIT_OK
 
 
-def _lines(args: argparse.Namespace, settings: Settings) -> Iterator[dict[str, Any]]:
+def _is_messages(args: argparse.Namespace) -> bool:
     messages = [path for path in args.inputs if path.suffix in _MESSAGES]
-    if messages:
-        if len(messages) < len(args.inputs) or args.trace:
-            raise SettingsError(
-                "escalations and pictures are replayed one by one", hint="name only one kind"
-            )
-        for path in messages:
-            yield from replay_message(path, settings, args.camera)
-        return
+    if messages and (len(messages) < len(args.inputs) or args.trace):
+        raise SettingsError(
+            "escalations and pictures are replayed one by one", hint="name only one kind"
+        )
+    return bool(messages)
+
+
+def _messages(args: argparse.Namespace, settings: Settings) -> Iterator[dict[str, Any]]:
+    for path in args.inputs:
+        yield from replay_message(path, settings, args.camera)
+
+
+def _frames(
+    args: argparse.Namespace, settings: Settings, footage: Footage
+) -> Iterator[dict[str, Any]]:
     camera = _camera(args.camera, settings)
-    footage = Footage(options.pictures(args.inputs, (*options.PICTURES, *VIDEOS)))
     if args.trace:
         yield from replay_trace(args.trace, footage, settings)
     else:
         yield from replay_frames(footage, settings, camera, args.fps)
 
 
-def _about(args: argparse.Namespace) -> int:
+def _about(args: argparse.Namespace, paths: Sequence[Path]) -> int:
     """About how many lines come; a few more where there are questions."""
     if args.trace is None:
-        suffixes = (*options.PICTURES, *VIDEOS)
-        paths = options.pictures(args.inputs, suffixes, missing_ok=True)
         return sum(map(shots_in, paths))
     try:
         with args.trace.open("rb") as trace:

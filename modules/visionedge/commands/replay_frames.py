@@ -33,9 +33,13 @@ class Footage:
 
     Args:
         paths: in their order.
+
+    Attributes:
+        unread: names of what could not be read.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
+        self.unread: Final[set[str]] = set()
         self._paths = paths
         self._stream = self._pictures()
         self._next = 0
@@ -46,6 +50,7 @@ class Footage:
         for path in self._paths:
             for shot in shots(path):
                 if shot.image is None:
+                    self.unread.add(shot.name)
                     why = why_unreadable(shot.path)
                     sys.stderr.write(f"visionedge: {shot.name} cannot be read: {why}\n")
                     continue

@@ -79,6 +79,8 @@ def _messages(path: Path) -> Iterator[Escalation]:
     try:
         text = path.read_text(encoding="utf-8")
         lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+        if not lines:
+            raise ValueError("it is empty")
         for line in lines:
             document = json.loads(line)
             yield Escalation.read(_whole(document))

@@ -65,19 +65,34 @@ def replay_trace(path: Path, footage: Footage, settings: Settings) -> Iterator[d
 
 
 def _calls(path: Path) -> Iterator[dict[str, Any]]:
+    found = False
     try:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
-                if line.endswith("\n"):
-                    call = json.loads(line)
-                    if not isinstance(call, dict):
-                        raise ValueError(f"`{line[:60].strip()}` is no call")
+                call = _call(line)
+                if call is not None:
+                    found = True
                     yield call
+        if not found:
+            raise ValueError("it holds no line of a trace")
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingsError(
             f"{path} is no trace: {why}", hint="name the file of `log.trace`"
         ) from None
+
+
+def _call(line: str) -> dict[str, Any] | None:
+    """A line of a trace, or None where a power cut left the beginning of the last one."""
+    try:
+        call = json.loads(line)
+    except ValueError:
+        if line.endswith("\n"):
+            raise
+        return None
+    if not isinstance(call, dict):
+        raise ValueError(f"`{line[:60].strip()}` is no call")
+    return call
 
 
 def _again(replay: _Replay, call: dict[str, Any]) -> dict[str, Any] | None:

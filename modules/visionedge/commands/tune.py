@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from visionedge.delivery.slots import SlotStore
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, SettingsError
 from visionedge.evaluation import tuning
+from visionedge.inference.card import Document, ModelCard
 from visionedge.inference.image import read_image
 from visionedge.inference.model import LoadedModel, load_model
 from visionedge.inference.session import installed_providers
@@ -129,6 +131,7 @@ def _check(args: argparse.Namespace) -> None:
         raise SettingsError(f"--workers {args.workers} are none", hint="give 1 or more")
     if args.plot:
         places.file(args.plot, "--plot", ".png")
+    _sizes(args)
 
 
 def _in_use(args: argparse.Namespace) -> Settings:
@@ -174,10 +177,31 @@ def _contest(
                 other = str(place) if place != path else ""
                 way = tuning.Way(file, provider, workers, threads, spin, other)
                 entries[way] = load_model(place, _options(own, way), hints)
+                _be_sure_of_same(place, entries[way].card, path, present.card)
     if now not in entries:
         entries[now] = load_model(path, _options(own, now))
     ordered = sorted(entries.items(), key=lambda each: each[0] != now)
     return tuning.Contest(ordered, _frames(present), args.goal), present
+
+
+def _be_sure_of_same(other: Path, card: ModelCard, path: Path, present: ModelCard) -> None:
+    """Refuse a file that cannot take the place of the present one, however quick it is.
+
+    Raises:
+        SettingsError: it has another task or other classes.
+    """
+    what = ""
+    if card.task != present.task:
+        what = f"it is for {card.task}, and {path} for {present.task}"
+    elif card.labels != present.labels:
+        pairs = zip_longest(card.labels, present.labels)
+        number, (its, ours) = next((n, p) for n, p in enumerate(pairs) if p[0] != p[1])
+        what = f"its class {number} is {its!r}, and that of {path} {ours!r}"
+    if what:
+        raise SettingsError(
+            f"--candidate {other}: {what}",
+            hint="name files of the same model, with its labels, and with --model which it is",
+        )
 
 
 def _now(settings: Settings, own: ModelSettings, tuned: Tuned, model: LoadedModel) -> tuning.Way:
@@ -188,18 +212,24 @@ def _now(settings: Settings, own: ModelSettings, tuned: Tuned, model: LoadedMode
     return tuning.Way(PRESENT, own.providers[0], workers, resolved.intra_op_threads, resolved.spin)
 
 
-def _files(
-    args: argparse.Namespace, path: Path
-) -> Iterator[tuple[str, Path, dict[str, Any] | None]]:
+def _files(args: argparse.Namespace, path: Path) -> Iterator[tuple[str, Path, Document | None]]:
     """What is measured: name, place and hints of each file."""
     yield PRESENT, path, None
+    for text, fields in _sizes(args).items():
+        yield text, path, fields
+    for candidate in args.candidate:
+        yield candidate.name, candidate, None
+
+
+def _sizes(args: argparse.Namespace) -> dict[str, Document]:
+    """The fields of the card for each size that is asked for."""
+    sizes = {}
     for text in args.size:
         width, _, height = text.lower().partition("x")
         if not (width.isdecimal() and height.isdecimal()):
             raise SettingsError(f"--size {text} is no size", hint="write it as 640x480")
-        yield text, path, {"input": {"width_px": int(width), "height_px": int(height)}}
-    for candidate in args.candidate:
-        yield candidate.name, candidate, None
+        sizes[text] = {"input": {"width_px": int(width), "height_px": int(height)}}
+    return sizes
 
 
 def _options(own: ModelSettings, way: tuning.Way) -> ModelSettings:
@@ -247,13 +277,18 @@ def _settled(
     present: LoadedModel,
 ) -> dict[str, Any]:
     """Keep the best way for the present file, and tell of it and of better ones."""
-    result = Result(name, contest, args.goal, PRESENT)
+    result = Result(name, contest, args.goal, PRESENT, _sizes(args))
     if not args.json:
         print("\n".join(result.table()))
     if not args.dry_run:
         _keep(args, tuned, result.chosen, present)
     if result.patch and not args.json:
         print(f"better still, if its answers are as good: {json.dumps(result.patch)}")
+    if result.card and not args.json:
+        print(
+            "better still, if its answers are as good: import the model again with --card FILE, "
+            f"and in it {json.dumps(result.card)}"
+        )
     if args.plot:
         saved(result.plot(), args.plot, "--plot")
     return {"kept": None if args.dry_run else str(tuned.path), **result.document()}

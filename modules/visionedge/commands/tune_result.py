@@ -1,12 +1,13 @@
 """What `visionedge tune` found for one model: as a table, a picture, JSON, and a patch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
 from visionedge.commands.plots import bars
 from visionedge.entities import Image
-from visionedge.evaluation.tuning import Contest, Goal, Measured
+from visionedge.evaluation.tuning import Contest, Goal, Measured, Way
+from visionedge.inference.card import Document
 from visionedge.runtime.cores import cores
 
 PRESENT: Final = "as it is"
@@ -23,13 +24,17 @@ class Result:
         contest: measured.
         goal: what to be best at.
         present: name of the ways of the file that is in use.
+        sizes: fields of its card for each way that is named after another size.
     """
 
-    def __init__(self, name: str, contest: Contest, goal: Goal, present: str) -> None:
+    def __init__(
+        self, name: str, contest: Contest, goal: Goal, present: str, sizes: Mapping[str, Document]
+    ) -> None:
         self._name = name
         self._contest = contest
         self._goal = goal
         self._present = present
+        self._sizes = sizes
 
     @cached_property
     def chosen(self) -> Measured:
@@ -43,18 +48,28 @@ class Result:
         return self._contest.best(own)
 
     @cached_property
-    def patch(self) -> dict[str, Any] | None:
-        """A patch for the twin where another file or provider is clearly better."""
+    def _better(self) -> Way | None:
+        """Another file, size or provider that is clearly better."""
         top, base = self._contest.best(self._contest.results), self._contest.base
         gain = top.gain(base, self._goal) / self.chosen.gain(base, self._goal)
-        if top is self.chosen or gain < _CLEAR_GAIN:
-            return None
-        patch: dict[str, Any] = {}
-        if top.way.provider != base.way.provider:
-            patch["providers"] = [top.way.provider, base.way.provider]
-        if top.way.path:
-            patch["path"] = top.way.path
+        return None if top is self.chosen or gain < _CLEAR_GAIN else top.way
+
+    @cached_property
+    def patch(self) -> Document | None:
+        """A patch for the twin where another file or provider is clearly better."""
+        better, base = self._better, self._contest.base.way
+        patch: Document = {}
+        if better and better.provider != base.provider:
+            patch["providers"] = [better.provider, base.provider]
+        if better and better.path:
+            patch["path"] = better.path
         return {"models": {self._name: patch}} if patch else None
+
+    @cached_property
+    def card(self) -> Document | None:
+        """Fields of the model's card where another size is clearly better."""
+        better = self._better
+        return None if better is None or better.path else self._sizes.get(better.name)
 
     def document(self) -> dict[str, Any]:
         """All figures."""
@@ -65,6 +80,7 @@ class Result:
             "chosen": str(self.chosen.way),
             "ways": [self._row(each) for each in self._contest.results],
             "patch": self.patch,
+            "card": self.card,
         }
 
     def table(self) -> Iterator[str]:

@@ -13,6 +13,7 @@ key alone, and a lifecycle rule of blob storage does the same.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Final
 
 from visionedge.datasets.sample import Sample, read_lines
@@ -36,19 +37,30 @@ class Collection:
         self._shelf.write(sample.picture, jpeg)
         self._shelf.append(f"{day_of(sample.kept_at)}/{_INDEX}", sample.encode())
 
-    def samples(self, wanted: Callable[[Sample], bool] = lambda _: True) -> Iterator[Sample]:
+    def indexes(self) -> list[str]:
+        """Keys of the index of each day."""
+        return [key for key in list(self._shelf.keys()) if key.endswith(f"/{_INDEX}")]
+
+    def samples(
+        self,
+        wanted: Callable[[Sample], bool] = lambda _: True,
+        damaged: Callable[[str], object] = lambda _: None,
+    ) -> Iterator[Sample]:
         """Those that are wanted, their pictures forgotten or not; of one id the last line.
 
         Two devices may use the same id, and one must not take the other's place.
+
+        Args:
+            wanted: says which.
+            damaged: told the key of the index for each line in it that is none.
         """
         found: dict[tuple[str, str, str], Sample] = {}
-        for key in list(self._shelf.keys()):
-            if key.endswith(f"/{_INDEX}"):
-                for sample in read_lines(self._shelf.read(key) or b""):
-                    case = (sample.device, sample.module, sample.id)
-                    found.pop(case, None)
-                    if wanted(sample):
-                        found[case] = sample
+        for key in self.indexes():
+            for sample in read_lines(self._shelf.read(key) or b"", partial(damaged, key)):
+                case = (sample.device, sample.module, sample.id)
+                found.pop(case, None)
+                if wanted(sample):
+                    found[case] = sample
         yield from found.values()
 
     def jpeg(self, sample: Sample) -> bytes | None:

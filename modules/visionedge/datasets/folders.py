@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from visionedge.datasets.truth import Example, names_in
-from visionedge.datasets.written import Written
+from visionedge.datasets.written import Written, write_file
 
 NOTHING: Final = "(nothing)"
 _UNSAFE: Final = re.compile(r"[^\w .()+-]")
@@ -32,7 +32,7 @@ def write(examples: Sequence[Example], folder: Path) -> Written:
             continue
         place = folder / _folder_name(next(iter(spelled), NOTHING))
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{example.name}.jpg").write_bytes(jpeg)
+        write_file(place / f"{example.name}.jpg", jpeg)
         written.pictures += 1
         written.objects += bool(spelled)
     written.names = names.all

@@ -1,6 +1,7 @@
 """Which formats there are, and one way to write a collection in any of them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,14 +20,19 @@ FORMATS: Final[Mapping[str, Callable[[Sequence[Example], Path], Written]]] = {
 }
 
 
-def export(collection: Collection, samples: Iterable[Sample], kind: str, folder: Path) -> Written:
+def export(
+    collection: Collection,
+    kind: str,
+    folder: Path,
+    wanted: Callable[[Sample], bool] = lambda _: True,
+) -> Written:
     """Write samples of a collection to an empty folder.
 
     Args:
-        collection: where their pictures are.
-        samples: those that are wanted.
+        collection: where they are.
         kind: key of `FORMATS`.
         folder: made where it is not there.
+        wanted: says which samples.
 
     Raises:
         FileExistsError: something lies in the folder, which would become part of the set.
@@ -37,6 +43,8 @@ def export(collection: Collection, samples: Iterable[Sample], kind: str, folder:
     folder.mkdir(parents=True, exist_ok=True)
     examples: list[Example] = []
     unanswered = 0
+    damaged: Counter[str] = Counter()
+    samples = collection.samples(wanted, lambda index: damaged.update([index]))
     for sample in sorted(samples, key=lambda each: (each.kept_at, each.id)):
         example = example_of(sample, partial(collection.jpeg, sample))
         if example is None:
@@ -46,6 +54,8 @@ def export(collection: Collection, samples: Iterable[Sample], kind: str, folder:
     written = FORMATS[kind](examples, folder)
     if unanswered:
         written.left_out["the verdict says nothing to learn from"] += unanswered
+    for index, count in damaged.items():
+        written.left_out[f"lines of {index} that cannot be read"] = count
     return written
 
 

@@ -8,7 +8,7 @@ A line is JSON. Unknown fields are passed over, as in every message; a line that
 of power is no sample, and the reader goes on behind it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
@@ -63,10 +63,10 @@ def sample_of(
     )
 
 
-def read_lines(index: bytes) -> Iterator[Sample]:
-    """The samples of an index; what is no whole line of one is passed over."""
+def read_lines(index: bytes, damaged: Callable[[], object] = lambda: None) -> Iterator[Sample]:
+    """The samples of an index; of each line that is no whole one `damaged` is told instead."""
     for line in index.splitlines():
         try:
             yield Sample.model_validate_json(line)
         except (InvalidMessage, ValueError):
-            continue
+            damaged()

@@ -38,7 +38,7 @@ def with_pictures(
             written.left_out["the picture is gone"] += 1
             continue
         name = f"{example.name}.jpg"
-        (folder / name).write_bytes(jpeg)
+        write_file(folder / name, jpeg)
         written.pictures += 1
         yield example, name
 
@@ -54,4 +54,12 @@ def of_boxes(examples: Sequence[Example], written: Written) -> list[Example]:
 def write_json(path: Path, document: Any) -> None:  # noqa: ANN401 - JSON
     """Write a document, for people too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_file(path, f"{json.dumps(document, indent=1)}\n".encode())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; an error names it, which Python's own does not where the disk is full."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None

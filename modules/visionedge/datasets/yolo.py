@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from visionedge.datasets.truth import Example, Names, Region, names_in
-from visionedge.datasets.written import Written, of_boxes, with_pictures
+from visionedge.datasets.written import Written, of_boxes, with_pictures, write_file
 
 
 def write(examples: Sequence[Example], folder: Path) -> Written:
@@ -25,13 +25,13 @@ def write(examples: Sequence[Example], folder: Path) -> Written:
     labels.mkdir(parents=True, exist_ok=True)
     for example, _ in with_pictures(boxed, folder / "images", written):
         lines = [_line(region, names) for region in example.regions or ()]
-        (labels / f"{example.name}.txt").write_text("".join(lines), encoding="utf-8")
+        write_file(labels / f"{example.name}.txt", "".join(lines).encode())
         written.objects += len(lines)
     # JSON strings are YAML strings, whatever is in them.
     listed = "".join(f"  {n}: {json.dumps(name)}\n" for n, name in enumerate(names.all))
     listed = f"names:\n{listed}" if listed else "names: []\n"
     text = f"path: .\ntrain: images\nval: images\n{listed}"
-    (folder / "data.yaml").write_text(text, encoding="utf-8")
+    write_file(folder / "data.yaml", text.encode())
     written.names = names.all
     return written
 

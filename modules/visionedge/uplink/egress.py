@@ -20,7 +20,7 @@ import json
 import logging
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -192,7 +192,7 @@ def read_ledger(
         The line of each, with `verifier` and `outcome`, empty where nobody answered.
 
     Raises:
-        SettingsError: a file of it cannot be read.
+        SettingsError: a file of it cannot be read, or no line in it is one of a ledger.
     """
     left: dict[str, dict[str, Any]] = {}
     for entry in _entries(path, damaged):
@@ -207,6 +207,7 @@ def read_ledger(
 
 
 def _entries(path: Path, damaged: Callable[[Path, int], object]) -> Iterator[dict[str, Any]]:
+    found: Counter[bool] = Counter()
     for number in range(_FILES - 1, -1, -1):
         file = _numbered(path, number) if number else path
         if not file.exists():
@@ -215,6 +216,7 @@ def _entries(path: Path, damaged: Callable[[Path, int], object]) -> Iterator[dic
             with file.open(encoding="utf-8", errors="replace") as lines:
                 for at, line in enumerate(lines, 1):
                     entry = _entry(line)
+                    found[entry is not None] += 1
                     if entry is None:
                         damaged(file, at)
                     else:
@@ -224,6 +226,12 @@ def _entries(path: Path, damaged: Callable[[Path, int], object]) -> Iterator[dic
                 f"the ledger {file} cannot be read: {error.strerror}",
                 hint="name the file of `egress.path`, as its owner",
             ) from None
+    if found[False] and not found[True]:
+        # To take it for an empty one would tell that nothing has left.
+        raise SettingsError(
+            f"{path} is no ledger: none of its lines is one of a ledger",
+            hint="name the file of `egress.path`",
+        )
 
 
 def _entry(line: str) -> dict[str, Any] | None:
