@@ -115,6 +115,20 @@ def test_confusion_counts_the_taken_for_another_the_missed_and_the_invented() ->
     assert report.recall == pytest.approx(1 / 3)
 
 
+def test_boxes_of_a_class_that_nobody_has_named_are_no_crash() -> None:
+    truths = [Boxes(boxes((0, 0, 10, 10)), np.zeros(1, np.int32), np.ones(1, np.float32))]
+    found = [
+        detections(
+            boxes((0, 0, 10, 10), (0, 0, 9, 10)),
+            np.array([0.9, 0.8], np.float32),
+            np.array([0, 7], np.int32),
+        )
+    ]
+    report = judge_boxes(truths, found, ("a",), 0.5)
+    assert report.confusion.tolist() == [[1, 0], [0, 0]]
+    assert report.precision == 1
+
+
 def test_reliability_is_the_share_that_was_right_at_each_confidence() -> None:
     truth = Boxes.true(boxes((0, 0, 10, 10)), np.array([0]))
     found = detections(

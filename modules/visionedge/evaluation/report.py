@@ -112,7 +112,8 @@ def judge_boxes(
     Args:
         truths: what is there, a picture each, in the class numbers of the model.
         predictions: what was found, with a low floor.
-        labels: of the model.
+        labels: of the model; where it has none, of what the truth shows, and boxes of classes
+            beyond count for nothing.
         threshold: confidence from which a box counts for precision, recall and confusion.
     """
     found = [
@@ -189,7 +190,7 @@ def _confusion(
     """Boxes matched whatever their class, the best overlap first."""
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
     for truth, detections in zip(truths, found, strict=True):
-        kept = detections.confidence >= threshold
+        kept = (detections.confidence >= threshold) & (detections.class_id < classes)
         said = detections.class_id[kept]
         shared = iou(truth.xyxy, detections.xyxy[kept])
         is_free_truth = np.ones(len(truth.class_id), np.bool_)
