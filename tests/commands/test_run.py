@@ -76,7 +76,12 @@ def test_what_waits_to_be_sent_is_in_the_summary_too(tmp_path: Path) -> None:
     done = run(
         tmp_path, "--seconds", "6", "--status", "--summary", str(summary),
         uplink={"kind": "local", "local_path": str(tmp_path / "outbox"), "window": 1},
-        escalation={"min_interval_s": 0.1, "view_wait_s": 0, "second": {"enabled": False}},
+        # All that is seen, so that a busy machine comes to see enough.
+        decision={"accept": 1.0},
+        escalation={
+            "min_interval_s": 0.1, "view_wait_s": 0, "one_per_object": False,
+            "second": {"enabled": False},
+        },
     )  # fmt: skip
     asked = json.loads(summary.read_text())["escalations"]
     assert asked["unanswered"] == 1
