@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 from visionedge.delivery.signature import check_signature
 from visionedge.delivery.slots import SlotStore
-from visionedge.errors import ModelLoadError
+from visionedge.errors import ModelLoadError, ModelRefused
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.proven import load_proven
 from visionedge.inference.rivals import Rivals
@@ -81,6 +81,13 @@ def load_candidate(job: Job, store: SlotStore, cache: Path) -> LoadedModel:
         ModelError: it is not good, unless `is_for_now` says otherwise.
     """
     settings, rules = job.settings, job.rules
+    # Before all else: whoever made the job may not have been able to read it.
+    slots = store.known(job.name)
+    if reason := slots.refused.get(job.sha256):
+        mark = slots.refused_as.get(job.sha256)
+        if mark in (None, job.as_named):
+            raise (ModelRefused if mark else ModelLoadError)(reason)
+        store.allow(job.name, job.sha256)
     check_signature(settings.sha256, settings.signature, rules.signatures, Path(rules.keys_path))
     path = store.path_of(job.name, settings.sha256)
     if not store.has_whole(job.name, settings.sha256):

@@ -413,3 +413,27 @@ def test_a_canary_that_cannot_be_noted_at_a_restart_is_taken_up_all_the_same(
     line.advance(2)
     assert "m" in line.lineup.trials
     assert line.told()["state"].startswith("canary")
+
+
+def test_slots_that_cannot_be_read_at_the_start_let_nothing_refused_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = one_camera(tmp_path)
+    sha256, folder = settings.models["m"].sha256, tmp_path / "slots"
+    SlotStore(folder).refuse("m", sha256, "it saw nothing")
+    deliveries = Deliveries(SlotStore(folder), tmp_path / "cache", Metrics(), lambda *_: None)
+
+    def failing(*_: object, **__: object) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_text", failing)
+        assert deliveries.paths("m", settings.models["m"]) == (tmp_path / "old" / "m.onnx",)
+        deliveries.want(settings)
+        job = deliveries._jobs["m"]
+        deliveries._prepare(job)
+        assert (job.phase, job.reason) == ("waiting", "[Errno 5] Input/output error")
+    deliveries._prepare(job)
+    assert deliveries._jobs == {}
+    (end,) = deliveries.open_ends(settings)
+    assert (end.failed, end.reason) == (True, "models.m: it saw nothing")
