@@ -348,6 +348,11 @@ class Spool:
         """
         return self._file.read(sql.agreement)
 
+    @property
+    def fault(self) -> str:
+        """Why the last message was not taken, or not noted; empty where the disk does its work."""
+        return self._file.fault
+
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
