@@ -53,8 +53,9 @@ class OutOfBudget(Exception):  # noqa: N818 - it is no error, it is an answer
 class Purse:
     """Where a call's units come from, and go back to where it was not charged."""
 
-    take: Callable[[int], bool]
-    give_back: Callable[[int], None]
+    take: Callable[[int], str]
+    """Says of which day they are; empty where too few are left."""
+    give_back: Callable[[str, int], None]
 
 
 Told = Callable[[Backend, str, float], None]
@@ -145,7 +146,7 @@ class Asking:
         purse: Purse,
     ) -> Opinion:
         units = calls_of(backend, want)
-        if not purse.take(units):
+        if not (day := purse.take(units)):
             raise OutOfBudget(units)
         began_s = self.clock.monotonic_s()
         ended = "bug"
@@ -156,13 +157,13 @@ class Asking:
             if isinstance(backend, Metered) and opinion.units < units:
                 # The answer is paid for, and must not be lost with a store that is away.
                 with suppress(StoreUnavailable):
-                    purse.give_back(units - opinion.units)
+                    purse.give_back(day, units - opinion.units)
         except BackendBusy as error:
             if breaker.failed():
                 log.warning("%s is left alone for a while: %s", _place(backend), error)
             ended = "busy"
             if not error.billed:
-                purse.give_back(units)
+                purse.give_back(day, units)
             raise
         except BackendRefused:
             _answered(backend, breaker)
@@ -173,7 +174,7 @@ class Asking:
             _answered(backend, breaker)
             ended = "misconfigured"
             if not error.billed:
-                purse.give_back(units)
+                purse.give_back(day, units)
             raise
         finally:
             self.told(backend, ended, self.clock.monotonic_s() - began_s)

@@ -4,7 +4,8 @@ A unit is one call of a Vision API. It is taken before the call and given back o
 service is known not to have charged, so a crash can lose units but never overspend. The counts
 live in the store and change by compare-and-swap: any number of workers share one budget.
 
-Days are UTC. One device that doubts everything uses up its own budget and not the others'.
+Days are UTC; a unit goes back to the day that it was taken from, and not to the one on which its
+call has ended. One device that doubts everything uses up its own budget and not the others'.
 """
 
 import json
@@ -38,24 +39,30 @@ class Budget:
         self._per_hub = per_hub
         self._per_device = per_device
 
-    def take(self, device_id: str, units: int = 1) -> bool:
-        """Take units from both, or from neither; False when either has too few left."""
-        if not self._add(self._device_key(device_id), units, self._per_device):
-            return False
-        if self._add(self._hub_key(), units, self._per_hub):
-            return True
-        self._add(self._device_key(device_id), -units, None)
-        return False
+    def take(self, device_id: str, units: int = 1) -> str:
+        """Take units from both, or from neither.
 
-    def give_back(self, device_id: str, units: int = 1) -> None:
-        """Return units that were not charged."""
-        self._add(self._hub_key(), -units, None)
-        self._add(self._device_key(device_id), -units, None)
+        Returns:
+            The day that they are of; empty when either has too few left.
+        """
+        day = self._day()
+        if not self._add(self._device_key(day, device_id), units, self._per_device):
+            return ""
+        if self._add(self._hub_key(day), units, self._per_hub):
+            return day
+        self._add(self._device_key(day, device_id), -units, None)
+        return ""
+
+    def give_back(self, day: str, device_id: str, units: int = 1) -> None:
+        """Return units of a day that were not charged."""
+        self._add(self._hub_key(day), -units, None)
+        self._add(self._device_key(day, device_id), -units, None)
 
     def left(self, device_id: str | None = None) -> int | None:
         """Units left today of the hub, or of a device; None for no limit."""
         limit = self._per_hub if device_id is None else self._per_device
-        key = self._hub_key() if device_id is None else self._device_key(device_id)
+        day = self._day()
+        key = self._hub_key(day) if device_id is None else self._device_key(day, device_id)
         if limit is None:
             return None
         stored = self._store.read(key)
@@ -77,8 +84,11 @@ class Budget:
                 continue
             return True
 
-    def _hub_key(self) -> str:
-        return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/hub"
+    def _day(self) -> str:
+        return f"{self._clock.utc():%Y-%m-%d}"
 
-    def _device_key(self, device_id: str) -> str:
-        return f"{self._prefix}{self._clock.utc():%Y-%m-%d}/device/{part(device_id)}"
+    def _hub_key(self, day: str) -> str:
+        return f"{self._prefix}{day}/hub"
+
+    def _device_key(self, day: str, device_id: str) -> str:
+        return f"{self._prefix}{day}/device/{part(device_id)}"

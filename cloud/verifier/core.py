@@ -244,7 +244,7 @@ class Core:
         device = admitted.case.device_id
         purse = Purse(
             lambda units: self.budget.take(device, units),
-            lambda units: self.budget.give_back(device, units),
+            lambda day, units: self.budget.give_back(day, device, units),
         )
         until_s = self.clock.monotonic_s() + min(
             self.ask_s, (admitted.case.expires_at - self.clock.utc()).total_seconds()

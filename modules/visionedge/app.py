@@ -277,7 +277,7 @@ class App:
                 name: {"name": model.card.name, "version": model.card.version}
                 for name, model in self.lineup.models.items()
             },
-            "spool": spool.model_dump(),
+            "spool": spool.model_dump() | {"fault": self._spool.fault},
             "outage": outage.model_dump(mode="json", exclude_none=True) if outage else None,
             "load": self._load.state,
             "stuck": self._watch.told(self.stuck_parts()),

@@ -3,7 +3,8 @@
 What fails here fails for one of three reasons, and each has its own end. The bundle is not good:
 refused, for good. It is not good as the twin names it (address, size, signature, or what is asked
 of them): refused until the twin says something else of it. It is the moment (no network, no room,
-no memory): tried again, later, and no number of such tries speaks against it.
+no memory): tried again, later, and no number of such tries speaks against it. A trial that was cut
+off may be either: it is tried again too, `MAX_TRIES` times in all.
 
 What this does not promise: that a bundle which may be shown frames is any good on them. That is
 what the trial is for: see `deliveries`.
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from visionedge.delivery.signature import check_signature
-from visionedge.delivery.slots import SlotStore
-from visionedge.errors import ModelLoadError
+from visionedge.delivery.slots import MAX_TRIES, SlotStore
+from visionedge.errors import ModelLoadError, ModelRefused, ModelUnavailable, ModelUntried
 from visionedge.inference.model import LoadedModel
 from visionedge.inference.proven import load_proven
 from visionedge.inference.rivals import Rivals
@@ -30,9 +31,20 @@ from visionedge.runtime.redact import redact
 from visionedge.settings import DeliverySettings, ModelSettings, reveal
 
 log: Final = logging.getLogger(__name__)
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 SHOWN: Final = 16
 """Hex digits of a hash that are reported: enough to tell bundles apart."""
+_OF_THE_DEVICE: Final = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+"""What no bundle can bring about, and whoever mends the device can end."""
 Phase = Literal["waiting", "fetching", "checking", "loaded", "shadow", "canary", "guard"]
 
 
@@ -48,6 +60,8 @@ class Job:
     due_s: float = 0.0
     told: type[Exception] | None = None
     """Kind of the last failure that the log has named."""
+    cut_off: int = 0
+    """Trials that were."""
     backoff: Backoff = field(default_factory=lambda: Backoff(5.0, 300.0))
     cancelled: threading.Event = field(default_factory=threading.Event)
     candidate: LoadedModel | None = None
@@ -90,6 +104,13 @@ def load_candidate(job: Job, store: SlotStore, cache: Path) -> LoadedModel:
         ModelError: it is not good, unless `is_for_now` says otherwise.
     """
     settings, rules = job.settings, job.rules
+    # Before all else: whoever made the job may not have been able to read it.
+    slots = store.known(job.name)
+    if reason := slots.refused.get(job.sha256):
+        mark = slots.refused_as.get(job.sha256)
+        if mark in (None, job.as_named):
+            raise (ModelRefused if mark else ModelLoadError)(reason)
+        store.allow(job.name, job.sha256)
     check_signature(settings.sha256, settings.signature, rules.signatures, Path(rules.keys_path))
     path = store.path_of(job.name, settings.sha256)
     if not store.has_whole(job.name, settings.sha256):
@@ -110,13 +131,19 @@ def load_candidate(job: Job, store: SlotStore, cache: Path) -> LoadedModel:
     job.phase, job.reason = "checking", ""
     if not store.begin(job.name, settings.sha256):
         raise ModelLoadError(store.slots(job.name).refused[settings.sha256])
-    return load_proven(path, settings, cache)
+    try:
+        return load_proven(path, settings, cache)
+    except ModelUntried as error:
+        job.cut_off += 1
+        if job.cut_off >= MAX_TRIES:
+            raise
+        raise ModelUnavailable(Exception.__str__(error), hint=error.hint) from error
 
 
 def is_for_now(error: BaseException | None) -> bool:
-    """True where a full disk is behind an error: the next try may well succeed."""
+    """True where the device's state is behind an error: the next try may well succeed."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DEVICE:
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -5,6 +5,7 @@
     ├── ModelError                  3
     │   ├── ModelCardError               the card, labels or bundle layout is wrong
     │   ├── ModelLoadError               the file is no model this runtime can load
+    │   │   └── ModelUntried             its trial was cut off: the model or the moment
     │   ├── ModelRunError                the model loaded and then failed on a frame
     │   ├── ModelUnavailable             it cannot be fetched now: try again later
     │   └── ModelRefused                 what was fetched is not to be used: name another
@@ -81,6 +82,10 @@ class ModelCardError(ModelError):
 
 class ModelLoadError(ModelError):
     """The file is not a model that this runtime can load."""
+
+
+class ModelUntried(ModelLoadError):
+    """Its trial was killed, ran out of time or said nothing: the model or the moment is bad."""
 
 
 class ModelRunError(ModelError):

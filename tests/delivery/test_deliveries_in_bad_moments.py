@@ -3,20 +3,19 @@
 import errno
 import hashlib
 import json
-import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.delivery.bundles import one_camera
 from tests.inference.graphs import color_classifier, saved
 
 from visionedge.deliveries import Deliveries
-from visionedge.delivery.slots import MAX_TRIES, SlotStore
+from visionedge.delivery.slots import SlotStore
 from visionedge.errors import SettingsError
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
@@ -147,23 +146,6 @@ def test_a_bundle_on_trial_waits_while_no_camera_uses_its_model(tmp_path: Path) 
         deliveries.advance(lineup, rewire)
     assert store.slots("one").active == sha256
     lineup.stop(5)
-
-
-def one_camera(tmp_path: Path, **more: Any) -> Settings:  # noqa: ANN401 - JSON
-    """A model by twin, from `new.onnx`, that one camera uses."""
-    old = saved(color_classifier(np.eye(3, dtype=np.float32)), tmp_path / "old" / "m.onnx")
-    new = saved(color_classifier(np.eye(3, dtype=np.float32) * 2), tmp_path / "new.onnx")
-    sha256 = hashlib.sha256(new.read_bytes()).hexdigest()
-    model = {"path": str(old), "uri": str(new), "sha256": sha256}
-    layer = {
-        "models": {"m": {**model, **more}},
-        "cameras": {
-            "c": {"kind": "stream", "url": "rtsp://u:${env:CAMERA_KEY}@127.0.0.1:9/", "model": "m"}
-        },
-        "spool": {"path": str(tmp_path / "spool.db")},
-        "delivery": {"shadow_frames": 0, "guard_frames": 1000, "signatures": "optional"},
-    }
-    return resolve([layer])
 
 
 class Line:
@@ -369,35 +351,6 @@ def test_a_bundle_that_is_bad_itself_is_not_tried_again_for_another_address(
     deliveries._prepare(deliveries._jobs["m"])
     deliveries.want(one_camera(tmp_path, **{**bad, "uri": "/another"}))
     assert deliveries._jobs == {}
-
-
-def test_no_room_to_unpack_a_bundle_is_no_fault_of_the_bundle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one_camera(tmp_path)
-    bundle = tmp_path / "bundle.zip"
-    with zipfile.ZipFile(bundle, "w") as packed:
-        packed.write(tmp_path / "new.onnx", "model.onnx")
-    sha256 = hashlib.sha256(bundle.read_bytes()).hexdigest()
-    settings = one_camera(tmp_path, uri=str(bundle), sha256=sha256)
-    deliveries = Deliveries(
-        SlotStore(tmp_path / "slots"), tmp_path / "cache", Metrics(), lambda *_: None
-    )
-    deliveries.want(settings)
-    job = deliveries._jobs["m"]
-    with monkeypatch.context() as full:
-        full.setattr(tempfile, "mkdtemp", no_room)
-        for _ in range(2 * MAX_TRIES):
-            deliveries._prepare(job)
-            (end,) = deliveries.open_ends(settings)
-            assert "No space left" in end.reason
-            assert not end.failed
-    deliveries._prepare(job)
-    assert job.phase == "loaded"
-
-
-def no_room(*_: object, **__: object) -> str:
-    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_bundle_on_which_the_module_itself_fails_does_not_wait_for_ever(

@@ -1,11 +1,13 @@
 """Slots: whatever moment the power goes, one bundle is active, and it is a proven one."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,3 +160,65 @@ def test_the_file_of_a_later_release_keeps_what_is_active(store: SlotStore, tmp_
     path = tmp_path / "m" / "slots.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "of_a_later_release": [1]}))
     assert store.slots("m").active == A
+
+
+@pytest.fixture
+def failing_reads(
+    store: SlotStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.MonkeyPatch]:
+    """Slots that cannot be read, for want of file descriptors, until it is undone."""
+    real = Path.read_text
+    assert store.slots("m").active == A
+
+    def read(path: Path, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - as the real one
+        if path.name == "slots.json":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", read)
+        yield patch
+
+
+@pytest.mark.usefixtures("failing_reads")
+def test_a_read_that_fails_for_a_moment_costs_nothing_that_was_known(store: SlotStore) -> None:
+    store.forget_others("m", C)
+    assert store.has("m", A)
+    assert store.begin("m", B)
+    assert (store.slots("m").active, store.slots("m").tried) == (A, B)
+
+
+def test_what_was_never_read_is_not_changed_and_nothing_is_deleted_by_it(
+    store: SlotStore, tmp_path: Path, failing_reads: pytest.MonkeyPatch
+) -> None:
+    fresh = SlotStore(tmp_path)
+    assert fresh.slots("m").active == ""
+    for change in (fresh.forget_others, fresh.begin, fresh.commit, fresh.allow):
+        with pytest.raises(OSError, match="Too many"):
+            change("m", C)
+    fresh.end("m")
+    failing_reads.undo()
+    assert fresh.slots("m") == store.slots("m")
+    assert all(fresh.has("m", sha256) for sha256 in (A, B))
+
+
+def test_a_damaged_file_is_set_aside_and_no_bundle_goes_with_it(
+    store: SlotStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "m" / "slots.json"
+    path.write_text("half of")
+    fresh = SlotStore(tmp_path)
+    fresh.forget_others("m", C)
+    fresh.refuse("m", C, "bad")
+    assert all(fresh.has("m", sha256) for sha256 in (A, B))
+    assert path.with_name("slots.json.damaged").read_text() == "half of"
+    fresh.commit("m", B)
+    assert not fresh.has("m", A)
+
+
+def test_a_file_that_is_damaged_under_a_running_module_is_written_again(
+    store: SlotStore, tmp_path: Path
+) -> None:
+    (tmp_path / "m" / "slots.json").write_text("half of")
+    assert store.slots("m").active == A
+    assert SlotStore(tmp_path).slots("m").active == A

@@ -1,6 +1,7 @@
 """Zips from anywhere: read as they are where harmless, refused by name where not."""
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -90,6 +91,19 @@ def test_it_is_unpacked_once_and_anew_when_it_changes(tmp_path: Path) -> None:
     assert (unpacked(export, tmp_path / "cache") / "mark").exists()
     zipped(export, {"model.onnx": MODEL, "labels.txt": b"a"})
     assert not (unpacked(export, tmp_path / "cache") / "mark").exists()
+
+
+def test_what_was_unpacked_is_read_from_a_cache_that_cannot_be_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = zipped(tmp_path / "e.zip", {"model.onnx": MODEL})
+    first = unpacked(export, tmp_path / "cache")
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", read_only)
+    assert unpacked(export, tmp_path / "cache") == first
 
 
 def test_what_a_power_cut_left_half_unpacked_is_taken_away_in_time(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ import pytest
 from onnx import TensorProto, helper
 from tests.inference.graphs import answers, color_classifier, saved
 
-from visionedge.errors import ModelCardError, ModelError, ModelLoadError, SettingsError
+from visionedge.errors import (
+    ModelCardError,
+    ModelError,
+    ModelLoadError,
+    ModelUntried,
+    SettingsError,
+)
 from visionedge.inference.model import load_model
 from visionedge.inference.trial import load_tried
 from visionedge.lineup import Lineup
@@ -169,7 +175,17 @@ def test_a_graph_that_runs_for_ever_is_ended(tmp_path: Path) -> None:
     assert "runs for ever" in caught.value.hint
 
 
-def test_a_crash_of_the_runtime_becomes_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("by", "kind", "hint"),
+    [
+        (signal.SIGSEGV, ModelLoadError, "do not deploy"),
+        # By the kernel's memory killer, most likely: that is no word about the model.
+        (signal.SIGKILL, ModelUntried, "no memory left"),
+    ],
+)
+def test_a_trial_that_is_ended_becomes_an_error(
+    tmp_path: Path, by: signal.Signals, kind: type[ModelError], hint: str
+) -> None:
     folder = bundle(tmp_path / "bad", endless())
     mine, over = threading.get_native_id(), threading.Event()
 
@@ -177,17 +193,18 @@ def test_a_crash_of_the_runtime_becomes_an_error(tmp_path: Path) -> None:
         while not over.wait(0.02):
             children = Path(f"/proc/self/task/{mine}/children").read_text().split()
             for child in children:
-                os.kill(int(child), signal.SIGSEGV)
+                os.kill(int(child), by)
 
     killer = threading.Thread(target=crash)
     killer.start()
     try:
-        with pytest.raises(ModelLoadError, match="SIGSEGV") as caught:
+        with pytest.raises(ModelLoadError, match=by.name) as caught:
             load_tried(folder, SETTINGS, tmp_path, deadline_s=_PATIENCE_S)
     finally:
         over.set()
         killer.join()
-    assert "do not deploy" in caught.value.hint
+    assert type(caught.value) is kind
+    assert hint in caught.value.hint
 
 
 def proofs(cache: Path) -> set[str]:

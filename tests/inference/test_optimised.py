@@ -1,5 +1,6 @@
 """What the runtime made of a model is kept for the next start, and never trusted blindly."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,28 @@ def test_only_the_latest_copies_are_kept(tmp_path: Path) -> None:
         Optimised(tmp_path, f"{number:064}", CPU, ()).written(lambda path: path.write_bytes(b"x"))
     assert len(list(tmp_path.rglob("*.onnx"))) == 16
     assert len(list(tmp_path.rglob("*.sha256"))) == 16
+
+
+def test_what_a_killed_trial_left_is_taken_away_in_time(tmp_path: Path) -> None:
+    copy = kept(BUNDLE, tmp_path)
+    folder = copy.path.parent
+    folder.mkdir()
+    old, young = folder / "a.1.new", folder / "b.2.new"
+    for left in (old, young):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    copy.written(lambda path: path.write_bytes(b"x"))
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_marks_of_models_without_a_copy_are_kept_to_a_bound_too(tmp_path: Path) -> None:
+    copies = [Optimised(tmp_path, f"{number:064x}", CPU, ()) for number in range(40)]
+    copies[0].path.parent.mkdir()
+    for number, copy in enumerate(copies):
+        copy.give_up()
+        os.utime(copy.path.with_suffix(".sha256"), (number, number))
+    last = kept(BUNDLE, tmp_path)
+    last.written(lambda path: path.write_bytes(b"x"))
+    assert last.sound()
+    assert [copy.unfit for copy in copies] == [False] * 25 + [True] * 15

@@ -11,6 +11,7 @@ from tests.support.cloud import escalation, jpeg
 from visionedge.datasets.collection import Collection
 from visionedge.datasets.shelf import FolderShelf
 from visionedge.runtime.clock import FakeClock
+from visionedge.runtime.log_repeats import RepeatLimit
 from visionedge.settings.archive import ArchiveSettings
 from visionedge.uplink.archive import Archive
 from visionedge.wire import Verdict
@@ -87,5 +88,8 @@ def test_a_disk_that_refuses_costs_the_sample_only(
     (tmp_path / "archive").write_text("a file, and no folder")
     settings = ArchiveSettings(enabled=True, path=str(tmp_path / "archive"))
     with caplog.at_level(logging.ERROR):
-        keep(Archive(lambda: settings, FakeClock()), "a", jpeg())
-    assert "a is not in the archive" in caplog.text
+        for id_ in ("a", "b", "c"):
+            keep(Archive(lambda: settings, FakeClock()), id_, jpeg())
+    assert "escalation a is not in it" in caplog.text
+    limit = RepeatLimit(FakeClock())
+    assert len([line for record in caplog.records for line in limit.take(record)]) == 1

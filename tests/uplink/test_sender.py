@@ -7,7 +7,7 @@ from tests.support.envelopes import OpenSpool, envelope, resolution
 from tests.support.hub_fake import FakeHub
 
 from visionedge.entities import Envelope, Kind
-from visionedge.errors import SpoolUnavailable
+from visionedge.errors import EgressUnwritable, SpoolUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock
 from visionedge.uplink.egress import EgressLedger, RecordedHub
@@ -353,6 +353,35 @@ def test_an_egress_ledger_that_cannot_be_written_is_no_fault_of_the_link(
     assert link.observe(0, 1) == "online"
     barred.unlink()
     advance_until(clock, lambda: hub.ids() == ["e"])
+    assert sender.stop(10)
+
+
+@pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
+def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
+    spool: Spool,
+    hub: FakeHub,
+    clock: FakeClock,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    volume: str,
+) -> None:
+    link = Link(30, clock)
+    sender = Sender(spool, hub, link, metrics, Pacing(8, 30), clock=clock)
+    spool.put(envelope(id="e", ttl_s=1e6))
+    sender.start()
+    assert hub.wait(lambda: hub.ids() == ["e"])
+    tries = 0
+
+    def fail(*_: object, **__: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise SpoolUnavailable("full") if volume == "the spool's" else EgressUnwritable("full")
+
+    where, what = (spool.outages, "look") if volume == "the spool's" else (hub, "send")
+    monkeypatch.setattr(where, what, fail)
+    # Three answer timeouts, and as long again: a silence would be an outage by then.
+    advance_until(clock, lambda: tries >= 12)
+    assert link.state == "online"
     assert sender.stop(10)
 
 

@@ -141,15 +141,6 @@ def test_a_flood_of_one_kind_pushes_out_no_other_kind(open_spool: OpenSpool, flo
     assert set(drain(spool)) >= set(others)
 
 
-def test_a_smaller_limit_is_kept_from_the_next_put_on(open_spool: OpenSpool) -> None:
-    spool = open_spool()
-    put_all(spool, *(envelope(id=f"e{i}", body=b"x" * 1000) for i in range(10)))
-    spool.limit(max_bytes=int(3000 / SHARES[Kind.ESCALATION]) + 1, max_age_s=3600)
-    losses = spool.put(envelope(id="new", body=b"x" * 1000))
-    assert len(losses) == 8
-    assert spool.backlog()[Kind.ESCALATION].messages == 3
-
-
 def test_the_file_stays_near_its_bound_however_much_passes_through(
     open_spool: OpenSpool, tmp_path: Path
 ) -> None:

@@ -153,8 +153,10 @@ def test_a_folder_that_cannot_be_written_is_said_and_mended_without_a_restart(
     spool = Spool(path, max_bytes=10**7, max_age_s=99, metrics=metrics, clock=clock)
     with pytest.raises(SpoolUnavailable, match="can be written"):
         spool.put(envelope())
+    assert "can be written" in spool.fault
     blocker.unlink()
     assert spool.put(envelope()) == ()
+    assert spool.fault == ""
     spool.close()
 
 

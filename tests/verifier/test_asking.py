@@ -28,11 +28,12 @@ class CountingPurse:
     def purse(self) -> Purse:
         return Purse(self._take, self._give_back)
 
-    def _take(self, units: int) -> bool:
+    def _take(self, units: int) -> str:
         self.units -= units
-        return self.units >= 0
+        return "today" if self.units >= 0 else ""
 
-    def _give_back(self, units: int) -> None:
+    def _give_back(self, day: str, units: int) -> None:
+        assert day == "today"
         self.units += units
 
 

@@ -24,7 +24,7 @@ def budget(per_hub: int | None = None, per_device: int | None = None) -> tuple[B
 
 def test_a_device_cannot_use_up_the_others() -> None:
     purse, _ = budget(per_hub=100, per_device=3)
-    assert [purse.take("greedy") for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [bool(purse.take("greedy")) for _ in range(5)] == [True] * 3 + [False] * 2
     assert purse.take("modest")
     assert (purse.left(), purse.left("greedy"), purse.left("modest")) == (96, 0, 2)
 
@@ -52,9 +52,17 @@ def test_without_a_limit_all_is_counted_and_nothing_refused() -> None:
 
 def test_what_is_given_back_can_be_taken() -> None:
     purse, _ = budget(per_hub=1, per_device=1)
+    purse.give_back(purse.take("a"), "a")
     assert purse.take("a")
-    purse.give_back("a")
-    assert purse.take("a")
+
+
+def test_what_is_given_back_after_midnight_is_of_the_day_before() -> None:
+    purse, clock = budget(per_hub=3, per_device=3)
+    day = purse.take("a")
+    clock.advance(12 * 3600)
+    assert all(purse.take("a") for _ in range(3))
+    purse.give_back(day, "a")
+    assert (purse.left(), purse.left("a")) == (0, 0)
 
 
 def test_a_device_called_as_a_part_of_a_key_has_a_budget_of_its_own() -> None:
@@ -81,7 +89,7 @@ def test_many_workers_never_overspend(store: Store) -> None:
     def spend(worker: int) -> int:
         mine = Budget(store, clock, per_hub=8, per_device=3)
         start.wait(10)
-        return sum(mine.take(f"device-{worker % 3}") for _ in range(4))
+        return sum(bool(mine.take(f"device-{worker % 3}")) for _ in range(4))
 
     with ThreadPoolExecutor(6) as pool:
         taken = list(pool.map(spend, range(6)))
@@ -97,8 +105,8 @@ def test_many_workers_that_give_back_lose_and_gain_nothing(store: Store) -> None
         mine = Budget(store, clock, per_hub=3, per_device=2)
         start.wait(10)
         for _ in range(3):
-            if mine.take(f"device-{worker % 2}"):
-                mine.give_back(f"device-{worker % 2}")
+            if day := mine.take(f"device-{worker % 2}"):
+                mine.give_back(day, f"device-{worker % 2}")
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(borrow, range(4)))
@@ -109,13 +117,13 @@ def test_many_workers_that_give_back_lose_and_gain_nothing(store: Store) -> None
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
 def test_taken_less_given_back_is_never_over_either_limit(steps: list[tuple[str, bool]]) -> None:
     purse, _ = budget(per_hub=7, per_device=3)
-    held: dict[str, int] = dict.fromkeys("abc", 0)
+    held: dict[str, list[str]] = {device: [] for device in "abc"}
     for device, takes in steps:
         if takes:
-            held[device] += purse.take(device)
+            held[device] += filter(None, [purse.take(device)])
         elif held[device]:
-            purse.give_back(device)
-            held[device] -= 1
-        assert sum(held.values()) <= 7
-        assert max(held.values()) <= 3
-        assert purse.left() == 7 - sum(held.values())
+            purse.give_back(held[device].pop(), device)
+        units = [len(days) for days in held.values()]
+        assert sum(units) <= 7
+        assert max(units) <= 3
+        assert purse.left() == 7 - sum(units)

@@ -16,6 +16,10 @@ A full disk must not undo a roll-back: what was refused or allowed holds from th
 written as soon as there is room (`write_late`). Not promised: that it outlives a process which
 ends before. The bundle is tried once more then, and by the same rules. What makes a bundle active
 or counts its trials is written first, or does not happen.
+
+Nothing is changed, and no folder deleted, by a state that could not be read: a disk that fails for
+a moment would cost the proven bundles. What this process read or wrote last stands in for it. A
+damaged file is set aside, and the folders that it may have named stay until a bundle is active.
 """
 
 import hashlib
@@ -32,6 +36,7 @@ from visionedge.runtime.whole_file import replace_file
 log: Final = logging.getLogger(__name__)
 MAX_TRIES: Final = 3
 _NAME: Final = "slots.json"
+_ASIDE: Final = "slots.json.damaged"
 _MAX_REFUSED: Final = 8
 
 
@@ -80,21 +85,43 @@ class SlotStore:
         # Reentrant: each change reads what it changes.
         self._lock = threading.RLock()
         self._unwritten: dict[str, Slots] = {}
+        self._last: dict[str, Slots] = {}
+        """As last read or written: nobody else writes them."""
 
     def slots(self, name: str) -> Slots:
-        """What is known of a model; nothing where it cannot be read."""
+        """What is known of a model, to look at; nothing where it cannot be read now."""
+        try:
+            return self.known(name)
+        except OSError as error:
+            log.error("the slots of model %s cannot be read now: %s", name, error)
+            return Slots()
+
+    def known(self, name: str) -> Slots:
+        """What is known of a model, to act by.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
         with self._lock:
             return self._unwritten.get(name) or self._read(name)
 
     def _read(self, name: str) -> Slots:
         path = self.folder / name / _NAME
         try:
-            return _slots(json.loads(path.read_text(encoding="utf-8")))
+            slots = _slots(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            return Slots()
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            log.error("%s cannot be used: %r", path, error)
-            return Slots()
+            slots = Slots()
+        except OSError:
+            if name not in self._last:
+                raise
+            return self._last[name]
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            path.replace(path.with_name(_ASIDE))
+            log.error("%s is damaged (%r): set aside as %s, begun anew", path, error, _ASIDE)
+            slots = self._last.get(name, Slots())
+            self._write_or_keep(name, slots)
+        self._last[name] = slots
+        return slots
 
     def path_of(self, name: str, sha256: str) -> Path:
         """Where a bundle lies, or would."""
@@ -119,7 +146,7 @@ class SlotStore:
             OSError: it cannot be counted, so it must not begin now.
         """
         with self._lock:
-            slots = self.slots(name)
+            slots = self.known(name)
             tries = slots.tries + 1 if slots.tried == sha256 else 1
             if tries > MAX_TRIES:
                 reason = f"the module ended {MAX_TRIES} times while it was tried"
@@ -131,7 +158,12 @@ class SlotStore:
     def end(self, name: str) -> None:
         """The trial ended without a result, in good order: it does not count."""
         with self._lock:
-            self._write_or_keep(name, replace(self.slots(name), tried="", tries=0))
+            try:
+                slots = self.known(name)
+            except OSError:
+                # Then it has not begun either: what cannot be read cannot be counted.
+                return
+            self._write_or_keep(name, replace(slots, tried="", tries=0))
 
     def hold(self, name: str, sha256: str, held_s: float) -> None:
         """It has answered its share for so long; one that gets on does not end the process.
@@ -140,7 +172,7 @@ class SlotStore:
             OSError: it is not written down.
         """
         with self._lock:
-            slots = self.slots(name)
+            slots = self.known(name)
             tries = min(1, slots.tries)
             self._write(name, replace(slots, canary=sha256, canary_s=held_s, tries=tries))
 
@@ -156,11 +188,11 @@ class SlotStore:
             OSError: it is not; the one before stays.
         """
         with self._lock:
-            slots = self.slots(name)
+            slots = self.known(name)
             previous = slots.active if slots.active != sha256 else slots.previous
             refused, refused_as = slots.refused, slots.refused_as
             self._write(name, Slots(sha256, previous, refused=refused, refused_as=refused_as))
-            self._forget(name, {sha256, previous})
+            self._forget(name, sha256, {sha256, previous})
 
     def refuse(self, name: str, sha256: str, reason: str, named: str = "") -> None:
         """It is not to be tried again, and not to be used.
@@ -170,9 +202,12 @@ class SlotStore:
             sha256: of the bundle.
             reason: for people.
             named: how it was named, where that is what is wrong with it.
+
+        Raises:
+            OSError: what is known of the model cannot be read now, and was not before.
         """
         with self._lock:
-            slots = self.slots(name)
+            slots = self.known(name)
             refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
             refused[sha256] = reason
             newest = dict(list(refused.items())[-_MAX_REFUSED:])
@@ -183,12 +218,12 @@ class SlotStore:
                 active, previous = previous, ""
             kept = Slots(active, previous, refused=newest, refused_as=refused_as)
             self._write_or_keep(name, kept)
-            self._forget(name, {active, previous})
+            self._forget(name, active, {active, previous})
 
     def allow(self, name: str, sha256: str) -> None:
         """Somebody wants it tried again."""
         with self._lock:
-            slots = self.slots(name)
+            slots = self.known(name)
             refused = {sha: why for sha, why in slots.refused.items() if sha != sha256}
             marks = {sha: mark for sha, mark in slots.refused_as.items() if sha != sha256}
             allowed = replace(slots, refused=refused, refused_as=marks, tried="", tries=0)
@@ -197,15 +232,19 @@ class SlotStore:
     def lose(self, name: str, sha256: str) -> None:
         """The active one cannot be used; the one before is active again. Its file stays."""
         with self._lock:
-            slots = self.slots(name)
+            slots = self.known(name)
             if slots.active == sha256:
                 self._write_or_keep(name, replace(slots, active=slots.previous, previous=""))
 
     def forget_others(self, name: str, sha256: str) -> None:
-        """Delete what was fetched of bundles that are neither active, nor before it, nor this."""
+        """Delete what was fetched of bundles that are neither active, nor before it, nor this.
+
+        Raises:
+            OSError: nobody can say now which those are.
+        """
         with self._lock:
-            slots = self.slots(name)
-            self._forget(name, {slots.active, slots.previous, sha256})
+            slots = self.known(name)
+            self._forget(name, slots.active, {slots.active, slots.previous, sha256})
 
     def write_late(self) -> None:
         """Write what the disk has refused, if it takes it now; call it now and then."""
@@ -217,8 +256,11 @@ class SlotStore:
                     return
                 log.info("the slots of model %s are written", name)
 
-    def _forget(self, name: str, kept: set[str]) -> None:
+    def _forget(self, name: str, active: str, kept: set[str]) -> None:
         folder = self.folder / name
+        if not active and (folder / _ASIDE).exists():
+            # The proven ones may be among them, and nobody can tell which.
+            return
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir() and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
@@ -229,9 +271,10 @@ class SlotStore:
         except OSError as error:
             if name not in self._unwritten:
                 log.error("the slots of model %s are kept in memory, not on disk: %s", name, error)
-            self._unwritten[name] = slots
+            self._unwritten[name] = self._last[name] = slots
 
     def _write(self, name: str, slots: Slots) -> None:
         path = self.folder / name / _NAME
         replace_file(path, json.dumps(asdict(slots)).encode())
         self._unwritten.pop(name, None)
+        self._last[name] = slots

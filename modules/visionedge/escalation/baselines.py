@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.escalation.drift import BINS, Baseline
+from visionedge.runtime.whole_file import replace_file
 
 log: Final = logging.getLogger(__name__)
 NAME: Final = "drift.json"
@@ -53,11 +54,8 @@ def _write(path: Path, kept: Mapping[str, Baseline]) -> None:
         key: {"frames": b.frames, "classes": dict(b.classes), "confidence": list(b.confidence)}
         for key, b in kept.items()
     }
-    beside = path.with_name(f"{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(document), encoding="utf-8")
-        beside.replace(path)
+        replace_file(path, json.dumps(document).encode())
     except OSError as error:
         log.warning("the baselines of drift cannot be kept: %s", error)
 

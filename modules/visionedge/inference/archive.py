@@ -12,6 +12,8 @@ one is not unpacked again. The newest few are kept.
 What this does not promise: that the model inside is good. That is the loader's.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -71,7 +73,7 @@ def unpacked(archive: Path, cache: Path) -> Path:
         cache: where it is unpacked, unless it has been already.
 
     Raises:
-        ModelLoadError: it is damaged, refused, or the disk is full.
+        ModelLoadError: it is damaged or refused, or the disk is full or cannot be written.
     """
     try:
         with archive.open("rb") as file:
@@ -80,11 +82,15 @@ def unpacked(archive: Path, cache: Path) -> Path:
             if not place.is_dir():
                 _unpack(archive, file, place)
                 _forget_the_oldest(place)
-        place.touch()
+        with contextlib.suppress(OSError):
+            # Only keeps it from being the oldest, and a cache that cannot be written loses none.
+            place.touch()
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "make room in" if is_full else "check the permissions and the mount of"
         raise ModelLoadError(
             f"cannot unpack {archive}: {error.strerror or error}",
-            hint=f"make room in {cache}, or name the unpacked folder",
+            hint=f"{mend} {cache}, or name the unpacked folder",
         ) from None
     return _folder_of_model(place, archive)
 

@@ -13,6 +13,7 @@ at each load, and a copy on a worn card must not be worse.
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ _FOLDER: Final = "optimised-1"
 _KEPT: Final = 16
 _HASH_SUFFIX: Final = ".sha256"
 _UNFIT: Final = "unfit"
+_ABANDONED_S: Final = 3600.0
 
 
 class Optimised:
@@ -83,6 +85,7 @@ class Optimised:
         """
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
+        _forget_the_abandoned(folder)
         fresh = self.path.with_suffix(f".{os.getpid()}.new")
         try:
             result = write(fresh)
@@ -91,15 +94,29 @@ class Optimised:
             self._hash_path.write_text(_sha256(self.path), encoding="ascii")
         finally:
             fresh.unlink(missing_ok=True)
-        kept = sorted(folder.glob("*.onnx"), key=lambda path: -path.stat().st_mtime)
-        for old in kept[_KEPT:]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(_HASH_SUFFIX).unlink(missing_ok=True)
+        _forget_the_oldest(folder)
         return result
 
     @property
     def _hash_path(self) -> Path:
         return self.path.with_suffix(_HASH_SUFFIX)
+
+
+def _forget_the_abandoned(folder: Path) -> None:
+    # Left by a trial that was killed: nobody takes so long to write one.
+    since = time.time() - _ABANDONED_S
+    for left in folder.glob("*.new"):
+        if left.stat().st_mtime < since:
+            left.unlink(missing_ok=True)
+
+
+def _forget_the_oldest(folder: Path) -> None:
+    """Copies with their hashes, and marks of models that have no copy, count alike."""
+    found = [*folder.glob("*.onnx"), *folder.glob(f"*{_HASH_SUFFIX}")]
+    newest_first = sorted(found, key=lambda path: -path.stat().st_mtime)
+    for name in list(dict.fromkeys(path.stem for path in newest_first))[_KEPT:]:
+        for suffix in (".onnx", _HASH_SUFFIX):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

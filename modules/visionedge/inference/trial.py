@@ -28,7 +28,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from visionedge.errors import ModelCardError, ModelError, ModelLoadError, ModelRunError
+from visionedge.errors import (
+    ModelCardError,
+    ModelError,
+    ModelLoadError,
+    ModelRunError,
+    ModelUntried,
+)
 from visionedge.inference.bundle import find_bundle
 from visionedge.inference.card import Document
 from visionedge.inference.model import LoadedModel, load_model
@@ -70,8 +76,9 @@ def load_tried(
         deadline_s: how long the trial may take.
 
     Raises:
+        ModelUntried: the trial was killed, took too long or told nothing, which may be the moment.
         ModelError: as `load_model` says; and `ModelLoadError` where golden frames differ, or
-            the trial crashed, took too much memory or too long.
+            the trial crashed or took too much memory.
     """
     bundle = find_bundle(path, cache)
     claims: list[Claim] = ["loads", "golden"] if golden and bundle.golden else ["loads"]
@@ -116,6 +123,13 @@ def _raise_for(path: Path, code: int, answer: bytes, deadline_s: float) -> None:
     """Turn how the child ended into an error, unless it ended well."""
     if code == -signal.SIGXCPU:
         raise _too_slow(path, deadline_s)
+    if code == -signal.SIGKILL:
+        # It offers itself to the kernel's memory killer, whoever has taken the memory.
+        raise ModelUntried(
+            f"{path} was killed (SIGKILL) when it was tried",
+            hint="the device had no memory left, most likely: see the kernel's log, and make it "
+            "some, or deploy a smaller model",
+        )
     if code < 0:
         raise ModelLoadError(
             f"{path} crashed the runtime ({signal.Signals(-code).name}) when it was tried",
@@ -125,7 +139,7 @@ def _raise_for(path: Path, code: int, answer: bytes, deadline_s: float) -> None:
     try:
         told: dict[str, Any] = json.loads(answer)
     except ValueError:
-        raise ModelLoadError(
+        raise ModelUntried(
             f"{path}: its trial ended with {code} and no answer",
             hint="run `visionedge predict` with it by hand to see why",
         ) from None
@@ -133,10 +147,11 @@ def _raise_for(path: Path, code: int, answer: bytes, deadline_s: float) -> None:
         raise _ERRORS[name](told["message"], hint=told["hint"])
 
 
-def _too_slow(path: Path, deadline_s: float) -> ModelLoadError:
-    return ModelLoadError(
+def _too_slow(path: Path, deadline_s: float) -> ModelUntried:
+    return ModelUntried(
         f"{path} did not load and answer its frames within {deadline_s:g} s",
-        hint="its graph runs for ever, or it is too large for this device",
+        hint="its graph runs for ever, it is too large for this device, or the device has no time "
+        "for it",
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from visionedge.inference.proof import processor
+from visionedge.runtime.whole_file import replace_file
 from visionedge.settings import ModelSettings
 
 log: Final = logging.getLogger(__name__)
@@ -77,10 +78,9 @@ class Tuned:
         kept.pop(_key(model_sha256), None)
         kept[_key(model_sha256)] = asdict(choice)
         newest = dict(list(kept.items())[-_KEPT:])
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps({"schema": "tuned/1", "choices": newest}), encoding="utf-8")
-        fresh.replace(self._path)
+        content = json.dumps({"schema": "tuned/1", "choices": newest}).encode()
+        # `visionedge tune` may be run by another user than the module that reads it.
+        replace_file(self._path, content, 0o644)
 
     def applied(self, settings: ModelSettings, model_sha256: str) -> ModelSettings:
         """Settings in which nothing is left open: by what was measured, else one thread."""

@@ -2,15 +2,20 @@
 
 A new file beside the old one, synced, put in its place, and the folder synced: rename is
 atomic on every file system that a device has (POSIX), and what is not synced may be empty
-after a power cut. Only the module's own user may read it.
+after a power cut. Only the module's own user may read it, unless it is meant for others too.
 """
 
 import os
 from pathlib import Path
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Let `path` hold `content`; its folder is made if need be.
+
+    Args:
+        path: the file.
+        content: all of it.
+        mode: who may read it, as far as the umask lets them.
 
     Raises:
         OSError: it holds what it held before.
@@ -18,7 +23,7 @@ def replace_file(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -75,7 +75,9 @@ class Archive:
                 self._unlooked_bytes = 0
                 self._bound(settings)
         except OSError as error:
-            log.error("escalation %s is not in the archive: %s", escalation.id, error)
+            # By the archive, so that all who are refused by it are one line of the log.
+            lost = (settings.path, error, escalation.id)
+            log.error("archive %s cannot be written: %s; escalation %s is not in it", *lost)
 
     def _bound(self, settings: ArchiveSettings) -> None:
         folder = Path(settings.path)

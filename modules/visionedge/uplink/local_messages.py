@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from visionedge.entities import Envelope
+from visionedge.runtime.whole_file import replace_file
 
 _REMEMBERED: Final = 10_000
 """Ids; more than any window, and after a restart a line may come twice."""
+_FOR_ALL: Final = 0o644
 
 
 class MessageFolder:
@@ -62,13 +64,12 @@ class MessageFolder:
             body = {"base64": base64.b64encode(envelope.body).decode()}
         image = body.get("image") if isinstance(body, dict) else None
         if isinstance(image, dict) and (jpeg := _decoded(image.get("data"))):
-            images = self._folder / "images"
-            images.mkdir(parents=True, exist_ok=True)
-            # An id comes from the module itself, and is no path.
-            (images / f"{Path(envelope.id).name}.jpg").write_bytes(jpeg)
+            # An id comes from the module itself, and is no path. The line comes after it.
+            picture = self._folder / "images" / f"{Path(envelope.id).name}.jpg"
+            replace_file(picture, jpeg, _FOR_ALL)
             self._written_bytes += len(jpeg)
             del image["data"]
-            image["file"] = f"images/{Path(envelope.id).name}.jpg"
+            image["file"] = f"images/{picture.name}"
         message = {
             "id": envelope.id,
             "created_at": envelope.created_at.isoformat(),
@@ -84,7 +85,7 @@ class MessageFolder:
         if self._written_bytes < self._max_bytes // 10:
             return
         self._written_bytes = 0
-        files = [*self._folder.glob("*.jsonl"), *self._folder.glob("images/*.jpg")]
+        files = [*self._folder.glob("*.jsonl"), *self._folder.glob("images/*.jpg*")]
         by_age = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in files)
         excess_bytes = sum(size for _, size, _ in by_age) - self._max_bytes
         for _, size, path in by_age[:-1]:

@@ -187,6 +187,8 @@ class Sender:
             if not self._failing:
                 log.error("the spool cannot be used, sending waits for it: %s", error)
             self._failing = True
+            # What cannot be asked, or be settled, for lack of disk is no silence of the cloud.
+            self._link.observe(0, 0)
             return self._backoff.next_s()
         self._failing = False
         return self._look_every_s()
@@ -271,7 +273,10 @@ class Sender:
 
     def _failed(self, envelope: Envelope, error: UplinkError) -> float:
         self._metrics.sent.labels(envelope.kind, "unavailable").inc()
-        if not isinstance(error, EgressUnwritable):
+        if isinstance(error, EgressUnwritable):
+            # Who waits for our own disk is not waiting for the cloud; who was sent before is.
+            self._link.observe(self._spool.unanswered(), 0)
+        else:
             self._link.failed()
         if self._suspects.failed(envelope):
             self._give_up(envelope, error)

@@ -15,6 +15,8 @@ every call raises `SpoolUnavailable` and nothing has changed; inference does not
 Only the snapshot, sender and control threads may call it: each call can wait for the disk.
 """
 
+import contextlib
+import itertools
 import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from visionedge.entities import Envelope, Kind, Outcome, Resolution
-from visionedge.errors import SpoolCorrupt
+from visionedge.errors import SpoolCorrupt, SpoolUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.uplink import spool_sql as sql
@@ -50,6 +52,8 @@ _PATIENCE_LIMIT: Final = 5
 default timeout this makes one an hour, so that edgeHub holds about one copy of each."""
 _LATELY_S: Final = 86_400.0
 """The longest span of a budget."""
+_AT_ONCE: Final = 256
+"""Messages that are given up in one go: whoever puts another one waits for no more."""
 
 
 class Spool:
@@ -87,9 +91,17 @@ class Spool:
         self._listener: Callable[[Resolution], None] = lambda _: None
 
     def limit(self, *, max_bytes: int, max_age_s: float) -> None:
-        """Change the bounds; each `put` from now on keeps the new ones."""
+        """Change the bounds. What lies there keeps lower ones at once, higher ones count from now.
+
+        What was sent and waits for its answer may be over `max_bytes`, and goes by its age only.
+        """
+        lowered = max_bytes < self._max_bytes or max_age_s < self._max_age_s
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
+        if lowered:
+            # Where the disk refuses it, the sender's next look does it.
+            with contextlib.suppress(SpoolUnavailable):
+                self.expire()
 
     def wake_on_change(self, event: threading.Event) -> None:
         """Set `event` whenever there may be something new to send."""
@@ -268,7 +280,7 @@ class Spool:
         return settled
 
     def expire(self) -> tuple[Loss, ...]:
-        """Give up what has outlived its time, and forget old settlements; call it regularly.
+        """Give up what has outlived its time or is over the bounds; call it regularly.
 
         An expired escalation is settled as `Outcome.EXPIRED`, so a verdict that comes later
         still is a duplicate.
@@ -279,21 +291,27 @@ class Spool:
 
         def work(db: sql.Connection) -> list[Loss]:
             now_s = self._file.time.now_s()
-            losses = [sql.lose(db, *row, Cause.EXPIRED) for row in sql.outlived(db, now_s)]
+            outlived = sql.outlived(db, now_s, now_s - self._max_age_s, _AT_ONCE)
+            losses = [sql.lose(db, *row, Cause.EXPIRED) for row in outlived]
             for loss in losses:
                 if loss.kind is Kind.ESCALATION:
                     sql.remember(db, loss.id, Outcome.EXPIRED, now_s)
             sql.forget_settled(db, now_s - self._max_age_s)
             sql.forget_made(db, now_s - _LATELY_S)
-            return losses
+            over = itertools.islice(self._over(db), _AT_ONCE - len(losses))
+            return losses + [sql.lose(db, *row, Cause.EVICTED) for row in list(over)]
 
-        losses = self._losing(work)
-        for loss in losses:
-            if loss.kind is Kind.ESCALATION:
-                self._metrics.resolutions.labels(Outcome.EXPIRED).inc()
-                now = self._clock.utc()
-                self._listener(Resolution(loss.id, Outcome.EXPIRED, resolved_at=now))
-        return losses
+        given_up: list[Loss] = []
+        while True:
+            losses = self._losing(work)
+            for loss in losses:
+                if loss.kind is Kind.ESCALATION and loss.cause is Cause.EXPIRED:
+                    self._metrics.resolutions.labels(Outcome.EXPIRED).inc()
+                    now = self._clock.utc()
+                    self._listener(Resolution(loss.id, Outcome.EXPIRED, resolved_at=now))
+            given_up += losses
+            if len(losses) < _AT_ONCE:
+                return tuple(given_up)
 
     def backlog(self) -> dict[Kind, Backlog]:
         """What lies in the spool, by kind.
@@ -330,12 +348,21 @@ class Spool:
         """
         return self._file.read(sql.agreement)
 
+    @property
+    def fault(self) -> str:
+        """Why the last message was not taken, or not noted; empty where the disk does its work."""
+        return self._file.fault
+
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
 
     def _make_room(self, db: sql.Connection, envelope: Envelope) -> list[Loss]:
-        """Evict until `envelope` fits; or give it up, and nothing else, where it is worth least."""
+        """Evict until `envelope` fits; or give it up, and nothing else, where it is worth least.
+
+        Where what was sent, or is worth more, is over the share by itself, it fits in the place of
+        what is worth less.
+        """
         size_bytes, kind = envelope.size_bytes, envelope.kind
         if size_bytes > MAX_MESSAGE_BYTES:
             return [sql.lose(db, envelope.id, kind, size_bytes, Cause.TOO_LARGE)]
@@ -343,13 +370,24 @@ class Spool:
         excess_bytes = sql.backlog(db)[kind].size_bytes + size_bytes - share_bytes
         victims: list[sql.Row] = []
         candidates = _candidates(db, envelope, int(share_bytes * CONTROL_SHARE))
-        while excess_bytes > 0:
-            victim = next(candidates, None)
-            if victim is None:
-                return [sql.lose(db, envelope.id, kind, size_bytes, Cause.EVICTED)]
+        for victim in itertools.islice(candidates, _AT_ONCE if excess_bytes > 0 else 0):
             victims.append(victim)
             excess_bytes -= victim[2]
+            if excess_bytes <= 0:
+                break
+        if excess_bytes > 0 and sum(victim[2] for victim in victims) < size_bytes:
+            return [sql.lose(db, envelope.id, kind, size_bytes, Cause.EVICTED)]
         return [sql.lose(db, *victim, Cause.EVICTED) for victim in victims]
+
+    def _over(self, db: sql.Connection) -> Iterator[sql.Row]:
+        """What may go of each kind that is over its share, the least valuable first."""
+        for kind, lying in sql.backlog(db).items():
+            share_bytes = int(self._max_bytes * SHARES[kind])
+            excess_bytes = lying.size_bytes - share_bytes
+            candidates = _least(db, kind, math.inf, int(share_bytes * CONTROL_SHARE))
+            while excess_bytes > 0 and (victim := next(candidates, None)):
+                excess_bytes -= victim[2]
+                yield victim
 
     def _losing(self, work: Callable[[sql.Connection], list[Loss]]) -> tuple[Loss, ...]:
         losses = self._write(work)
@@ -388,20 +426,23 @@ class Spool:
 def _candidates(db: sql.Connection, envelope: Envelope, reserved_bytes: int) -> Iterator[sql.Row]:
     """What may go for `envelope`, in the order in which it goes."""
     kind = envelope.kind
-    if kind is not Kind.ESCALATION:
-        yield from sql.least_valuable(db, kind, envelope.value)
-        return
-    over_bytes = sql.control_bytes(db) - reserved_bytes
-    if envelope.properties.get("reason") == CONTROL:
-        if over_bytes + envelope.size_bytes <= 0:
-            yield from sql.least_valuable(db, kind, math.inf)
-        else:
-            yield from sql.least_valuable(db, kind, envelope.value, control=True)
-        return
-    for victim in sql.least_valuable(db, kind, math.inf, control=True):
+    if kind is not Kind.ESCALATION or envelope.properties.get("reason") != CONTROL:
+        yield from _least(db, kind, envelope.value, reserved_bytes)
+    elif sql.control_bytes(db) - reserved_bytes + envelope.size_bytes <= 0:
+        yield from sql.least_valuable(db, kind, math.inf)
+    else:
+        yield from sql.least_valuable(db, kind, envelope.value, control=True)
+
+
+def _least(
+    db: sql.Connection, kind: Kind, most_value: float, reserved_bytes: int
+) -> Iterator[sql.Row]:
+    """What is worth at most that, but for the part that the control sample has to itself."""
+    over_bytes = sql.control_bytes(db) - reserved_bytes if kind is Kind.ESCALATION else 0
+    for victim in sql.least_valuable(db, kind, math.inf, control=True) if over_bytes > 0 else ():
         # The control sample may use what nobody else does; it gives that back first.
-        if over_bytes <= 0:
-            break
         over_bytes -= victim[2]
         yield victim
-    yield from sql.least_valuable(db, kind, envelope.value)
+        if over_bytes <= 0:
+            break
+    yield from sql.least_valuable(db, kind, most_value)

@@ -60,6 +60,8 @@ class SpoolFile:
         self._db: sqlite3.Connection | None = None
         self._resumed = False
         self._identity: tuple[int, int] | None = None
+        self.fault = ""
+        """Why the disk refused what was to be written last; empty where it took it."""
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; when this returns, the disk has it.
@@ -75,7 +77,13 @@ class SpoolFile:
             )
             return result
 
-        return self._run("BEGIN IMMEDIATE", stamped)
+        try:
+            result = self._run("BEGIN IMMEDIATE", stamped)
+        except SpoolUnavailable as error:
+            self.fault = str(error)
+            raise
+        self.fault = ""
+        return result
 
     def read(self, work: Work[T]) -> T:
         """Run `work`, which only looks, on one state of the file.

@@ -3,6 +3,7 @@
 Values go in and come out as the module's own types; the meaning is in `spool`.
 """
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -129,10 +130,15 @@ def control_bytes(db: Connection) -> int:
     return int(row[0])
 
 
-def outlived(db: Connection, now_s: float) -> list[Row]:
-    """Envelopes whose time is over."""
-    rows = db.execute("SELECT id, kind, size_bytes FROM envelopes WHERE dies_s <= ?", (now_s,))
-    return [(id_, Kind(kind), size_bytes) for id_, kind, size_bytes in rows]
+def outlived(db: Connection, now_s: float, oldest_s: float, most: int) -> list[Row]:
+    """Envelopes whose time is over, or that were put up to `oldest_s`."""
+    columns = "SELECT id, kind, size_bytes, put_s FROM envelopes"
+    dead = db.execute(f"{columns} WHERE dies_s <= ? LIMIT ?", (now_s, most)).fetchall()
+    # Lived time never goes back, so those come first: no index is needed to find them.
+    by_age = db.execute(f"{columns} ORDER BY seq LIMIT ?", (most,))
+    dead += itertools.takewhile(lambda row: row[3] <= oldest_s, by_age)
+    rows = {id_: (id_, Kind(kind), size_bytes) for id_, kind, size_bytes, _ in dead}
+    return list(rows.values())[:most]
 
 
 def kind_and_size(db: Connection, envelope_id: str) -> tuple[Kind, int] | None:
