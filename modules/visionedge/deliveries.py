@@ -379,9 +379,14 @@ class Deliveries:
                 self._in_its_place.pop(name, None)
             elif self._in_its_place.get(name) != str(in_use):
                 log.error("model %s: %s is in use, not the active bundle", name, in_use)
-                self._in_its_place[name] = str(in_use)
-                if not self._store.has_whole(name, active):
-                    del self._in_its_place[name]
+                try:
+                    is_whole = self._store.has_whole(name, active)
+                except OSError as error:
+                    log.error("model %s: its active bundle cannot be looked at: %s", name, error)
+                    continue
+                if is_whole:
+                    self._in_its_place[name] = str(in_use)
+                else:
                     self._store.lose(name, active)
                     self.want(self._settings)
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -303,6 +303,30 @@ def test_an_active_bundle_whose_file_is_damaged_is_said_to_be_out_of_use_and_fet
     assert store.path_of("m", sha256).read_bytes() == (tmp_path / "new.onnx").read_bytes()
     line.advance()
     assert line.deliveries._jobs["m"].phase == "shadow"
+
+
+def test_an_active_bundle_that_cannot_be_looked_at_now_is_not_given_up(
+    tmp_path: Path, lines: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = one_camera(tmp_path)
+    sha256 = settings.models["m"].sha256
+    store = SlotStore(tmp_path / "slots")
+    store.path_of("m", sha256).parent.mkdir(parents=True)
+    store.path_of("m", sha256).write_bytes(b"half of it")
+    store.commit("m", sha256)
+    line = Line(tmp_path, settings)
+    lines.append(line)
+
+    def failing(*_: object) -> BinaryIO:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as busy:
+        busy.setattr("visionedge.delivery.slots.Path.open", failing)
+        line.advance()
+    assert store.slots("m").active == sha256
+    assert line.deliveries._jobs == {}
+    line.advance()
+    assert line.told()["staged"] == sha256[:16]
 
 
 def test_a_whole_active_bundle_that_cannot_be_loaded_is_said_so_and_not_given_up(

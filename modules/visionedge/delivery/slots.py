@@ -22,6 +22,7 @@ a moment would cost the proven bundles. What this process read or wrote last sta
 damaged file is set aside, and the folders that it may have named stay until a bundle is active.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -38,6 +39,9 @@ MAX_TRIES: Final = 3
 _NAME: Final = "slots.json"
 _ASIDE: Final = "slots.json.damaged"
 _MAX_REFUSED: Final = 8
+_OF_THE_PROCESS: Final = (
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +136,17 @@ class SlotStore:
         return bool(sha256) and self.path_of(name, sha256).is_file()
 
     def has_whole(self, name: str, sha256: str) -> bool:
-        """True where it lies there as it was fetched; a disk may have damaged it since."""
+        """True where it lies there as it was fetched; a disk may have damaged it since.
+
+        Raises:
+            OSError: this process cannot look at it now, which says nothing of the file.
+        """
         try:
             with self.path_of(name, sha256).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        except OSError:
+        except OSError as error:
+            if error.errno in _OF_THE_PROCESS:
+                raise
             return False
 
     def begin(self, name: str, sha256: str) -> bool:
