@@ -14,6 +14,8 @@ again when that changes.
 """
 
 import logging
+from collections import deque
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from visionedge.acknowledge import Acknowledger
@@ -48,6 +50,15 @@ log: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.5
 _STUCK_AFTER_S: Final = 300.0
 """Loading a large model on a small device takes minutes."""
+_MOST_OVERTAKEN: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Overtaken:
+    planned: Accepted
+    document: Document
+    version: int | None
+    title: str
 
 
 class Applies(Protocol):
@@ -120,8 +131,8 @@ class Control:
         """To the document that is known, once it was answered."""
         self._undecided = False
         """Whether the document has changed since."""
-        self._overtaken: Accepted | None = None
-        """The last of the documents since then that could have been used."""
+        self._overtaken = deque[_Overtaken](maxlen=_MOST_OVERTAKEN)
+        """The documents since then that nothing spoke against, and more came behind."""
         self._open_ends: tuple[OpenEnd, ...] = ()
         self._patch: Document | None = None
         """The last acknowledgement, until the hub has it."""
@@ -143,7 +154,9 @@ class Control:
                 self._decide()
             self._target.advance()
             self._last_good.save_late()
-            self._report()
+            # The answer that is known is none to a document on which nobody has decided.
+            if not self._undecided:
+                self._report()
 
     def _handle(self, event: HubEvent) -> None:
         match event:
@@ -183,9 +196,12 @@ class Control:
 
     def _overtake(self) -> None:
         """Keep a document in mind that is used where those behind it cannot be."""
-        planned = plan([*self._layers, self._desired.document], self._target.settings)
+        desired = self._desired
+        planned = plan([*self._layers, desired.document], self._target.settings)
         if isinstance(planned, Accepted):
-            self._overtaken = planned
+            self._overtaken.append(
+                _Overtaken(planned, desired.document, desired.version, desired.title)
+            )
 
     def _decide(self) -> None:
         self._undecided = False
@@ -198,20 +214,37 @@ class Control:
             self._acknowledge()
 
     def _decided(self) -> Answer:
-        overtaken, self._overtaken = self._overtaken, None
-        answer = plan([*self._layers, self._desired.document], self._target.settings)
-        if isinstance(answer, Accepted) and answer.changed:
-            answer = self._apply(answer)
+        overtaken = list(self._overtaken)
+        self._overtaken.clear()
+        desired = self._desired
+        planned = plan([*self._layers, desired.document], self._target.settings)
+        answer: Answer = planned
+        if isinstance(planned, Accepted) and planned.changed:
+            answer = self._apply(planned)
         if isinstance(answer, Refused):
-            if overtaken is not None and overtaken.changed:
-                self._apply(overtaken)
-            log.error("%s refused: %s", self._desired.title, _listed(answer))
+            log.error("%s refused: %s", desired.title, _listed(answer))
             self._metrics.twin_patches.labels("refused").inc()
+            self._fall_back(overtaken, planned)
         else:
-            log.info("%s is in use", self._desired.title)
-            self._metrics.twin_patches.labels("applied").inc()
-            self._last_good.save(self._desired.document, self._desired.version)
+            self._keep(desired.title, desired.document, desired.version)
         return answer
+
+    def _fall_back(self, overtaken: "list[_Overtaken]", refused: Answer) -> None:
+        """Use the newest of the documents that were overtaken and can be used."""
+        tried = [refused]
+        for each in reversed(overtaken):
+            # One that fails may take minutes to: not twice.
+            if each.planned in tried:
+                continue
+            tried.append(each.planned)
+            if not each.planned.changed or isinstance(self._apply(each.planned), Accepted):
+                self._keep(each.title, each.document, each.version)
+                return
+
+    def _keep(self, title: str, document: Document, version: int | None) -> None:
+        log.info("%s is in use", title)
+        self._metrics.twin_patches.labels("applied").inc()
+        self._last_good.save(document, version)
 
     def _apply(self, accepted: Accepted) -> Answer:
         try:

@@ -36,6 +36,7 @@ class Failing:
 
     def __init__(self) -> None:
         self.applied: list[float] = []
+        self.ends: tuple[OpenEnd, ...] = ()
         self.hold: threading.Event | None = None
         """Set it to let go of what is being applied."""
         self.held = threading.Event()
@@ -56,7 +57,7 @@ class Failing:
         """Nothing takes time."""
 
     def open_ends(self) -> tuple[OpenEnd, ...]:
-        return ()
+        return self.ends
 
     def facts(self) -> Document:
         return self.told
@@ -152,7 +153,7 @@ def test_facts_of_which_the_hub_refuses_a_part_are_told_but_for_that(
 
 @pytest.mark.parametrize("last", ["taken", "refused", "no model"])
 def test_of_patches_that_wait_only_what_they_come_to_is_applied(
-    hub: FakeHub, target: Failing, last: str
+    hub: FakeHub, target: Failing, tmp_path: Path, last: str
 ) -> None:
     """A camera that opens slowly was blind for a minute after some seconds of patches."""
     target.hold = threading.Event()
@@ -165,9 +166,11 @@ def test_of_patches_that_wait_only_what_they_come_to_is_applied(
     target.hold.set()
     wait_until(lambda: hub.reported.get("telemetry", {}).get("av") == hub.version, "the answer")
     assert hub.reported["telemetry"]["ac"] == (200 if last == "taken" else 400)
-    # What could not be used leaves the module with the last that could.
+    # What could not be used leaves the module with the last that could, also over a restart.
     assert target.applied == [10, *([6] if last == "no model" else []), 39]
     assert target.settings.telemetry.interval_s == 39
+    kept = LastGood(tmp_path / "last-good.json")
+    wait_until(lambda: (kept.load() or ({}, 0))[0] == {"telemetry": {"interval_s": 39}}, "it")
 
 
 def test_a_method_meets_the_patches_before_it_in_effect(hub: FakeHub, target: Failing) -> None:
@@ -182,3 +185,39 @@ def test_a_method_meets_the_patches_before_it_in_effect(hub: FakeHub, target: Fa
     call.wait(WAIT_S)
     wait_until(lambda: hub.reported.get("telemetry", {}).get("av") == hub.version, "the answer")
     assert target.applied == [10, 20, 30]
+
+
+def test_a_document_that_fails_is_tried_once_and_the_one_before_it_is_used(
+    hub: FakeHub, target: Failing
+) -> None:
+    """The hub may deliver a patch twice, and loading a model may fail after minutes."""
+    target.hold = threading.Event()
+    hub.patch_desired({"telemetry": {"interval_s": 10}})
+    assert target.held.wait(WAIT_S)
+    for interval_s in (39, 6, 6, -1):
+        hub.patch_desired({"telemetry": {"interval_s": interval_s}})
+    target.hold.set()
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("av") == hub.version, "the answer")
+    assert target.applied == [10, 6, 39]
+    assert target.settings.telemetry.interval_s == 39
+
+
+def test_a_document_on_which_nobody_has_decided_is_not_acknowledged(
+    hub: FakeHub, target: Failing
+) -> None:
+    """Nor are facts told of it, although what does not act yet has changed meanwhile."""
+    target.hold = threading.Event()
+    hub.patch_desired({"telemetry": {"interval_s": 10}})
+    assert target.held.wait(WAIT_S)
+    target.held.clear()
+    target.ends = (OpenEnd("telemetry", "telemetry.interval_s takes effect later"),)
+    hub.patch_desired({"telemetry": {"interval_s": -1}})
+    undecided = hub.version
+    hub.patch_desired({"telemetry": {"interval_s": 20}})
+    first, target.hold = target.hold, threading.Event()
+    first.set()
+    assert target.held.wait(WAIT_S)
+    assert hub.reported.get("telemetry", {}).get("av") != undecided
+    assert hub.reported.get("module", {}).get("desired_version") != undecided
+    target.hold.set()
+    wait_until(lambda: hub.reported.get("telemetry", {}).get("av") == hub.version, "the answer")
