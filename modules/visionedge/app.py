@@ -214,7 +214,7 @@ class App:
         self.lineup.swap(prepared)
         for name in self._deliveries.want(settings):
             self.lineup.trials.pop(name, None)
-            self._deliveries.put_in_effect(self._rewire)
+            self._deliveries.in_effect.put(self._rewire)
         self._spool.limit(max_bytes=settings.spool.max_bytes, max_age_s=settings.spool.max_age_s)
         self._pace()
         self.reporter.interval_s = settings.telemetry.interval_s

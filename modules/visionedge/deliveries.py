@@ -29,10 +29,10 @@ from typing import Any, Final
 from visionedge.candidates import SHOWN, Job, is_for_now, load_candidate, named, try_later
 from visionedge.delivery.slots import SlotStore
 from visionedge.errors import ModelError, ModelRefused, ModelUnavailable, SettingsError
+from visionedge.in_effect import InEffect, Rewire
 from visionedge.inference.rivals import Rivals
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
-from visionedge.runtime.backoff import Backoff
 from visionedge.runtime.cores import leave_cores
 from visionedge.runtime.redact import redact
 from visionedge.runtime.worker import Worker
@@ -73,9 +73,7 @@ class Deliveries:
         self._settings: Settings | None = None
         self._in_its_place: dict[str, str] = {}
         """What is in use of models whose active bundle is good, and could not be loaded."""
-        self._owed = Backoff(5.0, 300.0)
-        self._owed_due_s: float | None = None
-        """When a change of models that could not be put into effect is tried again."""
+        self.in_effect: Final = InEffect()
         self._wake = threading.Event()
         self.worker = Worker(
             "delivery",
@@ -137,7 +135,7 @@ class Deliveries:
         job = self._jobs.get(name)
         return job.phase if job else "active"
 
-    def roll_back(self, name: str, lineup: Lineup, rewire: Callable[[], None]) -> str:
+    def roll_back(self, name: str, lineup: Lineup, rewire: Rewire) -> str:
         """Leave the bundle on trial, or else the active one; empty where there is none."""
         job = self._jobs.get(name)
         reason = "rolled back by the method rollback"
@@ -147,12 +145,13 @@ class Deliveries:
         elif active:
             self._store.refuse(name, active, reason)
             self._tell(name, "rolled_back", reason)
-            self.put_in_effect(rewire)
+            self.in_effect.put(rewire)
         else:
             return ""
-        return "rolled back, but not in effect yet: see the log" if self._owes else "rolled back"
+        is_late = self.in_effect.owes
+        return "rolled back, but not in effect yet: see the log" if is_late else "rolled back"
 
-    def advance(self, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def advance(self, lineup: Lineup, rewire: Rewire) -> None:
         """Take what the next step of each bundle is.
 
         Args:
@@ -160,9 +159,8 @@ class Deliveries:
             rewire: puts a change of it into effect.
         """
         self._store.write_late()
-        if self._owed_due_s is not None and time.monotonic() >= self._owed_due_s:
-            self.put_in_effect(rewire)
-        self._find_lost(lineup)
+        self.in_effect.again(rewire)
+        self._find_lost(lineup, rewire)
         for job in list(self._jobs.values()):
             try:
                 self._step(job, lineup, rewire)
@@ -238,7 +236,7 @@ class Deliveries:
             told["share"] = job.rules.canary_share if job.phase == "canary" else 0.0
         return told
 
-    def _step(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _step(self, job: Job, lineup: Lineup, rewire: Rewire) -> None:
         if job.phase == "loaded":
             self._begin_shadow(job, lineup, rewire)
         elif job.rivals is not None and job.name in lineup.models:
@@ -255,7 +253,7 @@ class Deliveries:
             elif job.rivals.done:
                 self._commit(job, lineup, rewire)
 
-    def _begin_shadow(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _begin_shadow(self, job: Job, lineup: Lineup, rewire: Rewire) -> None:
         former = lineup.models.get(job.name)
         if former is None or job.candidate is None:
             # Nobody uses it: what could be proven without frames is.
@@ -269,7 +267,7 @@ class Deliveries:
             # It sees the boxes of another model only, and takes over between two frames.
             lineup.use(job.name, job.candidate, self._store.path_of(job.name, job.sha256))
             self._commit(job, lineup, rewire)
-            rewire()
+            self.in_effect.put(rewire)
             return
         rivals = Rivals(job.candidate, former, job.rules)
         held_s = self._store.held_s(job.name, job.sha256)
@@ -301,7 +299,7 @@ class Deliveries:
             self._store.hold(job.name, job.sha256, rivals.held_s)
             job.noted_s = rivals.held_s
 
-    def _follow(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _follow(self, job: Job, lineup: Lineup, rewire: Rewire) -> None:
         """Begin the phase anew where a setting has made another model of one of the two."""
         rivals, now = job.rivals, lineup.models.get(job.name)
         if rivals is None or now is None or now in (rivals.candidate, rivals.former):
@@ -314,9 +312,9 @@ class Deliveries:
         elif job.phase == "canary":
             job.rivals.canary(rivals.held_s)
         lineup.trials[job.name] = job.rivals
-        rewire()
+        self.in_effect.put(rewire)
 
-    def _take_over(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _take_over(self, job: Job, lineup: Lineup, rewire: Rewire) -> None:
         if job.rivals is None:
             return
         before, former, path = job.phase, lineup.models[job.name], lineup.path_of(job.name)
@@ -332,43 +330,30 @@ class Deliveries:
         job.rivals.guard()
         log.info("model %s: %s answers frames, on trial", job.name, job.title)
 
-    def _commit(self, job: Job, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _commit(self, job: Job, lineup: Lineup, rewire: Rewire) -> None:
         self._store.commit(job.name, job.sha256)
         self._jobs.pop(job.name, None)
         self._tell(job.name, "active", job.title)
         if lineup.trials.pop(job.name, None):
-            rewire()
+            self.in_effect.put(rewire)
 
-    def _refuse(self, job: Job, reason: str, lineup: Lineup, rewire: Callable[[], None]) -> None:
+    def _refuse(self, job: Job, reason: str, lineup: Lineup, rewire: Rewire) -> None:
         guarding, answered = job.phase == "guard", job.phase in ("canary", "guard")
         self._jobs.pop(job.name, None)
         lineup.trials.pop(job.name, None)
         if job.rivals and guarding and job.former_path and job.name in lineup.models:
             lineup.use(job.name, job.rivals.former, job.former_path)
-        # Said before it is in effect: whatever keeps it from that, the bundle is known to be bad.
-        self._store.refuse(job.name, job.sha256, reason)
-        self._tell(job.name, "rolled_back" if answered else "refused", reason)
-        self.put_in_effect(rewire)
-
-    @property
-    def _owes(self) -> bool:
-        return self._owed_due_s is not None
-
-    def put_in_effect(self, rewire: Callable[[], None]) -> None:
-        """Let a bundle that was refused or given up answer no more frames, again until it is so."""
         try:
-            rewire()
-        except SettingsError as error:
-            level = logging.DEBUG if self._owes else logging.ERROR
-            log.log(level, "a bundle that is given up still answers frames: %s", redact(str(error)))
-            self._owed_due_s = time.monotonic() + self._owed.next_s()
-        else:
-            self._owed_due_s = None
-            self._owed.reset()
+            self._store.refuse(job.name, job.sha256, reason)
+        finally:
+            # Said before it is in effect: whatever keeps it from that, or from being kept, the
+            # bundle is known to be bad.
+            self._tell(job.name, "rolled_back" if answered else "refused", reason)
+            self.in_effect.put(rewire)
 
-    def _find_lost(self, lineup: Lineup) -> None:
+    def _find_lost(self, lineup: Lineup, rewire: Rewire) -> None:
         """Bundles that are active by the slots, and that the line could not load."""
-        if self._settings is None or self._owes:
+        if self._settings is None or self.in_effect.owes:
             return
         for name in self._in_its_place.keys() - lineup.models.keys():
             del self._in_its_place[name]
@@ -377,6 +362,9 @@ class Deliveries:
             meant, in_use = self._store.path_of(name, active), lineup.path_of(name)
             if not (model and model.uri and active) or in_use == meant:
                 self._in_its_place.pop(name, None)
+            elif self._store.was_unread(name):
+                # Nobody knew of it when the line was wired.
+                self.in_effect.put(rewire)
             elif self._in_its_place.get(name) != str(in_use):
                 log.error("model %s: %s is in use, not the active bundle", name, in_use)
                 try:

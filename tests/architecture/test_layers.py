@@ -24,7 +24,7 @@ LAYERS: Final = (
     ),
     ("second_look", "busy", "facts"),
     ("pipeline", "evaluation", "pauses", "direct"),
-    ("handover", "candidates"),
+    ("handover", "candidates", "in_effect"),
     ("lineup", "methods", "acknowledge", "reporting", "diagnostics", "load", "undecided", "inputs"),
     ("control", "deliveries", "news"),
     ("linkup", "page"),

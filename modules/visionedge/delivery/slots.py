@@ -91,6 +91,7 @@ class SlotStore:
         self._unwritten: dict[str, Slots] = {}
         self._last: dict[str, Slots] = {}
         """As last read or written: nobody else writes them."""
+        self._unread: set[str] = set()
 
     def slots(self, name: str) -> Slots:
         """What is known of a model, to look at; nothing where it cannot be read now."""
@@ -98,7 +99,15 @@ class SlotStore:
             return self.known(name)
         except OSError as error:
             log.error("the slots of model %s cannot be read now: %s", name, error)
+            self._unread.add(name)
             return Slots()
+
+    def was_unread(self, name: str) -> bool:
+        """True once, where `slots` told nothing of a model because it could not be read."""
+        if name not in self._unread:
+            return False
+        self._unread.remove(name)
+        return True
 
     def known(self, name: str) -> Slots:
         """What is known of a model, to act by.
@@ -120,7 +129,13 @@ class SlotStore:
                 raise
             return self._last[name]
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            path.replace(path.with_name(_ASIDE))
+            try:
+                path.replace(path.with_name(_ASIDE))
+            except OSError as refused:
+                log.error("%s is damaged (%r), and cannot be set aside: %s", path, error, refused)
+                if name not in self._last:
+                    raise
+                return self._last[name]
             log.error("%s is damaged (%r): set aside as %s, begun anew", path, error, _ASIDE)
             slots = self._last.get(name, Slots())
             self._write_or_keep(name, slots)
