@@ -65,9 +65,12 @@ def resolve(schema: Schema, root: Schema) -> Schema:
 
 def rows(schema: Schema, root: Schema, prefix: str = "") -> Iterator[Row]:
     """Every field at and below an object, depth first; the kinds of a union are left out."""
-    required = schema.get("required", ())
+    required, own = schema.get("required", ()), schema.get("default")
     for name, raw in schema.get("properties", {}).items():
         field = resolve(raw, root)
+        if isinstance(own, Mapping) and name in own:
+            # The default of an object wins over those of its class, field by field.
+            field = {**field, "default": own[name]}
         path = f"{prefix}{name}"
         below = list(_below(field, root, path))
         if not below or "properties" not in field:
@@ -95,6 +98,8 @@ def _default(field: Schema, needed: bool) -> str:
     default = field.get("default", _UNSET)
     if default is _UNSET:
         return "required" if needed else ""
+    if isinstance(default, float) and default.is_integer():
+        default = int(default)
     return "see below" if isinstance(default, dict) and default else f"`{json.dumps(default)}`"
 
 

@@ -241,9 +241,12 @@ class CameraTelemetry(Message):
     captured: int
     processed: int
     dropped: dict[str, int] = Field(description="count of frames not processed, by cause")
-    accepted: int
-    escalated: int
-    suppressed: int
+    accepted: int = Field(description="frames without a doubt")
+    escalated: int = Field(
+        description="frames that open a question; a second look, a better view or the budget may "
+        "settle it before it is sent"
+    )
+    suppressed: int = Field(description="doubtful frames that open none")
     labels: dict[str, int] = Field(description="count of predicted objects, by label")
     reasons: dict[str, int] = Field(description="count of doubts, by reason")
     provisional: dict[str, int] = Field(

@@ -210,6 +210,23 @@ def test_an_address_that_leads_nowhere_is_told_by_its_kind(url: str, reason: str
     assert _SECRET not in str(error)
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+@pytest.mark.parametrize(
+    "password", ["S3@topsecret/x", "a@topsecret?b", "a@topsecret#b", "topsecret/x", "12/topsecret"]
+)
+def test_no_part_of_a_password_is_taken_for_the_host(scheme: str, password: str) -> None:
+    error = refusal(stream(f"{scheme}://view:{password}@127.0.0.1:1/line", open_timeout_s=2))
+    told = f"{error} {error.hint}"
+    assert "topsecret" not in told
+    assert "12" not in told.replace("127.0.0.1", "")
+    assert f"{scheme}://***@127.0.0.1:1/line" in told
+
+
+def test_a_password_with_its_signs_written_as_numbers_is_taken() -> None:
+    error = refusal(stream("rtsp://view:S3%40top%2Fx@127.0.0.1:1/line", open_timeout_s=2))
+    assert "127.0.0.1:1 refuses connections" in str(error)
+
+
 def test_what_answers_and_is_no_camera_is_told_so() -> None:
     with HttpCamera([], body=b"<html>hello</html>", content_type="text/html") as site:
         error = refusal(stream(site.url()))

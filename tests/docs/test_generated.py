@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from visionedge import wire
 from visionedge.settings import DEFAULTS, Settings, resolve
 
+_ABSENT: Any = object()
+
 
 def test_nothing_that_is_generated_is_stale() -> None:
     assert not stale(), "run `make generate` and commit what it writes"
@@ -34,6 +36,26 @@ def test_the_schema_of_the_settings_takes_what_the_settings_take() -> None:
     bad: dict[str, Any]
     for bad in ({"decison": {}}, {"decision": {"accept": 2}}, {"cameras": {"a b": {}}}):
         assert not validator.is_valid(bad)
+
+
+def test_the_defaults_that_are_told_are_those_in_use() -> None:
+    """Also where a section gives the fields of a part others than their class does."""
+    root = schema_of(Settings)
+    compared = 0
+    used = resolve([{}]).model_dump(mode="json")
+    for row in rows(root, root):
+        if "<name>" in row.path or not row.default.startswith("`"):
+            continue
+        value: Any = used
+        for part in row.path.split("."):
+            value = value.get(part, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is not _ABSENT:
+            compared += 1
+            assert json.loads(row.default.strip("`")) == value, row.path
+    assert compared > 60
+    assert {row.path: row.default for row in rows(root, root)}[
+        "escalation.budget.frames_per_minute"
+    ] == "`60`"
 
 
 def test_every_field_of_every_message_is_on_the_page() -> None:

@@ -15,6 +15,7 @@ status that the camera answered to itself.
 
 import socket
 import time
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -51,7 +52,7 @@ class StreamSource:
             CameraUnavailable: with the likeliest reason, as far as it shows from here.
         """
         url = _revealed(self._settings.url)
-        host, port = _host_and_port(url, self._name)
+        address = _address(url, self._name)
         params = (
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(self._settings.open_timeout_s * 1000),
             cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(self._settings.read_timeout_s * 1000),
@@ -59,7 +60,7 @@ class StreamSource:
         )  # fmt: skip
         started_s = time.monotonic()
         if not self._capture.open(url, cv2.CAP_FFMPEG, params):
-            raise self._refusal(host, port, time.monotonic() - started_s)
+            raise self._refusal(address, time.monotonic() - started_s)
 
     def grab(self) -> None:
         """Wait for the next frame and decode it.
@@ -87,12 +88,12 @@ class StreamSource:
         """End the session."""
         self._capture.close()
 
-    def _refusal(self, host: str, port: int, took_s: float) -> CameraUnavailable:
+    def _refusal(self, address: "_Address", took_s: float) -> CameraUnavailable:
         """Why it would not open: FFmpeg does not say, so the address is tried once."""
         try:
-            socket.create_connection((host, port), _PROBE_TIMEOUT_S).close()
+            socket.create_connection((address.host, address.port), _PROBE_TIMEOUT_S).close()
         except OSError as error:
-            return _unreachable(f"{host}:{port}", error)
+            return _unreachable(address.shown, error)
         if took_s >= self._settings.open_timeout_s:
             return CameraUnavailable(
                 f"{self._name} took the connection and gave no video within "
@@ -113,18 +114,32 @@ def _revealed(url: str) -> str:
         raise CameraUnavailable(str(error)) from None
 
 
-def _host_and_port(url: str, name: str) -> tuple[str, int]:
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where a camera is, and how people are told."""
+
+    host: str
+    port: int
+    shown: str
+
+
+def _address(url: str, name: str) -> _Address:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme.lower()]
     except (ValueError, KeyError):
         port = 0
-    if not port or not parts.hostname:
+    # A password with one of `/?#` in it ends the host too early: what is left of it would be looked
+    # up as the host, and told to everybody.
+    behind = url.partition("://")[2].removeprefix(parts.netloc) if port else ""
+    if not port or not parts.hostname or ("@" in parts.netloc and "@" in behind):
         raise CameraUnavailable(
             f"{name} is no address of a camera",
-            hint="write it as rtsp://user:password@host:port/path, or with rtsps, http, https",
+            hint="write it as rtsp://user:password@host:port/path, or with rtsps, http, https; in "
+            "user and password %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #",
         )
-    return parts.hostname, port
+    shown = name if "@" in behind else f"{parts.hostname}:{port}"
+    return _Address(parts.hostname, port, shown)
 
 
 def _unreachable(where: str, error: OSError) -> CameraUnavailable:

@@ -200,8 +200,9 @@ class StreamCamera(_Camera):
         pattern=r"^((rtsps?|https?)://.|\$\{)",
         title="Address",
         description="rtsp://, rtsps://, http:// or https://. Never shown with its password, which "
-        "may be given as `${env:NAME}` or `${file:/run/secrets/NAME}`, as may the whole. RTSP "
-        "goes over TCP, or over UDP where the camera refuses TCP.",
+        "may be given as `${env:NAME}` or `${file:/run/secrets/NAME}`, as may the whole. In user "
+        "and password %40 is @, %2F is /, %3A is :, %3F is ? and %23 is #. RTSP goes over TCP, or "
+        "over UDP where the camera refuses TCP.",
     )
     open_timeout_s: float = Field(
         10,
