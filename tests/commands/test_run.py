@@ -66,9 +66,23 @@ def test_a_run_ends_by_itself_and_tells_how_it_went(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "capture to decision" in done.stdout
     assert "escalations lost" in done.stdout
+    assert "  camera" not in done.stdout
     assert done.stderr.count("first decision") == 1
     frames = json.loads(summary.read_text())["frames"]
     assert 0 < frames["processed"] <= frames["captured"]
+
+
+def test_a_camera_that_gives_nothing_is_in_the_status_line_and_the_summary(tmp_path: Path) -> None:
+    pictures = tmp_path / "none"
+    pictures.mkdir()
+    summary = tmp_path / "summary.json"
+    done = run(
+        tmp_path, "--seconds", "4", "--status", "--summary", str(summary), "--source", str(pictures)
+    )
+    assert done.returncode == 0
+    assert "waiting 0  online  camera none lost\n" in done.stdout
+    assert "             cameras  none lost\n" in done.stdout
+    assert json.loads(summary.read_text())["cameras"] == {"none": "lost"}
 
 
 def test_what_waits_to_be_sent_is_in_the_summary_too(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def _environment(hub: DevHub, folder: Path) -> dict[str, str]:
     return {
         **hub.environment(),
         "VISIONEDGE__SPOOL__PATH": str(folder / "spool.db"),
+        "VISIONEDGE__EGRESS__PATH": str(folder / "egress.jsonl"),
         "VISIONEDGE__TELEMETRY__INTERVAL_S": "5",
     }
 
@@ -156,7 +157,7 @@ def _report(
     print(f"{'at the hub':>20}  {len(arrived)} escalations, each once after dedupe by id", end="")
     print(f" ({repeats} sent again)" if repeats else "")
     print(f"{'verdicts delivered':>20}  {counts.delivered} ({merged or 'none'})")
-    if args.source not in (None, "pattern"):
+    if arrived and args.source not in (None, "pattern"):
         print(f"{'':>20}  nobody here knows the truth of this source: the verifier gave them up")
     if module.restarts:
         print(f"{'module restarts':>20}  {module.restarts}")

@@ -8,10 +8,12 @@ import time
 from typing import Any, Final
 
 from visionedge.app import App
+from visionedge.cameras.feed import CameraState
 from visionedge.escalation.decide import BY_CHOICE
 from visionedge.metrics import Metrics
 
 _MOST_LABELS: Final = 8
+_AS_MEANT: Final = ("starting", CameraState.OPENING, CameraState.RUNNING, CameraState.ENDED)
 
 
 class StatusLine:
@@ -28,12 +30,14 @@ class StatusLine:
         processed = sum(counts("visionedge_frames_processed_total", "camera").values())
         escalated = _questions(app.metrics)[0]
         settled = sum(counts("visionedge_resolutions_total", "outcome").values())
+        waiting = app.reporter.spool_stats().unanswered + app.reporter.unsent()
         latency = app.telemetry.recent_latency()
+        away = f"  camera {away}" if (away := _away(app)) else ""
         timing = f"p50 {latency.p50_ms:5.1f}  p99 {latency.p99_ms:5.1f} ms" if latency else "-"
         print(
             f"{app.uptime_s:5.0f} s  {self._rate(processed):5.1f} fps  {timing:>25}  "
             f"captured {captured}  processed {processed}  escalated {escalated}  "
-            f"settled {settled}  waiting {app.reporter.spool_stats().messages}  {app.link.state}",
+            f"settled {settled}  waiting {waiting}  {app.link.state}{away}",
             flush=True,
         )
 
@@ -64,6 +68,7 @@ class Summary:
         dropped = counts("visionedge_escalations_dropped_total", "cause")
         return {
             "seconds": round(time.monotonic() - self._began, 1),
+            "cameras": app.status()["cameras"],
             "frames": {
                 "captured": captured,
                 "processed": processed,
@@ -99,6 +104,7 @@ class Summary:
         lost = sum(escalations["lost"].values()) + sum(escalations["dropped_before_spool"].values())
         rows = [
             ("ran", f"{d['seconds']} s, {d['frames']['per_second']} frames/s"),
+            *([("cameras", away)] if (away := _away(self._app)) else []),
             ("frames captured", str(d["frames"]["captured"])),
             ("frames processed", str(d["frames"]["processed"])),
             ("frames dropped", _listed(d["frames"]["dropped"])),
@@ -116,6 +122,12 @@ class Summary:
             ("escalations lost", str(lost)),
         ]
         return "\n".join(f"{name:>20}  {value}" for name, value in rows)
+
+
+def _away(app: App) -> str:
+    """Cameras of which nothing can be expected now; those of a file that has ended are as meant."""
+    states = app.status()["cameras"].items()
+    return ", ".join(f"{name} {state}" for name, state in states if state not in _AS_MEANT)
 
 
 def _sizes(sent: int, captured: int) -> str:
