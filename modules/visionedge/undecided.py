@@ -3,8 +3,9 @@
 Such a camera runs, its worker is busy and the machine keeps up: nothing else would show that
 nobody looks. A cause may be one setting, as tiles so small that a frame has too many of them.
 
-Counted over some seconds, from the counters that the workers keep anyway: a frame now and then
-on which a model fails is counted, and is no news.
+Counted from the counters that the workers keep anyway, over some seconds at least and over
+several frames, for as long as a slow camera takes to give them: a frame now and then on which a
+model fails is counted, and is no news.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from visionedge.runtime.clock import Clock, SystemClock
 UNDECIDED: Final = "undecided"
 """How such a camera is shown, where it would be running."""
 _WINDOW_S: Final = 5.0
+_LEAST_FAILED: Final = 3
+"""Frames in a row: a camera that gives one a minute may fail on one of them now and then."""
 
 
 class UndecidedWatch:
@@ -36,7 +39,8 @@ class UndecidedWatch:
         self._clock = clock or SystemClock()
         self._looked_ns = self._clock.ns()
         self._decided: Mapping[str, int] = {}
-        self._failed: Mapping[str, int] = {}
+        self._failed: dict[str, int] = {}
+        """As it was when a frame of the camera was last seen to be decided on."""
         self._undecided: frozenset[str] = frozenset()
 
     def look(self) -> None:
@@ -48,13 +52,13 @@ class UndecidedWatch:
         failed = self._metrics.counts(
             "visionedge_frames_dropped_total", "camera", {"cause": "model_error"}
         )
-        for camera in failed:
-            grown = failed[camera] - self._failed.get(camera, 0)
+        for camera in decided.keys() | failed.keys():
             if decided.get(camera, 0) > self._decided.get(camera, 0):
+                self._failed[camera] = failed.get(camera, 0)
                 self._judge(camera, 0)
-            elif grown:
-                self._judge(camera, grown)
-        self._looked_ns, self._decided, self._failed = now_ns, decided, failed
+            elif (in_a_row := failed.get(camera, 0) - self._failed.get(camera, 0)) >= _LEAST_FAILED:
+                self._judge(camera, in_a_row)
+        self._looked_ns, self._decided = now_ns, decided
 
     def shown(self, states: Mapping[str, str]) -> dict[str, str]:
         """The states of cameras, with those first that run and are not decided on."""

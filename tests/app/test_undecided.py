@@ -62,6 +62,29 @@ def test_a_frame_now_and_then_is_no_news() -> None:
     assert line.shown()["line-1"] == "running"
 
 
+def test_a_frame_now_and_then_of_a_slow_camera_is_no_news() -> None:
+    line = Line()
+    for _ in range(10):
+        for _ in range(8):
+            line.go_on(1, decided=1)
+            line.go_on(59)
+        for _ in range(2):
+            line.go_on(1, failed=1)
+            line.go_on(59)
+    assert line.told == []
+    assert line.shown()["line-1"] == "running"
+
+
+def test_a_slow_camera_whose_every_frame_fails_is_shown_after_several() -> None:
+    line = Line()
+    line.go_on(60, decided=1)
+    for _ in range(5):
+        line.go_on(1, failed=1)
+        line.go_on(59)
+    assert line.told == [("line-1", 3)]
+    assert line.shown()["line-1"] == UNDECIDED
+
+
 def test_too_many_tiles_are_shown_until_they_are_fewer(tmp_path: Path) -> None:
     tiles = {"width_px": 64, "height_px": 64, "overlap": 0.9}
     with running(busy_line(tmp_path, cameras={"line-1": {"tiles": tiles}})) as app:

@@ -12,6 +12,7 @@ from tests.architecture.sources import Fault, Source, broken, dotted, snippet, s
 
 HOMES: Final = (
     "verifier.hosts.intake",
+    "visionedge.runtime.log_repeats",
     "visionedge.runtime.worker",
     "visionedge.uplink.azure_hub",
     "visionedge.__main__",

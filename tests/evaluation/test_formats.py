@@ -156,6 +156,27 @@ def test_in_yolo_a_picture_without_truth_has_nothing_in_it(tmp_path: Path) -> No
     assert found.empty == 1
 
 
+def test_the_pictures_of_another_split_are_not_taken_as_empty(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "labels_val")
+    (tmp_path / "labels_train").mkdir()
+    (tmp_path / "labels_train" / "b.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    picture(tmp_path / "images" / "b.png")
+    found = read_dataset(tmp_path / "labels_val")
+    assert [each.path.name for each in found.pictures] == ["a.png"]
+
+
+def test_splits_that_go_together_have_empty_pictures_of_their_own(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        yolo(tmp_path / split)
+        for folder in ("labels", "images"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / split / folder).rename(tmp_path / folder / split)
+        picture(tmp_path / "images" / split / f"nothing-{split}.png")
+    found = read_dataset(tmp_path / "labels" / "val")
+    assert [each.path.name for each in found.pictures] == ["a.png", "nothing-val.png"]
+
+
 def test_in_other_formats_a_picture_without_truth_is_left_out(tmp_path: Path) -> None:
     voc(tmp_path)
     picture(tmp_path / "JPEGImages" / "unlabelled.png")

@@ -5,12 +5,14 @@ import http.client
 import logging
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from visionedge.errors import SettingsError
 from visionedge.metrics import CONTENT_TYPE, Metrics
+from visionedge.runtime.clock import FakeClock
 from visionedge.runtime.http import HttpServer, Response
 
 DEADLINE_S = 10
@@ -108,6 +110,31 @@ def test_a_request_may_come_in_parts(server: HttpServer) -> None:
         assert get(server, "/healthz")[0].status == 503
         client.sendall(b"Accept: */*\r\n\r\n")
         assert b" 503 " in client.recv(100)
+
+
+def test_a_client_is_not_late_by_the_time_that_others_are_answered() -> None:
+    clock, begun, go_on = FakeClock(), threading.Event(), threading.Event()
+
+    def slow() -> Response:
+        begun.set()
+        go_on.wait(DEADLINE_S)
+        return Response(b"slow\n")
+
+    healthy = Response(b"ok\n")
+    server = HttpServer("127.0.0.1", 0, {"/slow": slow, "/healthz": lambda: healthy}, clock)
+    server.start()
+    with connect(server) as whole, connect(server) as halved, connect(server) as asking:
+        halved.sendall(b"GET /healthz HTTP/1.0\r\n")
+        asking.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
+        assert begun.wait(DEADLINE_S)
+        whole.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        clock.advance(60)
+        go_on.set()
+        assert b" 200 " in asking.recv(100)
+        assert b" 200 " in whole.recv(100)
+        halved.sendall(b"\r\n")
+        assert b" 200 " in halved.recv(100)
+    server.stop(DEADLINE_S)
 
 
 def test_a_client_that_goes_away_is_no_line_in_the_log(

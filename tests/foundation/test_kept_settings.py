@@ -1,6 +1,7 @@
 """Secrets by reference, the last good settings on disk, and settings that wait for a start."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,34 @@ def test_a_start_does_without_what_is_not_good_any_more(tmp_path: Path) -> None:
     begun = begin(layers)
     assert begun.settings.telemetry.interval_s == 7
     assert begun.kept is None
+
+
+WORDS_FOR_NUMBERS = {
+    "telemetry": {"interval_s": "60"},
+    "cameras": {"line-9": {"kind": "stream", "url": "rtsp://10.0.0.5/1", "max_fps": True}},
+}
+
+
+def test_what_an_earlier_release_took_is_used_at_a_start_and_is_to_be_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    layers = [{"spool": {"path": str(tmp_path / "spool.db")}}]
+    LastGood(tmp_path / LAST_GOOD_NAME).save(WORDS_FOR_NUMBERS, 7)
+    with caplog.at_level(logging.WARNING):
+        begun = begin(layers)
+    assert begun.kept == (WORDS_FOR_NUMBERS, 7)
+    assert list(begun.settings.cameras) == ["line-9"]
+    assert begun.settings.telemetry.interval_s == 60
+    (told,) = caplog.messages
+    assert "mend them in the twin" in told
+    assert "telemetry.interval_s: must be a number, without quotes" in told
+    assert "cameras.line-9.max_fps: must be a number, not true" in told
+
+
+def test_what_an_earlier_release_took_is_refused_where_it_comes_anew() -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve([WORDS_FOR_NUMBERS])
+    assert set(caught.value.fields) == {"telemetry.interval_s", "cameras.line-9.max_fps"}
 
 
 def test_settings_that_are_read_once_wait_for_the_next_start() -> None:

@@ -196,3 +196,30 @@ def test_a_line_of_a_library_whose_arguments_do_not_fit_fails_nobody() -> None:
     assert limit.take(line) == []
     clock.advance(60)
     assert [each.getMessage() for each in limit.take(line)] == ["%s of %s (repeated 2 times)"]
+
+
+class Speechless(Exception):
+    """Fails when it is asked what it says."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("template", ["%s", "worker failed: %r"])
+def test_an_error_that_cannot_be_written_fails_nobody(
+    out: Log, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    for _ in range(3):
+        out.log.error(template, Speechless())
+        out.log.error(Speechless())
+    out.clock.advance(60)
+    out.log.info("connected")
+    assert out.lines() == [
+        f"{template} (repeated 2 times)",
+        "Speechless (repeated 2 times)",
+        "connected",
+    ]

@@ -142,7 +142,7 @@ def _in_use(args: argparse.Namespace) -> Settings:
     ]
     settings = sources.resolve(layers)
     kept = sources.LastGood(Path(settings.spool.path).parent / sources.LAST_GOOD_NAME).load()
-    return settings if kept is None else sources.resolve([*layers, kept[0]])
+    return settings if kept is None else sources.resolve_kept(layers, kept[0])
 
 
 def _models(args: argparse.Namespace, settings: Settings) -> dict[str, Path]:

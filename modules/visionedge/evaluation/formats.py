@@ -9,8 +9,9 @@
     folders  a folder a class, with its pictures inside
 
 A text file without a line is a picture with nothing in it. So is, in YOLO, a picture without a
-file of its own, where others of its folder have one: trainers read it so. In all other formats
-it has no truth and is left out: it may show anything.
+file of its own, where others of its folder have one, beside them or in the `labels` that go with
+its `images`: trainers read it so. Elsewhere, and in all other formats, it has no truth and is left
+out: it may show anything.
 """
 
 import json

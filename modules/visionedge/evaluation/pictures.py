@@ -21,6 +21,8 @@ class Pictures:
     def __init__(self) -> None:
         self._listed: dict[Path, dict[str, Path]] = {}
         self._found: set[Path] = set()
+        self._whole: set[Path] = set()
+        """Folders of pictures whose truth is all in one folder, as far as can be told."""
 
     def of(self, truth: Path, named: str = "") -> Path | None:
         """The picture of a file of truth, or None.
@@ -32,21 +34,24 @@ class Pictures:
         names = [truth.stem + suffix for suffix in SUFFIXES]
         if named:
             names.insert(0, _plain(Path(named)))
-        for folder in (truth.parent, *_swapped(truth.parent), truth.parent.parent / "images"):
+        theirs = (truth.parent, *_swapped(truth.parent))
+        for folder in (*theirs, truth.parent.parent / "images"):
             inside = self._inside(folder)
             for name in names:
                 if name in inside:
                     self._found.add(inside[name])
+                    # Other `images` may be those of several folders of truth, as of each split.
+                    self._whole |= {folder} & {*theirs}
                     return inside[name]
         return None
 
     def without_truth(self) -> list[Path]:
-        """The pictures beside those that were found, for which no truth was."""
+        """The pictures for which no truth was found, where the truth of all would be."""
         # A truth is that of all pictures of its name, whatever their suffixes.
         known = {picture.with_suffix("") for picture in self._found}
         return sorted(
             file
-            for folder in {picture.parent for picture in self._found}
+            for folder in self._whole
             for file in self._inside(folder).values()
             if file.suffix.lower() in SUFFIXES and file.with_suffix("") not in known
         )

@@ -4,6 +4,7 @@ Not a web server: GET only, one request at a time, fixed paths, no files. It lis
 the settings say, by default on loopback only. A request is answered when all of it is there,
 and has one deadline until then: clients that say nothing, or send a byte now and then, must
 not make the health check time out. They wait beside each other, and no more than `_MOST_WAITING`.
+While another is answered nobody is read, so that time is nobody's: it is added to the deadlines.
 """
 
 import errno
@@ -14,12 +15,12 @@ import selectors
 import socket
 import socketserver
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from visionedge.errors import SettingsError
+from visionedge.runtime.clock import Clock, SystemClock
 from visionedge.runtime.worker import Worker
 
 log: Final = logging.getLogger(__name__)
@@ -50,14 +51,15 @@ class HttpServer:
         host: address to listen on.
         port: 0 takes any free one; see `port`.
         routes: path to what makes its answer.
+        clock: tells when a client's time is over.
 
     Raises:
         SettingsError: the address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, routes: Routes) -> None:
+    def __init__(self, host: str, port: int, routes: Routes, clock: Clock | None = None) -> None:
         try:
-            self._server = _Server((host, port), _handler(routes))
+            self._server = _Server((host, port), _handler(routes), clock or SystemClock())
         except OSError as error:
             wrong_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
             raise SettingsError(
@@ -96,7 +98,7 @@ class _Client:
 
     connection: socket.socket
     address: object
-    until_s: float
+    until_ns: int
     request: bytearray = field(default_factory=bytearray)
 
 
@@ -107,8 +109,12 @@ class _Server(http.server.HTTPServer):
     request_queue_size = _MOST_WAITING
 
     def __init__(
-        self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler]
+        self,
+        address: tuple[str, int],
+        handler: type[http.server.BaseHTTPRequestHandler],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         # First, because a base class that cannot listen closes all there is.
         self._clients: dict[socket.socket, _Client] = {}
         self._selector = selectors.DefaultSelector()
@@ -132,17 +138,27 @@ class _Server(http.server.HTTPServer):
 
     def drop_late(self) -> None:
         """Let clients go whose time is over."""
-        now_s = time.monotonic()
-        for late in [each for each in self._clients.values() if each.until_s <= now_s]:
+        now_ns = self._clock.ns()
+        for late in [each for each in self._clients.values() if each.until_ns <= now_ns]:
             self._drop(late)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
+        began_ns = self._clock.ns()
+        try:
+            super().process_request(request, client_address)
+        finally:
+            # What the others have sent meanwhile nobody has read: they are not late by that.
+            took_ns = self._clock.ns() - began_ns
+            for waiting in self._clients.values():
+                waiting.until_ns += took_ns
 
     def _welcome(self) -> None:
         connection, address = self.socket.accept()
         connection.setblocking(False)
         if len(self._clients) >= _MOST_WAITING:
             self._drop(next(iter(self._clients.values())))
-        until_s = time.monotonic() + _REQUEST_TIMEOUT_S
-        self._clients[connection] = _Client(connection, address, until_s)
+        until_ns = self._clock.ns() + round(_REQUEST_TIMEOUT_S * 1e9)
+        self._clients[connection] = _Client(connection, address, until_ns)
         self._selector.register(connection, selectors.EVENT_READ, connection)
 
     def _forget(self, client: _Client) -> None:

@@ -14,6 +14,9 @@ writes more than that many lines a minute, whatever it is told.
 What was left out last is written when its minute is over, with the next line of anybody, or
 when the process ends.
 DEBUG lines are never left out: who asks for them wants them.
+
+Logging guards its callers against arguments that fail when they are written, but not here:
+so nothing that is asked for its text here may fail either.
 """
 
 import copy
@@ -92,7 +95,7 @@ class RepeatLimit:
         return found
 
     def _key(self, record: logging.LogRecord, now_ns: int) -> Key:
-        template = (record.name, str(record.msg))
+        template = (record.name, _words(record.msg))
         thing = _thing(record.args) if isinstance(record.args, tuple) else None
         if thing is None or (*template, thing) in self._repeats:
             return (*template, thing)
@@ -111,7 +114,7 @@ def _thing(args: tuple[object, ...]) -> str | None:
     # A file is a thing as well, as a model is.
     named = [str(each) for each in args[:1] if isinstance(each, str | PurePath)]
     errors = [each for each in args if isinstance(each, BaseException)]
-    named += [_NUMBER.sub("0", str(each)[:_ERROR_CHARS]) for each in errors]
+    named += [_NUMBER.sub("0", _words(each)[:_ERROR_CHARS]) for each in errors]
     return "\n".join(named) if named else None
 
 
@@ -135,6 +138,14 @@ def _counted(record: logging.LogRecord, times: int) -> logging.LogRecord:
 def _text(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, LookupError):
+    except Exception:  # noqa: BLE001 - whatever a text fails with
         # Template and arguments of a library that do not fit must not fail its caller.
-        return str(record.msg)
+        return _words(record.msg)
+
+
+def _words(thing: object) -> str:
+    """What a thing says, or the name of its type where that fails, as an error's own text may."""
+    try:
+        return str(thing)
+    except Exception:  # noqa: BLE001 - whatever a text fails with
+        return type(thing).__name__

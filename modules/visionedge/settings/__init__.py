@@ -45,6 +45,7 @@ from visionedge.settings.sources import (
     from_file,
     merge,
     resolve,
+    resolve_kept,
 )
 from visionedge.settings.tree import (
     EgressSettings,
@@ -98,6 +99,7 @@ __all__ = [
     "merge",
     "missing_secrets",
     "resolve",
+    "resolve_kept",
     "reveal",
     "waits_for_start",
 ]

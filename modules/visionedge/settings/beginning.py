@@ -8,7 +8,7 @@ from typing import Final
 
 from visionedge.errors import SettingsError
 from visionedge.settings.last_good import NAME, Kept, LastGood
-from visionedge.settings.sources import Document, resolve
+from visionedge.settings.sources import Document, resolve, resolve_kept
 from visionedge.settings.tree import Settings
 
 log: Final = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def begin(layers: Iterable[Document]) -> Beginning:
     kept = last_good.load()
     if kept is not None:
         try:
-            settings = resolve([*layers, kept[0]])
+            settings = resolve_kept(layers, kept[0])
         except SettingsError as error:
             log.error("the last good settings are not good any more and are not used: %s", error)
             kept = None

@@ -1,6 +1,7 @@
 """Where settings come from, and how the sources become one validated tree."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -11,6 +12,7 @@ from visionedge.errors import SettingsError
 from visionedge.refusals import reason
 from visionedge.settings.tree import Settings
 
+log: Final = logging.getLogger(__name__)
 ENV_PREFIX: Final = "VISIONEDGE__"
 Document = dict[str, Any]
 """A settings document as JSON gives it, before validation."""
@@ -69,6 +71,35 @@ def resolve(layers: Iterable[Mapping[str, Any]]) -> Settings:
     Raises:
         SettingsError: with a reason for each bad field; the settings in use stay.
     """
+    settings, mistaken = _validated(layers)
+    if mistaken:
+        raise _refused(mistaken)
+    _check_references(settings)
+    return settings
+
+
+def resolve_kept(layers: Iterable[Mapping[str, Any]], kept: Mapping[str, Any]) -> Settings:
+    """As `resolve`, with what the hub last said and was taken laid over the layers.
+
+    An earlier release may have taken a word for a number. A device that starts without its hub
+    after an upgrade must not lose its cameras to that, so here it is a warning.
+
+    Raises:
+        SettingsError: as `resolve`, for all else.
+    """
+    settings, mistaken = _validated([*layers, kept])
+    _check_references(settings)
+    if mistaken:
+        log.warning(
+            "the last good settings are used as an earlier release took them; mend them in the "
+            "twin, where they are refused now: %s",
+            _listed(mistaken),
+        )
+    return settings
+
+
+def _validated(layers: Iterable[Mapping[str, Any]]) -> tuple[Settings, dict[str, str]]:
+    """Settings, and what in the layers was taken for something else, with the reason."""
     given = list(layers)
     document: Document = _without_default_cameras(given)
     for layer in given:
@@ -77,10 +108,7 @@ def resolve(layers: Iterable[Mapping[str, Any]]) -> Settings:
         settings = Settings.model_validate(document)
     except ValidationError as error:
         raise _named(error) from None
-    if mistaken := dict(_mistaken(document, settings.model_dump(mode="json"))):
-        raise _refused(mistaken)
-    _check_references(settings)
-    return settings
+    return settings, dict(_mistaken(document, settings.model_dump(mode="json")))
 
 
 def _without_default_cameras(layers: list[Mapping[str, Any]]) -> Document:
@@ -185,12 +213,16 @@ def _dotted(path: Sequence[str]) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
 
 
-def _refused(fields: dict[str, str]) -> SettingsError:
+def _listed(fields: dict[str, str]) -> str:
     listed = [f"{path or 'a name'}: {reason}" for path, reason in fields.items()]
     if len(listed) > _MAX_LISTED:
         listed[_MAX_LISTED:] = [f"and {len(listed) - _MAX_LISTED} more"]
+    return "; ".join(listed)
+
+
+def _refused(fields: dict[str, str]) -> SettingsError:
     return SettingsError(
-        f"settings refused: {'; '.join(listed)}",
+        f"settings refused: {_listed(fields)}",
         fields=fields,
         hint="docs/reference/settings.md lists every field with its range",
     )
