@@ -125,3 +125,86 @@ def test_taking_overdue_escalations_back_does_not_end_the_silence(
     assert link.observe(0, 3) == "degraded"
     clock.advance(TIMEOUT_S)
     assert link.observe(3, 0) == "offline"
+
+
+def test_a_fault_of_our_own_disk_neither_begins_a_silence_nor_ends_one(
+    link: Link, clock: FakeClock
+) -> None:
+    link.observe(4, 100)
+    clock.advance(3 * TIMEOUT_S)
+    assert link.observe(4, 100) == "offline"
+    for _ in range(40):
+        clock.advance(10)
+        assert link.stall() == "offline"
+    assert link.observe(4, 100) == "offline"
+
+
+def test_a_silence_goes_on_after_a_fault_of_our_own_disk_from_where_it_was(
+    link: Link, clock: FakeClock
+) -> None:
+    link.observe(4, 0)
+    clock.advance(2 * TIMEOUT_S)
+    link.observe(4, 0)
+    for _ in range(10):
+        assert link.stall() == "degraded"
+        clock.advance(TIMEOUT_S)
+    assert link.observe(4, 0) == "degraded"
+    clock.advance(TIMEOUT_S - 1)
+    assert link.observe(4, 0) == "degraded"
+    clock.advance(1)
+    assert link.observe(4, 0) == "offline"
+
+
+def test_a_disk_that_fails_now_and_then_does_not_hide_a_silence(
+    link: Link, clock: FakeClock
+) -> None:
+    for look in range(10 * TIMEOUT_S // 5):
+        clock.advance(5)
+        if look % 10 == 9:
+            link.stall()
+        else:
+            link.observe(4, 100)
+    assert link.state == "offline"
+
+
+def test_a_receipt_counts_while_our_own_disk_fails(link: Link, clock: FakeClock) -> None:
+    link.observe(4, 0)
+    clock.advance(3 * TIMEOUT_S)
+    assert link.observe(4, 0) == "offline"
+    link.stall()
+    clock.advance(100)
+    assert link.stall() == "offline"
+    assert link.receipt() is True
+    assert link.stall() == "draining"
+    clock.advance(15)
+    assert link.stall() == "online"
+    clock.advance(10 * TIMEOUT_S)
+    assert link.observe(4, 0) == "online"
+    clock.advance(TIMEOUT_S)
+    assert link.observe(4, 0) == "degraded"
+
+
+def test_one_failed_send_before_a_fault_of_our_own_disk_is_no_outage(
+    link: Link, clock: FakeClock
+) -> None:
+    link.failed()
+    link.stall()
+    clock.advance(600)
+    assert link.stall() == "online"
+    assert link.observe(0, 1) == "online"
+
+
+def test_sends_that_fail_beside_our_own_disk_are_an_outage(link: Link, clock: FakeClock) -> None:
+    for _ in range(15):
+        link.stall()
+        link.failed()
+        clock.advance(5)
+    assert link.stall() == "offline"
+
+
+def test_the_time_that_a_disk_takes_to_refuse_is_no_silence(link: Link, clock: FakeClock) -> None:
+    for _ in range(10 * TIMEOUT_S // 10):
+        asked_ns = clock.ns()
+        link.observe(4, 0)
+        clock.advance(10)
+        assert link.stall(asked_ns) == "online"

@@ -385,6 +385,33 @@ def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     assert sender.stop(10)
 
 
+@pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
+def test_a_full_disk_does_not_hide_a_cloud_that_was_silent_before(
+    spool: Spool,
+    hub: FakeHub,
+    clock: FakeClock,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    volume: str,
+) -> None:
+    link = Link(30, clock)
+    sender = Sender(spool, hub, link, metrics, Pacing(8, 30), clock=clock)
+    spool.put(envelope(id="e", ttl_s=1e6))
+    sender.start()
+    advance_until(clock, lambda: link.state == "offline")
+    states: list[str] = []
+
+    def fail(*_: object, **__: object) -> None:
+        states.append(link.state)
+        raise SpoolUnavailable("full") if volume == "the spool's" else EgressUnwritable("full")
+
+    where, what = (spool, "expire") if volume == "the spool's" else (hub, "send")
+    monkeypatch.setattr(where, what, fail)
+    advance_until(clock, lambda: len(states) >= 5, 30)
+    assert set(states) == {"offline"}
+    assert sender.stop(10)
+
+
 def test_sent_messages_and_bytes_are_counted(
     spool: Spool, hub: FakeHub, start_sender: MakeSender, metrics: Metrics
 ) -> None:

@@ -10,6 +10,7 @@ from visionedge.entities import Kind
 from visionedge.errors import SpoolUnavailable
 from visionedge.metrics import Metrics
 from visionedge.runtime.clock import FakeClock
+from visionedge.uplink.spool import _AT_ONCE
 from visionedge.uplink.spool_rows import SHARES
 
 THREE: Final = int(3000 / SHARES[Kind.ESCALATION]) + 1
@@ -74,3 +75,31 @@ def test_a_lower_age_holds_for_what_lies_there_and_a_higher_one_for_what_comes(
     spool.limit(max_bytes=10_000_000, max_age_s=5000)
     clock.advance(1000)
     assert [loss.id for loss in spool.expire()] == ["young"]
+
+
+def test_many_small_messages_of_little_worth_make_place_for_a_large_one_worth_more(
+    open_spool: OpenSpool,
+) -> None:
+    small = 10 * _AT_ONCE
+    body = b"x" * 100
+    size_bytes = envelope(body=body).size_bytes
+    spool = open_spool(max_bytes=int(small * size_bytes / SHARES[Kind.ESCALATION]) + 1)
+    put_all(spool, *(envelope(value=0.1, body=body) for _ in range(small)))
+    large = envelope(id="large", value=0.9, body=b"x" * (3 * _AT_ONCE * size_bytes))
+    lost = spool.put(large)
+    assert "large" not in {loss.id for loss in lost}
+    assert 3 * _AT_ONCE <= len(lost) <= 3 * _AT_ONCE + 10
+    assert drain(spool)[0] == "large"
+    assert not spool.expire()
+
+
+def test_who_comes_in_after_the_limit_was_lowered_does_not_wait_until_it_is_kept(
+    open_spool: OpenSpool,
+) -> None:
+    spool = open_spool()
+    small = [envelope(value=0.1) for _ in range(3 * _AT_ONCE)]
+    put_all(spool, *small)
+    spool._max_bytes = THREE
+    assert len(spool.put(envelope(id="new", value=0.9))) == _AT_ONCE
+    assert len(spool.expire()) >= _AT_ONCE
+    assert drain(spool)[0] == "new"

@@ -177,6 +177,7 @@ class Sender:
 
     def _round(self) -> float:
         """Send one message, or find that there is none; returns how long to pause."""
+        began_ns = self._clock.ns()
         try:
             self._note_sent()
             self._look_after()
@@ -188,7 +189,7 @@ class Sender:
                 log.error("the spool cannot be used, sending waits for it: %s", error)
             self._failing = True
             # What cannot be asked, or be settled, for lack of disk is no silence of the cloud.
-            self._link.observe(0, 0)
+            self._link.stall(began_ns)
             return self._backoff.next_s()
         self._failing = False
         return self._look_every_s()
@@ -275,7 +276,8 @@ class Sender:
         self._metrics.sent.labels(envelope.kind, "unavailable").inc()
         if isinstance(error, EgressUnwritable):
             # Who waits for our own disk is not waiting for the cloud; who was sent before is.
-            self._link.observe(self._spool.unanswered(), 0)
+            if not self._spool.unanswered():
+                self._link.stall()
         else:
             self._link.failed()
         if self._suspects.failed(envelope):

@@ -53,7 +53,7 @@ default timeout this makes one an hour, so that edgeHub holds about one copy of 
 _LATELY_S: Final = 86_400.0
 """The longest span of a budget."""
 _AT_ONCE: Final = 256
-"""Messages that are given up in one go: whoever puts another one waits for no more."""
+"""Messages given up in one go: who puts another waits for no more, unless it needs the place."""
 
 
 class Spool:
@@ -369,13 +369,15 @@ class Spool:
         share_bytes = int(self._max_bytes * SHARES[kind])
         excess_bytes = sql.backlog(db)[kind].size_bytes + size_bytes - share_bytes
         victims: list[sql.Row] = []
+        freed_bytes = 0
         candidates = _candidates(db, envelope, int(share_bytes * CONTROL_SHARE))
-        for victim in itertools.islice(candidates, _AT_ONCE if excess_bytes > 0 else 0):
-            victims.append(victim)
-            excess_bytes -= victim[2]
-            if excess_bytes <= 0:
+        for victim in candidates if excess_bytes > 0 else ():
+            enough = freed_bytes >= size_bytes and len(victims) >= _AT_ONCE
+            if enough or freed_bytes >= excess_bytes:
                 break
-        if excess_bytes > 0 and sum(victim[2] for victim in victims) < size_bytes:
+            victims.append(victim)
+            freed_bytes += victim[2]
+        if freed_bytes < min(size_bytes, excess_bytes):
             return [sql.lose(db, envelope.id, kind, size_bytes, Cause.EVICTED)]
         return [sql.lose(db, *victim, Cause.EVICTED) for victim in victims]
 
