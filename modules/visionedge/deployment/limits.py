@@ -4,8 +4,8 @@ Twins: 32 KB, texts of 4 KB, names without dots and the like, ten levels. A mani
 desired twin of edgeAgent, of edgeHub and of each module, so one with a long twin fails as a
 whole. The size is that of compact JSON, a little more than the hub counts.
 
-The twin of our own module is also read as settings, so a wrong field is named here and not
-by a device at night.
+The environment and the twin of our own module are also read as settings, so a wrong field is
+named here and not by a device at night.
 
 Source: IoT Hub documentation, "Understand and use module twins"; Azure/iotedge,
 `ReportedPropertiesValidator`.
@@ -16,9 +16,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from visionedge.deployment.manifest import unpacked
+from visionedge.deployment.own_settings import OwnSettings, environment
 from visionedge.deployment.placeholders import Document
-from visionedge.errors import SettingsError
-from visionedge.settings import resolve
 
 MODULE: Final = "visionedge"
 MAX_TWIN_BYTES: Final = 32 * 1024
@@ -28,6 +28,7 @@ MAX_DEPTH: Final = 10
 MAX_MODULES: Final = 50
 MAX_INTEGER: Final = 2**52
 _DESIRED: Final = "properties.desired"
+_MODULES: Final = f"modulesContent.$edgeAgent.{_DESIRED}.modules"
 _BAD_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f .$#]")
 
 
@@ -47,7 +48,9 @@ def faults(manifest: Document) -> list[str]:
             found += _twin(f"modulesContent.{module}.{_DESIRED}", desired)
         else:
             found.append(f"modulesContent.{module}: it has no {_DESIRED}")
-    return found + _routes(contents) + _count(contents) + _settings(contents)
+    # With create options as objects again: they may hold variables too.
+    contents = unpacked(manifest)["modulesContent"]
+    return found + _routes(contents) + _count(contents) + _settings(_own(contents))
 
 
 def _twin(path: str, desired: Mapping[str, Any]) -> list[str]:
@@ -98,17 +101,22 @@ def _count(contents: Mapping[str, Any]) -> list[str]:
     return [f"modulesContent.$edgeAgent: {count} modules, and a device takes {MAX_MODULES}"]
 
 
-def _settings(contents: Mapping[str, Any]) -> list[str]:
+def _settings(own: OwnSettings) -> list[str]:
+    desired = f"modulesContent.{MODULE}.{_DESIRED}"
+    env = f"{_MODULES}.{MODULE}.env"
+    places = [(env, own.by_environment), (desired, own.by_twin)]
+    return [
+        f"{path}.{name}: {reason}" if name else f"{path}: {reason}"
+        for path, told in places
+        for name, reason in told
+    ]
+
+
+def _own(contents: Mapping[str, Any]) -> OwnSettings:
     desired = contents.get(MODULE, {}).get(_DESIRED)
-    if not isinstance(desired, Mapping):
-        return []
-    try:
-        resolve([desired])
-    except SettingsError as error:
-        path = f"modulesContent.{MODULE}.{_DESIRED}"
-        fields = error.fields or {"": str(error)}
-        return [f"{path}.{field}: {reason}" for field, reason in fields.items()]
-    return []
+    return OwnSettings(
+        environment(_modules(contents).get(MODULE)), desired if isinstance(desired, Mapping) else {}
+    )
 
 
 def _modules(contents: Mapping[str, Any]) -> Mapping[str, Any]:
