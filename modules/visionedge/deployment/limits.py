@@ -16,9 +16,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from visionedge.deployment import routes
 from visionedge.deployment.manifest import unpacked
 from visionedge.deployment.own_settings import OwnSettings, environment
 from visionedge.deployment.placeholders import Document
+from visionedge.entities import Kind
+from visionedge.settings import Settings
 
 MODULE: Final = "visionedge"
 MAX_TWIN_BYTES: Final = 32 * 1024
@@ -50,7 +53,8 @@ def faults(manifest: Document) -> list[str]:
             found.append(f"modulesContent.{module}: it has no {_DESIRED}")
     # With create options as objects again: they may hold variables too.
     contents = unpacked(manifest)["modulesContent"]
-    return found + _routes(contents) + _count(contents) + _settings(_own(contents))
+    own = _own(contents)
+    return found + _routes(contents, own.settings) + _count(contents) + _settings(own)
 
 
 def _twin(path: str, desired: Mapping[str, Any]) -> list[str]:
@@ -78,20 +82,25 @@ def _values(path: str, value: object, depth: int) -> Iterator[str]:
         yield f"{path}: {len(value.encode())} bytes, and a text in a twin holds {MAX_TEXT_BYTES}"
 
 
-def _routes(contents: Mapping[str, Any]) -> list[str]:
-    """Routes from or to a module that is not deployed: they would drop messages silently."""
-    known = set(_modules(contents))
-    hub = contents.get("$edgeHub", {}).get(_DESIRED, {})
-    found = []
-    for name, route in hub.get("routes", {}).items():
-        text = route.get("route", "") if isinstance(route, Mapping) else str(route)
-        ends = re.findall(r"/modules/([A-Za-z0-9_-]+)", text)
-        found += [
-            f"modulesContent.$edgeHub.{_DESIRED}.routes.{name}: there is no module `{end}`"
-            for end in ends
-            if end not in known
-        ]
+def _routes(contents: Mapping[str, Any], settings: Settings | None) -> list[str]:
+    """Routes that would lose messages silently, and the one that is owed."""
+    path = f"modulesContent.$edgeHub.{_DESIRED}.routes"
+    given = contents.get("$edgeHub", {}).get(_DESIRED, {}).get("routes", {})
+    modules = _modules(contents)
+    found = routes.faults(path, given, modules, MODULE)
+    asks = MODULE in modules and settings is not None and _asks_the_hub(settings)
+    if asks and not routes.takes(given, MODULE, Kind.ESCALATION):
+        found.append(
+            f"{path}: none takes the output `{Kind.ESCALATION}` of `{MODULE}`, so its doubts stay "
+            f"on the device; add FROM /messages/modules/{MODULE}/outputs/{Kind.ESCALATION} INTO "
+            "$upstream, or name the --base that has it"
+        )
     return found
+
+
+def _asks_the_hub(settings: Settings) -> bool:
+    away = settings.direct.enabled or settings.uplink.kind == "local"
+    return settings.escalation.enabled and not away
 
 
 def _count(contents: Mapping[str, Any]) -> list[str]:
