@@ -278,6 +278,36 @@ def test_an_env_file_is_read_as_docker_reads_it(tmp_path: Path) -> None:
     assert read_env_file(path) == {"A": "1", "B": "two words", "C": "x=y", "D": "#", "E": ""}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"\xef\xbb\xbfA=1\n")
+    assert read_env_file(path) == {"A": "1"}
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("line", ["A=1 # ours", 'A="1" # ours', "A=1\t#ours", "A= # ours"])
+def test_a_comment_behind_a_value_is_refused_and_not_made_part_of_it(
+    tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"Z=1#2\nY='1 # 2'\n{line}\n")
+    with pytest.raises(SettingsError, match=r"\.env:3 has a `#` behind its value") as caught:
+        read_env_file(path)
+    assert "ours" not in str(caught.value)
+
+
+def test_an_image_that_is_none_is_told_by_its_module() -> None:
+    around = {**VALUES, "CONTAINER_REGISTRY_ADDRESS": "https://My.azurecr.io/"}
+    [fault] = faults(rendered(template(), around, IMAGES))
+    assert fault.startswith(f"{AGENT}.modules.visionedge.settings.image: `https://My.azurecr.io//")
+    document = final()
+    agent = document["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["systemModules"]["edgeHub"]["settings"]["image"] = "UPPER case:bad tag"
+    [fault] = faults(document)
+    assert fault.startswith(f"{AGENT}.systemModules.edgeHub.settings.image: ")
+
+
 def test_a_bad_line_of_an_env_file_is_told_by_number_and_not_by_text(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("A=1\nsecret without a name\n")

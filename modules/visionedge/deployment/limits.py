@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from visionedge.deployment import routes
+from visionedge.deployment import images, routes
 from visionedge.deployment.manifest import unpacked
 from visionedge.deployment.own_settings import OwnSettings, environment
 from visionedge.deployment.placeholders import Document
@@ -53,6 +53,7 @@ def faults(manifest: Document) -> list[str]:
             found.append(f"modulesContent.{module}: it has no {_DESIRED}")
     # With create options as objects again: they may hold variables too.
     contents = unpacked(manifest)["modulesContent"]
+    found += _images(contents)
     own = _own(contents)
     return found + _routes(contents, own.settings) + _count(contents) + _settings(own)
 
@@ -80,6 +81,25 @@ def _values(path: str, value: object, depth: int) -> Iterator[str]:
         yield f"{path}: a whole number in a twin is within 2^52"
     elif isinstance(value, str) and len(value.encode()) > MAX_TEXT_BYTES:
         yield f"{path}: {len(value.encode())} bytes, and a text in a twin holds {MAX_TEXT_BYTES}"
+
+
+def _images(contents: Mapping[str, Any]) -> list[str]:
+    # Of a name that is not filled in yet nothing can be said.
+    found = []
+    for path, module in _containers(contents):
+        settings = module.get("settings")
+        image = settings.get("image") if isinstance(settings, Mapping) else None
+        if isinstance(image, str) and "${" not in image and (fault := images.fault(image)):
+            found.append(f"{path}.settings.image: {fault}")
+    return found
+
+
+def _containers(contents: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Path and definition of every module, the system's too."""
+    agent = contents.get("$edgeAgent", {}).get(_DESIRED, {})
+    for section in ("systemModules", "modules"):
+        for name, module in agent.get(section, {}).items():
+            yield f"modulesContent.$edgeAgent.{_DESIRED}.{section}.{name}", module
 
 
 def _routes(contents: Mapping[str, Any], settings: Settings | None) -> list[str]:
