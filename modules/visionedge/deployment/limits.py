@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from visionedge.deployment import images, routes
+from visionedge.deployment import containers, images, routes
 from visionedge.deployment.manifest import unpacked
 from visionedge.deployment.own_settings import OwnSettings, environment
 from visionedge.deployment.placeholders import Document
@@ -53,7 +53,7 @@ def faults(manifest: Document) -> list[str]:
             found.append(f"modulesContent.{module}: it has no {_DESIRED}")
     # With create options as objects again: they may hold variables too.
     contents = unpacked(manifest)["modulesContent"]
-    found += _images(contents)
+    found += _definitions(contents)
     own = _own(contents)
     return found + _routes(contents, own.settings) + _count(contents) + _settings(own)
 
@@ -83,12 +83,13 @@ def _values(path: str, value: object, depth: int) -> Iterator[str]:
         yield f"{path}: {len(value.encode())} bytes, and a text in a twin holds {MAX_TEXT_BYTES}"
 
 
-def _images(contents: Mapping[str, Any]) -> list[str]:
-    # Of a name that is not filled in yet nothing can be said.
-    found = []
+def _definitions(contents: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
     for path, module in _containers(contents):
+        found += containers.faults(path, module)
         settings = module.get("settings")
         image = settings.get("image") if isinstance(settings, Mapping) else None
+        # Of a name that is not filled in yet nothing can be said.
         if isinstance(image, str) and "${" not in image and (fault := images.fault(image)):
             found.append(f"{path}.settings.image: {fault}")
     return found

@@ -32,6 +32,8 @@ _BELOW_MESSAGES: Final = ("", "modules", "events")
 _LONGEST: Final = ("messages", "modules", "NAME", "outputs", "OUTPUT")
 _FORM: Final = "FROM /messages/... [WHERE ...] INTO $upstream"
 
+_MOST: Final = {"priority": 9, "timeToLiveSecs": 2**32 - 1}
+
 
 class Route(NamedTuple):
     """One route in its parts."""
@@ -57,6 +59,7 @@ def faults(path: str, routes: Mapping[str, Any], modules: Collection[str], ours:
         parsed = _parsed(_text(route))
         told = [parsed] if isinstance(parsed, str) else [*_lost(parsed, modules, ours)]
         found += [f"{path}.{name}: {each}" for each in told]
+        found += [f"{path}.{name}.{each}" for each in _numbers(route)]
     return found
 
 
@@ -68,6 +71,14 @@ def takes(routes: Mapping[str, Any], module: str, output: str) -> bool:
         isinstance(each, Route) and address[: len(each.source)] == [*map(str.lower, each.source)]
         for each in parsed
     )
+
+
+def _numbers(route: object) -> Iterator[str]:
+    given = route if isinstance(route, Mapping) else {}
+    for name, most in _MOST.items():
+        value = given.get(name, 0)
+        if type(value) is not int or not 0 <= value <= most:
+            yield f"{name}: it is no whole number of 0 to {most}"
 
 
 def _text(route: object) -> str:
