@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.deployment.dockerfile import ROOT, environment, exec_form
 from tests.deployment.dockerfile import final as last_stage
 from tests.deployment.manifest import MODULE, final, modules, own, routes, template
 
+from visionedge.deployment.manifest import image_references
 from visionedge.entities import Kind
 from visionedge.settings import from_environment, resolve
 
@@ -160,3 +162,17 @@ def test_all_versions_are_one() -> None:
     assert module["image"]["tag"]["version"] == project.group(1)
     assert own(template())["version"] == project.group(1)
     assert f"VERSION={project.group(1)}" in (ROOT / "Dockerfile.amd64").read_text()
+
+
+def test_the_image_that_the_how_to_pushes_is_the_one_that_its_manifest_names() -> None:
+    text = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
+    pushed = re.search(r"-t \$REGISTRY/visionedge:(\S+) --push", text)
+    version = re.search(r"^VERSION=.*$", text, re.MULTILINE)
+    assert pushed is not None
+    assert version is not None
+    script = f'ARCH=arm64v8\n{version[0]}\nprintf %s "{pushed[1]}"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    named = image_references(ROOT / "deployment.template.json", "arm64v8")[f"MODULES.{MODULE}"]
+    assert named.endswith(f"/visionedge:{done.stdout}")

@@ -120,6 +120,61 @@ def test_a_twin_that_would_be_refused_is_told_by_its_field(
     assert any(fault.startswith(f"{path}: ") and reason in fault for fault in found), found
 
 
+def deployed(variables: dict[str, Any]) -> dict[str, Any]:
+    """The final manifest with further variables of our module."""
+    document = final()
+    own(document)["env"] |= {name: {"value": value} for name, value in variables.items()}
+    return document
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("VISIONEDGE__DECISION__ACCEPT", "7", "decision.accept: "),
+        ("VISIONEDGE__DECISION__ACCEPT", 7, "decision.accept: "),
+        ("VISIONEDGE__DECISON__ACCEPT", "0.5", "decison: there is no such field"),
+        ("VISIONEDGE__CAMERAS", '{"a b": {"kind": "nope"}}', "cameras.a b: "),
+        ("VISIONEDGE__CAMERAS__X__MODEL", "none", "cameras.x"),
+        ("VISIONEDGE____ACCEPT", "1", "names no setting"),
+    ],
+)
+def test_a_variable_that_would_end_the_module_is_told_by_its_name(
+    name: str,
+    value: str | int,
+    reason: str,
+) -> None:
+    found = faults(deployed({name: value}))
+    assert [each for each in found if each.startswith(f"{AGENT}.modules.visionedge.env.{name}: ")]
+    assert reason in found[0]
+    assert len(found) == 1
+
+
+def test_variables_of_the_create_options_are_read_too() -> None:
+    document = template()
+    own(document)["settings"]["createOptions"]["Env"] = ["VISIONEDGE__DECISION__ACCEPT=7"]
+    [fault] = faults(rendered(document, VALUES, IMAGES))
+    assert "VISIONEDGE__DECISION__ACCEPT: decision.accept" in fault
+    # edgeAgent lays `env` over them.
+    own(document)["env"]["VISIONEDGE__DECISION__ACCEPT"] = {"value": "0.7"}
+    assert faults(rendered(document, VALUES, IMAGES)) == []
+
+
+def test_variables_and_twin_are_read_together_and_secrets_are_left_to_the_device() -> None:
+    document = deployed(
+        {
+            "VISIONEDGE__MODELS__OTHER": '{"path": "models/other"}',
+            "VISIONEDGE__CAMERAS__GATE": '{"kind": "stream", "url": "rtsp://${env:OF_DEVICE}@a/b"}',
+            "OTHERS__DECISION__ACCEPT": "7",
+        }
+    )
+    desired = document["modulesContent"]["visionedge"]["properties.desired"]
+    desired["cameras"]["line-1"]["model"] = "other"
+    assert faults(document) == []
+    desired["decision"] = {"accept": 7}
+    [fault] = faults(document)
+    assert fault.startswith("modulesContent.visionedge.properties.desired.decision.accept: ")
+
+
 def test_a_twin_over_32_kb_is_told_with_its_size() -> None:
     masks = [[[0.123456, 0.2], [0.3, 0.4], [0.5, 0.6]] for _ in range(32)]
     cameras = {f"line-{n}": {"kind": "pattern", "masks": masks} for n in range(32)}
@@ -221,6 +276,36 @@ def test_an_env_file_is_read_as_docker_reads_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("# a comment\n\nA=1\nexport B = two words \nC=\"x=y\"\nD='#'\nE=\n")
     assert read_env_file(path) == {"A": "1", "B": "two words", "C": "x=y", "D": "#", "E": ""}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"\xef\xbb\xbfA=1\n")
+    assert read_env_file(path) == {"A": "1"}
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("line", ["A=1 # ours", 'A="1" # ours', "A=1\t#ours", "A= # ours"])
+def test_a_comment_behind_a_value_is_refused_and_not_made_part_of_it(
+    tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"Z=1#2\nY='1 # 2'\n{line}\n")
+    with pytest.raises(SettingsError, match=r"\.env:3 has a `#` behind its value") as caught:
+        read_env_file(path)
+    assert "ours" not in str(caught.value)
+
+
+def test_an_image_that_is_none_is_told_by_its_module() -> None:
+    around = {**VALUES, "CONTAINER_REGISTRY_ADDRESS": "https://My.azurecr.io/"}
+    [fault] = faults(rendered(template(), around, IMAGES))
+    assert fault.startswith(f"{AGENT}.modules.visionedge.settings.image: `https://My.azurecr.io//")
+    document = final()
+    agent = document["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["systemModules"]["edgeHub"]["settings"]["image"] = "UPPER case:bad tag"
+    [fault] = faults(document)
+    assert fault.startswith(f"{AGENT}.systemModules.edgeHub.settings.image: ")
 
 
 def test_a_bad_line_of_an_env_file_is_told_by_number_and_not_by_text(tmp_path: Path) -> None:

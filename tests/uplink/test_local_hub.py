@@ -168,6 +168,17 @@ def test_a_verdict_that_is_refused_is_told_with_the_reason(
     assert "word: it is none of these" in caplog.text
 
 
+@pytest.mark.parametrize("word", ["", ', "word": "confirmed"'])
+def test_a_verdict_on_an_escalation_that_nobody_knows_is_told_by_its_file(
+    hub: LocalHub, folder: Path, events: Events, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    call = dropped(folder, events, f'{{"escalation_id": "e-9"{word}}}')
+    result = {"escalation_id": "e-9", "status": "unknown"}
+    call.answer(200, result if word else {"results": [result]})
+    assert eventually(lambda: "verdict v.json: no such escalation: e-9" in caplog.text)
+    assert (folder / "verdicts" / "done" / "v.json").exists()
+
+
 def test_what_cannot_be_read_does_not_hold_up_the_verdicts_behind_it(
     hub: LocalHub, folder: Path, events: Events
 ) -> None:

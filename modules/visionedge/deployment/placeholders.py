@@ -19,6 +19,7 @@ from visionedge.errors import SettingsError
 Document = dict[str, Any]
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*)")
+_COMMENT: Final = re.compile(r"(?:^|\s)#")
 _MAX_BYTES: Final = 1024**2
 
 
@@ -41,8 +42,11 @@ def read_json(path: Path) -> Document:
 def read_env_file(path: Path) -> dict[str, str]:
     """NAME=VALUE lines, as Docker and the Azure tools read them; `#` begins a comment line.
 
+    A `#` behind a value is a comment to some of those tools and a part of the value to others,
+    so it is refused unless the value is in quotes.
+
     Raises:
-        SettingsError: it cannot be read, or a line is neither; the line's number is told, its
+        SettingsError: it cannot be read, or a line is none of these; the line's number is told, its
             text is not, for it may hold a secret.
     """
     found = {}
@@ -53,6 +57,11 @@ def read_env_file(path: Path) -> dict[str, str]:
         match = _LINE.fullmatch(text)
         if match is None:
             raise SettingsError(f"{path}:{number} is not NAME=VALUE", hint="mend that line")
+        if _COMMENT.search(match[2]) and _unquoted(match[2]) == match[2]:
+            raise SettingsError(
+                f"{path}:{number} has a `#` behind its value",
+                hint="give a comment a line of its own, or put the value into quotes",
+            )
         found[match[1]] = _unquoted(match[2])
     return found
 
@@ -121,7 +130,7 @@ def _unquoted(text: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             text = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise SettingsError(

@@ -6,7 +6,8 @@
     reported.json              what the module reports
     verdicts/*.json            drop a `verdict/1` here to answer an escalation, or the payload
                                of `operatorVerdict`, as a person at the line does; it is moved
-                               to verdicts/done or verdicts/refused
+                               to verdicts/done or verdicts/refused; one that answers nothing
+                               known is done too, and a warning names it
 
 A message is acknowledged when the disk has it. The folder is bounded: the oldest days and
 pictures go first. The two files and the drop folder are polled, because that works on every
@@ -184,6 +185,8 @@ class LocalHub:
             if answer.status != 200:
                 why = redact(json.dumps(answer.payload, ensure_ascii=False))
                 log.error("verdict %s is refused with %d: %s", path.name, answer.status, why)
+            for id_ in _unknown(answer.payload):
+                log.warning("verdict %s: no such escalation: %s", path.name, id_)
 
     def _apply(self, verdicts: dict[str, Any]) -> MethodAnswer:
         if "word" in verdicts:
@@ -206,6 +209,12 @@ def _read_object(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _unknown(payload: Mapping[str, Any]) -> list[str]:
+    """The ids that an answer knows nothing of; the answer itself is 200, as the cloud wants it."""
+    results = payload.get("results", [payload])
+    return [each["escalation_id"] for each in results if each.get("status") == "unknown"]
 
 
 def _unavailable(error: OSError) -> UplinkUnavailable:
