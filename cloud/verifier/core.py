@@ -19,9 +19,10 @@ from enum import StrEnum
 from typing import Final
 
 from verifier.admit import Admitted, Meta, admit
-from verifier.asking import Asking, OutOfBudget, Purse
+from verifier.asking import Asking, OutOfBudget
 from verifier.budget import Budget
 from verifier.cache import Cache
+from verifier.claim import Claim, OutOfTries
 from verifier.clock import Clock
 from verifier.compose import Composer, gave_up
 from verifier.dead_letters import DeadLetters
@@ -42,6 +43,8 @@ from visionedge.wire import Verdict
 
 log: Final = logging.getLogger(__name__)
 ANY_MODEL: Final = "*"
+UNANSWERED: Final = "unanswered"
+"""Why there is no verdict where the service failed over this picture again and again."""
 BUG: Final = "bug"
 """Why a message was set aside that met a fault of ours."""
 _MAX_UNWRITTEN: Final = 1000
@@ -155,8 +158,9 @@ class Core:
         mine, held = self.ledger.claim(admitted.case)
         if not mine and not self._is_unwritten(held):
             return self._known(held)
+        claim = Claim(held, self.ledger, self.budget)
         try:
-            return self._settle(admitted, held, body, meta)
+            return self._settle(admitted, claim, body, meta)
         except StoreConflict:
             # Our claim ran out and another worker has it: its word counts, not ours.
             return Outcome(Kind.DEFERRED, admitted.case.escalation_id, "claim_lost", 1.0)
@@ -164,39 +168,39 @@ class Core:
             if held.case not in self._unwritten:
                 # Nobody died, and nothing is paid for: the next attempt may claim it at once.
                 with suppress(StoreConflict, StoreUnavailable):
-                    self.ledger.release(held)
+                    self.ledger.release(claim.held)
             raise
         except BackendMisconfigured:
             raise
         except Exception as error:
-            self._bury(held, body, meta, error)
+            self._bury(claim, body, meta, error)
             raise
 
-    def _bury(self, claim: Held, body: bytes, meta: Meta, error: Exception) -> None:
+    def _bury(self, claim: Claim, body: bytes, meta: Meta, error: Exception) -> None:
         """End a case that met a bug, so that it does not stay claimed; the host logs it."""
         self._set_aside(body, meta, BUG, f"{type(error).__name__}: {error}")
         with suppress(StoreConflict):
-            self.ledger.settle(claim, State.POISON, BUG)
+            self.ledger.settle(claim.held, State.POISON, BUG)
 
-    def _settle(self, admitted: Admitted, claim: Held, body: bytes, meta: Meta) -> Outcome:
+    def _settle(self, admitted: Admitted, claim: Claim, body: bytes, meta: Meta) -> Outcome:
         id_ = admitted.case.escalation_id
         if admitted.case.expires_at <= self.clock.utc():
-            self.ledger.settle(claim, State.EXPIRED, "late")
+            self.ledger.settle(claim.held, State.EXPIRED, "late")
             return Outcome(Kind.EXPIRED, id_, "late")
-        if claim.entry.claims > MAX_CLAIMS:
+        if claim.held.entry.claims > MAX_CLAIMS:
             died = f"{MAX_CLAIMS} workers died over it"
             outcome = self._set_aside(body, meta, "kills_workers", died, id_)
-            self.ledger.settle(claim, State.POISON, "kills_workers")
+            self.ledger.settle(claim.held, State.POISON, "kills_workers")
             return outcome
         try:
-            verdict = self._unwritten.get(admitted.case) or self._verdict(admitted)
+            verdict = self._unwritten.get(admitted.case) or self._verdict(admitted, claim)
         except BackendBusy as error:
-            self.ledger.release(claim)
+            self.ledger.release(claim.held)
             return Outcome(Kind.DEFERRED, id_, "busy", error.retry_after_s or 1.0)
         except BackendMisconfigured:
-            self.ledger.release(claim)
+            self.ledger.release(claim.held)
             raise
-        self.on_verified(self._write(claim, verdict))
+        self.on_verified(self._write(claim.held, verdict))
         self.observer.agreed(verdict.agreement or "none")
         self.keep(admitted, verdict)
         return Outcome(Kind.VERIFIED, id_, verdict.reason or "")
@@ -220,7 +224,7 @@ class Core:
         self._unwritten.pop(held.case, None)
         return False
 
-    def _verdict(self, admitted: Admitted) -> Verdict:
+    def _verdict(self, admitted: Admitted, claim: Claim) -> Verdict:
         escalation, picture = admitted.escalation, admitted.picture
         route = self.routes.get(escalation.model.name) or self.routes[ANY_MODEL]
         now = self.clock.utc
@@ -228,28 +232,31 @@ class Core:
         if unfit := _unfit(picture, route.backend.limits):
             return gave_up(escalation, name, unfit, now())
         try:
-            opinion = self._opinion(route, picture, admitted)
+            opinion = self._opinion(route, picture, admitted, claim)
         except OutOfBudget as spent:
             self.on_spent(admitted.case.device_id, admitted.case.module_id, spent.units)
             return gave_up(escalation, name, "budget", now())
+        except OutOfTries:
+            log.warning("%s has no answer to escalation %s", name, escalation.id)
+            return gave_up(escalation, name, UNANSWERED, now())
         except BackendRefused as error:
             log.warning("%s refused escalation %s: %s", name, escalation.id, error)
             return gave_up(escalation, name, "refused", now())
         return route.composer.compose(escalation, opinion, route.want, name, now())
 
-    def _opinion(self, route: Route, picture: Picture, admitted: Admitted) -> Opinion:
+    def _opinion(self, route: Route, picture: Picture, admitted: Admitted, claim: Claim) -> Opinion:
         cached = self.cache.find(route.backend, picture, route.want)
         if cached is not None:
             return cached
-        device = admitted.case.device_id
-        purse = Purse(
-            lambda units: self.budget.take(device, units),
-            lambda day, units: self.budget.give_back(day, device, units),
-        )
         until_s = self.clock.monotonic_s() + min(
             self.ask_s, (admitted.case.expires_at - self.clock.utc()).total_seconds()
         )
-        backend, opinion = route.asking.ask(picture, route.want, until_s, purse)
+        try:
+            backend, opinion = route.asking.ask(picture, route.want, until_s, claim.purse())
+        except BackendBusy:
+            if claim.is_spent:
+                raise OutOfTries from None
+            raise
         self.observer.charged(backend, opinion.units)
         self.cache.keep(route.backend, picture, route.want, opinion)
         return opinion

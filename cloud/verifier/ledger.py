@@ -59,6 +59,8 @@ class Entry(BaseModel):
 
     Attributes:
         reached_at: When it came to each of its states; the claim is the last one's.
+        claims: Since somebody gave it back alive.
+        tries: Calls that may have been charged, and had no answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -72,6 +74,7 @@ class Entry(BaseModel):
     owner: str = ""
     leased_until: AwareDatetime | None = None
     claims: int = 0
+    tries: int = 0
     reached_at: dict[State, AwareDatetime] = Field(default_factory=dict)
     verdict: Verdict | None = None
     reason: str = ""
@@ -141,7 +144,8 @@ class Ledger:
             self._store.delete(_mark(case))
         if held is None or not self._is_free(held.entry):
             return False, held or Held(mine, "")
-        mine = self._claimed(case, claims=held.entry.claims + 1)
+        before = held.entry
+        mine = self._claimed(case, claims=before.claims + 1, tries=before.tries)
         try:
             return True, Held(mine, self._store.replace(_key(case), _encode(mine), held.version))
         except StoreConflict:
@@ -151,6 +155,11 @@ class Ledger:
         """The entry as it is now."""
         stored = self._store.read(_key(case))
         return Held(Entry.model_validate_json(stored.value), stored.version) if stored else None
+
+    def charge(self, claim: Held) -> Held:
+        """Count a call that is about to be paid for, and hold the claim anew."""
+        tries = claim.entry.tries + 1
+        return self._move(claim, state=State.CLAIMED, tries=tries, **self._hold())
 
     def release(self, claim: Held) -> None:
         """Give a claim back without an end, so that the next delivery may claim it at once."""
@@ -211,7 +220,7 @@ class Ledger:
     def _is_leased(self, entry: Entry) -> bool:
         return entry.leased_until is not None and entry.leased_until > self._clock.utc()
 
-    def _claimed(self, case: Case, claims: int) -> Entry:
+    def _claimed(self, case: Case, claims: int, tries: int = 0) -> Entry:
         return Entry(
             state=State.CLAIMED,
             device_id=case.device_id,
@@ -221,6 +230,7 @@ class Ledger:
             changed_at=self._clock.utc(),
             reached_at={State.CLAIMED: self._clock.utc()},
             claims=claims,
+            tries=tries,
             **self._hold(),
         )
 

@@ -34,7 +34,7 @@ def test_a_busy_service_is_waited_for_within_the_call() -> None:
     assert cloud.states() == {"a": "delivered"}
 
 
-@pytest.mark.parametrize("error", [BackendBusy("503"), BackendMisconfigured("401")])
+@pytest.mark.parametrize("error", [BackendBusy("429", billed=False), BackendMisconfigured("401")])
 def test_what_cannot_be_finished_is_set_aside_and_can_come_again(error: Exception) -> None:
     backend = PlayedBackend([error])
     cloud = Cloud(backends=[backend])

@@ -1,0 +1,67 @@
+"""An escalation in this worker's hands, and what is paid for it.
+
+Before each call that may be charged, the claim is written again: with the call counted, and with
+the lease begun anew. Where another worker has taken the escalation over meanwhile, that write
+fails and nothing is paid. A picture that a Vision API cannot answer, while it answers all others,
+so ends after `MAX_TRIES` charged calls, over all workers and restarts.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from verifier.asking import Purse
+from verifier.budget import Budget
+from verifier.errors import StoreError
+from verifier.ledger import Held, Ledger
+
+MAX_TRIES: Final = 5
+"""Charged calls without an answer before an escalation is given up."""
+
+
+class OutOfTries(Exception):  # noqa: N818 - it is no error, it is an answer
+    """So many charged calls about one escalation came to nothing."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """Ours, for one handling of one message; for one thread.
+
+    Attributes:
+        held: The entry as we wrote it last.
+    """
+
+    held: Held
+    ledger: Ledger
+    budget: Budget
+
+    @property
+    def is_spent(self) -> bool:
+        """True if no further call is worth its price."""
+        return self.held.entry.tries >= MAX_TRIES
+
+    def purse(self) -> Purse:
+        """Pays for the calls about it."""
+        return Purse(self._take, self._give_back)
+
+    def _take(self, units: int) -> str:
+        if self.is_spent:
+            raise OutOfTries
+        device = self.held.entry.device_id
+        if day := self.budget.take(device, units):
+            try:
+                self.held = self.ledger.charge(self.held)
+            except StoreError:
+                # It is not called now; a unit may be lost with a store that is away.
+                self.budget.give_back(day, device, units)
+                raise
+        return day
+
+    def _give_back(self, day: str, units: int) -> None:
+        self._uncount()
+        self.budget.give_back(day, self.held.entry.device_id, units)
+
+    def _uncount(self) -> None:
+        """Written with the next change; a crash before it counts the call."""
+        entry = self.held.entry
+        fewer = entry.model_copy(update={"tries": max(0, entry.tries - 1)})
+        self.held = replace(self.held, entry=fewer)
