@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from verifier.breaker import Breaker
+from verifier.breaker import Breaker, BreakerState
 from verifier.clock import Clock
 from verifier.errors import (
     BackendBusy,
@@ -56,6 +56,8 @@ class Purse:
     take: Callable[[int], str]
     """Says of which day they are; empty where too few are left."""
     give_back: Callable[[str, int], None]
+    forgive: Callable[[str, int], None] = lambda day, units: None
+    """Told of a charged call that only showed that a service is still away."""
 
 
 Told = Callable[[Backend, str, float], None]
@@ -148,6 +150,7 @@ class Asking:
         units = calls_of(backend, want)
         if not (day := purse.take(units)):
             raise OutOfBudget(units)
+        probes = breaker.state is BreakerState.HALF_OPEN
         began_s = self.clock.monotonic_s()
         ended = "bug"
         try:
@@ -159,11 +162,13 @@ class Asking:
                 with suppress(StoreUnavailable):
                     purse.give_back(day, units - opinion.units)
         except BackendBusy as error:
-            if breaker.failed():
+            if breaker.failed(charged=error.billed):
                 log.warning("%s is left alone for a while: %s", _place(backend), error)
             ended = "busy"
             if not error.billed:
                 purse.give_back(day, units)
+            elif probes:
+                purse.forgive(day, units)
             raise
         except BackendRefused:
             _answered(backend, breaker)

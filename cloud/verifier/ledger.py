@@ -61,6 +61,7 @@ class Entry(BaseModel):
         reached_at: When it came to each of its states; the claim is the last one's.
         claims: Since somebody gave it back alive.
         tries: Calls that may have been charged, and had no answer.
+        probes: Such calls that only showed that a service was still away.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -75,6 +76,7 @@ class Entry(BaseModel):
     leased_until: AwareDatetime | None = None
     claims: int = 0
     tries: int = 0
+    probes: int = 0
     reached_at: dict[State, AwareDatetime] = Field(default_factory=dict)
     verdict: Verdict | None = None
     reason: str = ""
@@ -145,7 +147,7 @@ class Ledger:
         if held is None or not self._is_free(held.entry):
             return False, held or Held(mine, "")
         before = held.entry
-        mine = self._claimed(case, claims=before.claims + 1, tries=before.tries)
+        mine = self._claimed(case, before.claims + 1, before.tries, before.probes)
         try:
             return True, Held(mine, self._store.replace(_key(case), _encode(mine), held.version))
         except StoreConflict:
@@ -220,7 +222,7 @@ class Ledger:
     def _is_leased(self, entry: Entry) -> bool:
         return entry.leased_until is not None and entry.leased_until > self._clock.utc()
 
-    def _claimed(self, case: Case, claims: int, tries: int = 0) -> Entry:
+    def _claimed(self, case: Case, claims: int, tries: int = 0, probes: int = 0) -> Entry:
         return Entry(
             state=State.CLAIMED,
             device_id=case.device_id,
@@ -231,6 +233,7 @@ class Ledger:
             reached_at={State.CLAIMED: self._clock.utc()},
             claims=claims,
             tries=tries,
+            probes=probes,
             **self._hold(),
         )
 

@@ -1,13 +1,15 @@
 """What one escalation may cost where the Vision API has no answer to its picture."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
-from tests.support.cloud import META, Cloud, PlayedBackend, body, jpeg
+from tests.support.cloud import LAPTOP, META, START, Cloud, PlayedBackend, PlayedClock, body, jpeg
 from tests.verifier.test_worker import built_of
 
 from verifier.admit import admit
-from verifier.claim import MAX_TRIES
+from verifier.breaker import Breaker
+from verifier.claim import MAX_PROBES, MAX_TRIES
 from verifier.core import Kind
 from verifier.errors import BackendBusy
 from verifier.hosts.worker import Worker
@@ -100,3 +102,48 @@ def test_a_call_in_which_a_worker_died_counts_as_a_try(deaths: int) -> None:
             cloud.core.handle(body("a", ttl_s=DAY_S), META)
         cloud.clock.advance(121)
     assert entry_of(cloud, body("a")).tries == deaths
+
+
+def test_an_outage_of_an_hour_ends_nothing_and_costs_the_device_next_to_nothing() -> None:
+    def answers(_: Picture) -> Opinion:
+        if cloud.clock.utc() < START + timedelta(hours=1):
+            raise BackendBusy("HTTP 503")
+        return LAPTOP
+
+    backend = PlayedBackend([answers])
+    cloud = Cloud(backends=[backend], per_hub=100, per_device=20)
+    worker = Worker(built_of(cloud), threads=1, clock=cloud.clock)
+    # The first takes the region's first failures on itself.
+    first, second = body("a", picture=BAD, ttl_s=DAY_S), body("b", ttl_s=DAY_S)
+    assert worker.take([(first, META), (second, META)])
+    worker.stop()
+    assert verdict_of(cloud, first).reason == "unanswered"
+    assert verdict_of(cloud, second).status == "verified"
+    assert cloud.clock.utc() < START + timedelta(hours=1, minutes=6)
+    assert cloud.budget.left("line-1") == 20 - MAX_TRIES - 1
+    assert cloud.budget.left() == 100 - backend.calls
+
+
+def test_an_outage_without_end_does_not_hold_one_escalation_for_ever() -> None:
+    cloud = Cloud(backends=[PlayedBackend([BackendBusy("HTTP 503")])])
+    worker = Worker(built_of(cloud), threads=1, clock=cloud.clock)
+    assert worker.take([(body("a", ttl_s=DAY_S), META), (body("b", ttl_s=7 * DAY_S), META)])
+    worker.stop()
+    assert entry_of(cloud, body("b")).probes == MAX_PROBES
+    assert verdict_of(cloud, body("b")).reason == "unanswered"
+
+
+def test_what_is_seen_for_nothing_is_seen_as_often_as_ever() -> None:
+    clock = PlayedClock()
+    breaker = Breaker(clock)
+    for _ in range(5):
+        breaker.failed()
+    for charged, rest_s in ((False, 30), (True, 60), (True, 120), (False, 120), (True, 240)):
+        clock.advance(breaker.rest_s())
+        assert breaker.admit()
+        breaker.failed(charged=charged)
+        assert breaker.rest_s() == pytest.approx(rest_s)
+    breaker.succeeded()
+    for _ in range(5):
+        breaker.failed()
+    assert breaker.rest_s() == pytest.approx(30)
