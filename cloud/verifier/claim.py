@@ -35,11 +35,13 @@ class Claim:
 
     Attributes:
         held: The entry as we wrote it last.
+        since_s: Monotonic time from before the claim was written, so that no lease ends sooner.
     """
 
     held: Held
     ledger: Ledger
     budget: Budget
+    since_s: float
 
     @property
     def is_spent(self) -> bool:

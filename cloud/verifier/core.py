@@ -118,8 +118,8 @@ class Core:
             module asked for again by sending its escalation once more.
         on_spent: Told of a module whose message met an empty budget.
         keep: Given each verdict with what it is about, for the data set.
-        ask_s: How long to try for an answer; less than the ledger's lease, so that no other
-            worker takes an escalation over while it is still being asked about.
+        ask_s: How long to try for an answer, from the claim on; less than the ledger's lease, so
+            that no other worker takes an escalation over while it is still being asked about.
     """
 
     routes: Mapping[str, Route]
@@ -155,10 +155,11 @@ class Core:
             admitted = admit(body, meta)
         except PoisonMessage as error:
             return self._set_aside(body, meta, error.reason, str(error))
+        since_s = self.clock.monotonic_s()
         mine, held = self.ledger.claim(admitted.case)
         if not mine and not self._is_unwritten(held):
             return self._known(held)
-        claim = Claim(held, self.ledger, self.budget)
+        claim = Claim(held, self.ledger, self.budget, since_s)
         try:
             return self._settle(admitted, claim, body, meta)
         except StoreConflict:
@@ -248,9 +249,8 @@ class Core:
         cached = self.cache.find(route.backend, picture, route.want)
         if cached is not None:
             return cached
-        until_s = self.clock.monotonic_s() + min(
-            self.ask_s, (admitted.case.expires_at - self.clock.utc()).total_seconds()
-        )
+        left_s = (admitted.case.expires_at - self.clock.utc()).total_seconds()
+        until_s = min(claim.since_s + self.ask_s, self.clock.monotonic_s() + left_s)
         try:
             backend, opinion = route.asking.ask(picture, route.want, until_s, claim.purse())
         except BackendBusy:
