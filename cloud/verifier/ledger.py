@@ -172,7 +172,9 @@ class Ledger:
         return self._move(claim, state=State.VERIFIED, verdict=verdict, **self._hold())
 
     def settle(self, held: Held, state: State, reason: str = "") -> Held:
-        """It has come to its end, and is no longer open."""
+        """It has come to its end, and is no longer open; the first end is the one that stays."""
+        if held.entry.state.is_terminal:
+            return held
         settled = self._move(held, state=state, reason=reason)
         self._store.delete(_mark(held.case))
         return settled
