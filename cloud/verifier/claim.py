@@ -35,13 +35,13 @@ class Claim:
 
     Attributes:
         held: The entry as we wrote it last.
-        since_s: Monotonic time from before the claim was written, so that no lease ends sooner.
+        until_s: Monotonic time for the last answer, before the lease that it began with ends.
     """
 
     held: Held
     ledger: Ledger
     budget: Budget
-    since_s: float
+    until_s: float
 
     @property
     def is_spent(self) -> bool:

@@ -12,6 +12,7 @@ as poison, and it is raised. `handle` may be called by many threads.
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,18 +136,23 @@ class Core:
     ask_s: float = 80.0
     _unwritten: dict[Case, Verdict] = field(default_factory=dict, init=False, repr=False)
 
-    def handle(self, body: bytes, meta: Meta) -> Outcome:
+    def handle(self, body: bytes, meta: Meta, within_s: float = math.inf) -> Outcome:
         """Take one message to its outcome.
+
+        Args:
+            body: As it was sent.
+            meta: What the hub says of it.
+            within_s: How long its host has for it, where that is less than `ask_s`.
 
         Raises:
             BackendMisconfigured: no picture can be asked about; stop, and wake somebody.
             StoreUnavailable: try the same message again later.
         """
-        outcome = self._handle(body, meta)
+        outcome = self._handle(body, meta, within_s)
         self.observer.handled(outcome.kind, outcome.reason)
         return outcome
 
-    def _handle(self, body: bytes, meta: Meta) -> Outcome:
+    def _handle(self, body: bytes, meta: Meta, within_s: float) -> Outcome:
         try:
             query = query_of(body)
             if query is not None:
@@ -155,11 +161,11 @@ class Core:
             admitted = admit(body, meta)
         except PoisonMessage as error:
             return self._set_aside(body, meta, error.reason, str(error))
-        since_s = self.clock.monotonic_s()
+        until_s = self.clock.monotonic_s() + min(self.ask_s, within_s)
         mine, held = self.ledger.claim(admitted.case)
         if not mine and not self._is_unwritten(held):
             return self._known(held)
-        claim = Claim(held, self.ledger, self.budget, since_s)
+        claim = Claim(held, self.ledger, self.budget, until_s)
         try:
             return self._settle(admitted, claim, body, meta)
         except StoreConflict:
@@ -250,7 +256,7 @@ class Core:
         if cached is not None:
             return cached
         left_s = (admitted.case.expires_at - self.clock.utc()).total_seconds()
-        until_s = min(claim.since_s + self.ask_s, self.clock.monotonic_s() + left_s)
+        until_s = min(claim.until_s, self.clock.monotonic_s() + left_s)
         try:
             backend, opinion = route.asking.ask(picture, route.want, until_s, claim.purse())
         except BackendBusy:
