@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from verifier.breaker import Breaker
+from verifier.breaker import Breaker, BreakerState
 from verifier.clock import Clock
 from verifier.errors import (
     BackendBusy,
@@ -56,6 +56,8 @@ class Purse:
     take: Callable[[int], str]
     """Says of which day they are; empty where too few are left."""
     give_back: Callable[[str, int], None]
+    forgive: Callable[[str, int], None] = lambda day, units: None
+    """Told of a charged call that only showed that a service is still away."""
 
 
 Told = Callable[[Backend, str, float], None]
@@ -125,11 +127,10 @@ class Asking:
     ) -> Opinion:
         busy = BackendBusy(f"{backend.region} is left alone", billed=False)
         for attempt in range(_TRIES):
-            left_s = until_s - self.clock.monotonic_s()
-            if left_s <= 0 or self.stop.is_set() or not breaker.admit():
+            if until_s <= self.clock.monotonic_s() or self.stop.is_set() or not breaker.admit():
                 break
             try:
-                return self._call(backend, breaker, picture, want, min(_CALL_S, left_s), purse)
+                return self._call(backend, breaker, picture, want, until_s, purse)
             except BackendBusy as error:
                 busy = error
             if attempt + 1 < _TRIES and not self._pause(attempt, busy.retry_after_s, until_s):
@@ -142,12 +143,18 @@ class Asking:
         breaker: Breaker,
         picture: Picture,
         want: frozenset[Want],
-        timeout_s: float,
+        until_s: float,
         purse: Purse,
     ) -> Opinion:
         units = calls_of(backend, want)
         if not (day := purse.take(units)):
             raise OutOfBudget(units)
+        # The store may have held us up for longer than the escalation is ours.
+        timeout_s = min(_CALL_S, until_s - self.clock.monotonic_s())
+        if timeout_s <= 0:
+            purse.give_back(day, units)
+            raise BackendBusy("no time was left to ask", billed=False)
+        probes = breaker.state is BreakerState.HALF_OPEN
         began_s = self.clock.monotonic_s()
         ended = "bug"
         try:
@@ -155,15 +162,15 @@ class Asking:
             _answered(backend, breaker)
             ended = "ok"
             if isinstance(backend, Metered) and opinion.units < units:
-                # The answer is paid for, and must not be lost with a store that is away.
-                with suppress(StoreUnavailable):
-                    purse.give_back(day, units - opinion.units)
+                _give_spare_back(purse, day, units - opinion.units)
         except BackendBusy as error:
-            if breaker.failed():
+            if breaker.failed(charged=error.billed):
                 log.warning("%s is left alone for a while: %s", _place(backend), error)
             ended = "busy"
             if not error.billed:
                 purse.give_back(day, units)
+            elif probes:
+                purse.forgive(day, units)
             raise
         except BackendRefused:
             _answered(backend, breaker)
@@ -190,6 +197,12 @@ class Asking:
         else:
             pause_s = self.rng.uniform(0, min(_STEP_MAX_S, _FIRST_S * 2.0**attempt))
         return not self.clock.wait(self.stop, pause_s)
+
+
+def _give_spare_back(purse: Purse, day: str, units: int) -> None:
+    # The answer is paid for, and must not be lost with a store that is away.
+    with suppress(StoreUnavailable):
+        purse.give_back(day, units)
 
 
 def _answered(backend: Backend, breaker: Breaker) -> None:

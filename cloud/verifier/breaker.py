@@ -1,8 +1,9 @@
 """Leave a service alone that does not answer, and try it again with one call.
 
 Closed until five calls in a row failed, or half of the last twenty; then open for thirty
-seconds; then one caller may try (half-open): its success closes, its failure opens again. One
-breaker a backend and region, so that a bad region does not take a good one down with it.
+seconds; then one caller may try (half-open): its success closes, its failure opens again, for
+twice as long and at most five minutes where that try may have been charged. One breaker a
+backend and region, so that a bad region does not take a good one down with it.
 
 Source: Michael Nygard, "Release It!", ch. 5, "Circuit Breaker".
 """
@@ -17,6 +18,7 @@ from verifier.clock import Clock
 _IN_A_ROW: Final = 5
 _WINDOW: Final = 20
 _REST_S: Final = 30.0
+_MAX_REST_S: Final = 300.0
 
 
 class BreakerState(StrEnum):
@@ -35,6 +37,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._failed: deque[bool] = deque(maxlen=_WINDOW)
         self._in_a_row = 0
+        self._rest_s = _REST_S
         self._opened_s: float | None = None
         self._probe_until_s: float | None = None
 
@@ -49,7 +52,7 @@ class Breaker:
         with self._lock:
             if self._opened_s is None:
                 return 0.0
-            return max(0.0, self._opened_s + _REST_S - self._clock.monotonic_s())
+            return max(0.0, self._opened_s + self._rest_s - self._clock.monotonic_s())
 
     def admit(self) -> bool:
         """True if the caller may call; it must then say how it ended.
@@ -73,16 +76,19 @@ class Breaker:
                 self._failed.clear()
             self._opened_s = self._probe_until_s = None
             self._in_a_row = 0
+            self._rest_s = _REST_S
             self._failed.append(False)
             return was_open
 
-    def failed(self) -> bool:
+    def failed(self, *, charged: bool = True) -> bool:
         """The service did not answer, or with an error of its own; true where that opens it."""
         with self._lock:
             was_open = self._opened_s is not None
             self._in_a_row += 1
             self._failed.append(True)
             half = len(self._failed) == _WINDOW and sum(self._failed) * 2 >= _WINDOW
+            if charged and self._probe_until_s is not None:
+                self._rest_s = min(_MAX_REST_S, self._rest_s * 2)
             if self._opened_s is not None or self._in_a_row >= _IN_A_ROW or half:
                 self._opened_s = self._clock.monotonic_s()
                 self._probe_until_s = None
@@ -91,5 +97,5 @@ class Breaker:
     def _state(self) -> BreakerState:
         if self._opened_s is None:
             return BreakerState.CLOSED
-        rested = self._clock.monotonic_s() >= self._opened_s + _REST_S
+        rested = self._clock.monotonic_s() >= self._opened_s + self._rest_s
         return BreakerState.HALF_OPEN if rested else BreakerState.OPEN

@@ -58,6 +58,10 @@ class Budget:
         self._add(self._hub_key(day), -units, None)
         self._add(self._device_key(day, device_id), -units, None)
 
+    def forgive(self, day: str, device_id: str, units: int = 1) -> None:
+        """Return units to the device alone: they were charged, but not for its sake."""
+        self._add(self._device_key(day, device_id), -units, None)
+
     def left(self, device_id: str | None = None) -> int | None:
         """Units left today of the hub, or of a device; None for no limit."""
         limit = self._per_hub if device_id is None else self._per_device

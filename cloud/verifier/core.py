@@ -12,6 +12,7 @@ as poison, and it is raised. `handle` may be called by many threads.
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from enum import StrEnum
 from typing import Final
 
 from verifier.admit import Admitted, Meta, admit
-from verifier.asking import Asking, OutOfBudget, Purse
+from verifier.asking import Asking, OutOfBudget
 from verifier.budget import Budget
 from verifier.cache import Cache
+from verifier.claim import Claim, OutOfTries
 from verifier.clock import Clock
 from verifier.compose import Composer, gave_up
 from verifier.dead_letters import DeadLetters
@@ -42,6 +44,8 @@ from visionedge.wire import Verdict
 
 log: Final = logging.getLogger(__name__)
 ANY_MODEL: Final = "*"
+UNANSWERED: Final = "unanswered"
+"""Why there is no verdict where the service failed over this picture again and again."""
 BUG: Final = "bug"
 """Why a message was set aside that met a fault of ours."""
 _MAX_UNWRITTEN: Final = 1000
@@ -115,8 +119,8 @@ class Core:
             module asked for again by sending its escalation once more.
         on_spent: Told of a module whose message met an empty budget.
         keep: Given each verdict with what it is about, for the data set.
-        ask_s: How long to try for an answer; less than the ledger's lease, so that no other
-            worker takes an escalation over while it is still being asked about.
+        ask_s: How long to try for an answer, from the claim on; less than the ledger's lease, so
+            that no other worker takes an escalation over while it is still being asked about.
     """
 
     routes: Mapping[str, Route]
@@ -132,18 +136,23 @@ class Core:
     ask_s: float = 80.0
     _unwritten: dict[Case, Verdict] = field(default_factory=dict, init=False, repr=False)
 
-    def handle(self, body: bytes, meta: Meta) -> Outcome:
+    def handle(self, body: bytes, meta: Meta, within_s: float = math.inf) -> Outcome:
         """Take one message to its outcome.
+
+        Args:
+            body: As it was sent.
+            meta: What the hub says of it.
+            within_s: How long its host has for it, where that is less than `ask_s`.
 
         Raises:
             BackendMisconfigured: no picture can be asked about; stop, and wake somebody.
             StoreUnavailable: try the same message again later.
         """
-        outcome = self._handle(body, meta)
+        outcome = self._handle(body, meta, within_s)
         self.observer.handled(outcome.kind, outcome.reason)
         return outcome
 
-    def _handle(self, body: bytes, meta: Meta) -> Outcome:
+    def _handle(self, body: bytes, meta: Meta, within_s: float) -> Outcome:
         try:
             query = query_of(body)
             if query is not None:
@@ -152,11 +161,13 @@ class Core:
             admitted = admit(body, meta)
         except PoisonMessage as error:
             return self._set_aside(body, meta, error.reason, str(error))
+        until_s = self.clock.monotonic_s() + min(self.ask_s, within_s)
         mine, held = self.ledger.claim(admitted.case)
         if not mine and not self._is_unwritten(held):
             return self._known(held)
+        claim = Claim(held, self.ledger, self.budget, until_s)
         try:
-            return self._settle(admitted, held, body, meta)
+            return self._settle(admitted, claim, body, meta)
         except StoreConflict:
             # Our claim ran out and another worker has it: its word counts, not ours.
             return Outcome(Kind.DEFERRED, admitted.case.escalation_id, "claim_lost", 1.0)
@@ -164,39 +175,39 @@ class Core:
             if held.case not in self._unwritten:
                 # Nobody died, and nothing is paid for: the next attempt may claim it at once.
                 with suppress(StoreConflict, StoreUnavailable):
-                    self.ledger.release(held)
+                    self.ledger.release(claim.held)
             raise
         except BackendMisconfigured:
             raise
         except Exception as error:
-            self._bury(held, body, meta, error)
+            self._bury(claim, body, meta, error)
             raise
 
-    def _bury(self, claim: Held, body: bytes, meta: Meta, error: Exception) -> None:
+    def _bury(self, claim: Claim, body: bytes, meta: Meta, error: Exception) -> None:
         """End a case that met a bug, so that it does not stay claimed; the host logs it."""
         self._set_aside(body, meta, BUG, f"{type(error).__name__}: {error}")
         with suppress(StoreConflict):
-            self.ledger.settle(claim, State.POISON, BUG)
+            self.ledger.settle(claim.held, State.POISON, BUG)
 
-    def _settle(self, admitted: Admitted, claim: Held, body: bytes, meta: Meta) -> Outcome:
+    def _settle(self, admitted: Admitted, claim: Claim, body: bytes, meta: Meta) -> Outcome:
         id_ = admitted.case.escalation_id
         if admitted.case.expires_at <= self.clock.utc():
-            self.ledger.settle(claim, State.EXPIRED, "late")
+            self.ledger.settle(claim.held, State.EXPIRED, "late")
             return Outcome(Kind.EXPIRED, id_, "late")
-        if claim.entry.claims > MAX_CLAIMS:
+        if claim.held.entry.claims > MAX_CLAIMS:
             died = f"{MAX_CLAIMS} workers died over it"
             outcome = self._set_aside(body, meta, "kills_workers", died, id_)
-            self.ledger.settle(claim, State.POISON, "kills_workers")
+            self.ledger.settle(claim.held, State.POISON, "kills_workers")
             return outcome
         try:
-            verdict = self._unwritten.get(admitted.case) or self._verdict(admitted)
+            verdict = self._unwritten.get(admitted.case) or self._verdict(admitted, claim)
         except BackendBusy as error:
-            self.ledger.release(claim)
+            self.ledger.release(claim.held)
             return Outcome(Kind.DEFERRED, id_, "busy", error.retry_after_s or 1.0)
         except BackendMisconfigured:
-            self.ledger.release(claim)
+            self.ledger.release(claim.held)
             raise
-        self.on_verified(self._write(claim, verdict))
+        self.on_verified(self._write(claim.held, verdict))
         self.observer.agreed(verdict.agreement or "none")
         self.keep(admitted, verdict)
         return Outcome(Kind.VERIFIED, id_, verdict.reason or "")
@@ -220,7 +231,7 @@ class Core:
         self._unwritten.pop(held.case, None)
         return False
 
-    def _verdict(self, admitted: Admitted) -> Verdict:
+    def _verdict(self, admitted: Admitted, claim: Claim) -> Verdict:
         escalation, picture = admitted.escalation, admitted.picture
         route = self.routes.get(escalation.model.name) or self.routes[ANY_MODEL]
         now = self.clock.utc
@@ -228,28 +239,30 @@ class Core:
         if unfit := _unfit(picture, route.backend.limits):
             return gave_up(escalation, name, unfit, now())
         try:
-            opinion = self._opinion(route, picture, admitted)
+            opinion = self._opinion(route, picture, admitted, claim)
         except OutOfBudget as spent:
             self.on_spent(admitted.case.device_id, admitted.case.module_id, spent.units)
             return gave_up(escalation, name, "budget", now())
+        except OutOfTries:
+            log.warning("%s has no answer to escalation %s", name, escalation.id)
+            return gave_up(escalation, name, UNANSWERED, now())
         except BackendRefused as error:
             log.warning("%s refused escalation %s: %s", name, escalation.id, error)
             return gave_up(escalation, name, "refused", now())
         return route.composer.compose(escalation, opinion, route.want, name, now())
 
-    def _opinion(self, route: Route, picture: Picture, admitted: Admitted) -> Opinion:
+    def _opinion(self, route: Route, picture: Picture, admitted: Admitted, claim: Claim) -> Opinion:
         cached = self.cache.find(route.backend, picture, route.want)
         if cached is not None:
             return cached
-        device = admitted.case.device_id
-        purse = Purse(
-            lambda units: self.budget.take(device, units),
-            lambda day, units: self.budget.give_back(day, device, units),
-        )
-        until_s = self.clock.monotonic_s() + min(
-            self.ask_s, (admitted.case.expires_at - self.clock.utc()).total_seconds()
-        )
-        backend, opinion = route.asking.ask(picture, route.want, until_s, purse)
+        left_s = (admitted.case.expires_at - self.clock.utc()).total_seconds()
+        until_s = min(claim.until_s, self.clock.monotonic_s() + left_s)
+        try:
+            backend, opinion = route.asking.ask(picture, route.want, until_s, claim.purse())
+        except BackendBusy:
+            if claim.is_spent:
+                raise OutOfTries from None
+            raise
         self.observer.charged(backend, opinion.units)
         self.cache.keep(route.backend, picture, route.want, opinion)
         return opinion

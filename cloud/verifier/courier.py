@@ -156,7 +156,8 @@ class Courier:
             module.not_before_s = self.clock.monotonic_s() + pause_s
             waiting = list(module.waiting.values())
         for held in waiting:
-            self._renew(module, held, pause_s)
+            if not held.entry.state.is_terminal:
+                self._renew(module, held, pause_s)
         self.observer.deferred(len(batch))
         log.info("%s/%s in %.0f s again: %s", module.device_id, module.module_id, pause_s, error)
 
@@ -169,8 +170,10 @@ class Courier:
     def _settle(self, module: _Module, batch: list[Held], state: State, reason: str) -> None:
         for held in batch:
             try:
-                self.ledger.settle(held, state, reason)
-                self.observer.settled(state, 1)
+                # A copy that a module asked for changes nothing about how its escalation ended.
+                if not held.entry.state.is_terminal:
+                    self.ledger.settle(held, state, reason)
+                    self.observer.settled(state, 1)
             except StoreConflict:
                 # Another courier took it over; the module takes the second copy as such.
                 log.info("escalation %s is in other hands", held.entry.escalation_id)

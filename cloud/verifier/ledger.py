@@ -59,6 +59,9 @@ class Entry(BaseModel):
 
     Attributes:
         reached_at: When it came to each of its states; the claim is the last one's.
+        claims: Since somebody gave it back alive.
+        tries: Calls that may have been charged, and had no answer.
+        probes: Such calls that only showed that a service was still away.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -72,6 +75,8 @@ class Entry(BaseModel):
     owner: str = ""
     leased_until: AwareDatetime | None = None
     claims: int = 0
+    tries: int = 0
+    probes: int = 0
     reached_at: dict[State, AwareDatetime] = Field(default_factory=dict)
     verdict: Verdict | None = None
     reason: str = ""
@@ -141,7 +146,8 @@ class Ledger:
             self._store.delete(_mark(case))
         if held is None or not self._is_free(held.entry):
             return False, held or Held(mine, "")
-        mine = self._claimed(case, claims=held.entry.claims + 1)
+        before = held.entry
+        mine = self._claimed(case, before.claims + 1, before.tries, before.probes)
         try:
             return True, Held(mine, self._store.replace(_key(case), _encode(mine), held.version))
         except StoreConflict:
@@ -152,6 +158,11 @@ class Ledger:
         stored = self._store.read(_key(case))
         return Held(Entry.model_validate_json(stored.value), stored.version) if stored else None
 
+    def charge(self, claim: Held) -> Held:
+        """Count a call that is about to be paid for, and hold the claim anew."""
+        tries = claim.entry.tries + 1
+        return self._move(claim, state=State.CLAIMED, tries=tries, **self._hold())
+
     def release(self, claim: Held) -> None:
         """Give a claim back without an end, so that the next delivery may claim it at once."""
         self._move(claim, state=State.CLAIMED, owner="", leased_until=None, claims=0)
@@ -161,7 +172,9 @@ class Ledger:
         return self._move(claim, state=State.VERIFIED, verdict=verdict, **self._hold())
 
     def settle(self, held: Held, state: State, reason: str = "") -> Held:
-        """It has come to its end, and is no longer open."""
+        """It has come to its end, and is no longer open; the first end is the one that stays."""
+        if held.entry.state.is_terminal:
+            return held
         settled = self._move(held, state=state, reason=reason)
         self._store.delete(_mark(held.case))
         return settled
@@ -211,7 +224,7 @@ class Ledger:
     def _is_leased(self, entry: Entry) -> bool:
         return entry.leased_until is not None and entry.leased_until > self._clock.utc()
 
-    def _claimed(self, case: Case, claims: int) -> Entry:
+    def _claimed(self, case: Case, claims: int, tries: int = 0, probes: int = 0) -> Entry:
         return Entry(
             state=State.CLAIMED,
             device_id=case.device_id,
@@ -221,6 +234,8 @@ class Ledger:
             changed_at=self._clock.utc(),
             reached_at={State.CLAIMED: self._clock.utc()},
             claims=claims,
+            tries=tries,
+            probes=probes,
             **self._hold(),
         )
 

@@ -262,7 +262,7 @@ def test_a_service_that_does_not_answer_is_said_once_and_once_that_it_does_again
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", logger="verifier.asking")
-    backend = PlayedBackend([BackendBusy("no connection to h")] * 6 + [LAPTOP])
+    backend = PlayedBackend([BackendBusy("no connection to h", billed=False)] * 6 + [LAPTOP])
     asking_, clock = asking(backend)
     for _ in range(3):
         with suppress(BackendBusy):

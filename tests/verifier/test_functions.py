@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.support.cloud import LAPTOP, META, START, Cloud, PlayedBackend, body
+from tests.support.cloud import LAPTOP, META, START, Cloud, PlayedBackend, body, jpeg
 from tests.verifier.test_worker import AwayTwice, built_of
 
 from verifier.errors import BackendBusy, BackendMisconfigured, ReplyForbidden
 from verifier.hosts.functions import FunctionsHost
+from verifier.opinion import Opinion, Picture
 
 ROOT: Final = Path(__file__).parents[2]
 func: Any = pytest.importorskip("azure.functions", reason="no azure-functions for this Python")
@@ -34,7 +35,7 @@ def test_a_busy_service_is_waited_for_within_the_call() -> None:
     assert cloud.states() == {"a": "delivered"}
 
 
-@pytest.mark.parametrize("error", [BackendBusy("503"), BackendMisconfigured("401")])
+@pytest.mark.parametrize("error", [BackendBusy("429", billed=False), BackendMisconfigured("401")])
 def test_what_cannot_be_finished_is_set_aside_and_can_come_again(error: Exception) -> None:
     backend = PlayedBackend([error])
     cloud = Cloud(backends=[backend])
@@ -44,6 +45,36 @@ def test_what_cannot_be_finished_is_set_aside_and_can_come_again(error: Exceptio
     backend.answers = [LAPTOP]
     cloud.clock.advance(60)
     host_of(cloud).take([(body("a"), META)])
+    assert cloud.states() == {"a": "delivered"}
+
+
+def test_one_that_takes_all_the_time_leaves_the_others_theirs() -> None:
+    def silent(picture: Picture) -> Opinion:
+        if picture.jpeg != jpeg():
+            return LAPTOP
+        cloud.clock.advance(cloud.backends[0].timeouts_s[-1])
+        raise BackendBusy("no answer in time", billed=False)
+
+    cloud = Cloud(backends=[PlayedBackend([silent])], cache_days=0)
+    batch = [(body("slow"), META)]
+    batch += [(body(f"e{at}", picture=jpeg(shade=at + 1)), META) for at in range(5)]
+    host_of(cloud).take(batch)
+    states = cloud.states()
+    assert states.pop("slow") == "claimed"
+    assert states == {f"e{at}": "delivered" for at in range(5)}
+
+
+def test_what_there_was_no_time_for_is_set_aside_saying_so() -> None:
+    def slow(_: Picture) -> Opinion:
+        cloud.clock.advance(200)
+        return LAPTOP
+
+    cloud = Cloud(backends=[PlayedBackend([slow])])
+    host_of(cloud).take([(body("a"), META), (body("b"), META)])
+    (key,) = cloud.store.keys("dead/")
+    stored = cloud.store.read(key)
+    assert stored
+    assert json.loads(stored.value)["detail"] == "no time left"
     assert cloud.states() == {"a": "delivered"}
 
 

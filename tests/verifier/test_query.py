@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from tests.support.cloud import META, START, Cloud, PlayedBackend, PlayedReply, body
 
-from verifier.admit import Meta
+from verifier.admit import Meta, admit
 from verifier.core import Kind
 from verifier.errors import BackendBusy, ReplyDeferred
+from verifier.ledger import State
 
 
 def query(*ids: str, **changes: object) -> bytes:
@@ -68,6 +69,27 @@ def test_a_verdict_that_another_worker_was_to_deliver_is_taken_over() -> None:
     first.clock.advance(3000)
     first.courier.turn()
     assert first.states() == {"a": "delivered"}
+
+
+def test_a_copy_that_expires_or_is_refused_leaves_a_delivered_escalation_delivered() -> None:
+    cloud = Cloud()
+    case = admit(body("a", ttl_s=300), META).case
+    cloud.core.handle(body("a", ttl_s=300), META)
+    cloud.courier.turn()
+    before = cloud.ledger.find(case)
+    assert before
+    cloud.reply.refuses = frozenset(["a"])
+    cloud.core.handle(query("a"), META)
+    cloud.courier.turn()
+    cloud.reply.faults = [ReplyDeferred("404")]
+    cloud.core.handle(query("a"), META)
+    cloud.courier.turn()
+    assert cloud.courier.waiting == 1
+    cloud.clock.advance(1000)
+    cloud.courier.turn()
+    assert cloud.courier.waiting == 0
+    assert cloud.ledger.find(case) == before
+    assert cloud.ledger.settle(before, State.POISON) is before
 
 
 def test_there_is_nothing_to_say_of_what_is_unknown_in_work_or_too_late() -> None:

@@ -99,7 +99,7 @@ def test_while_a_service_is_away_a_batch_is_held_and_then_finished(workers: list
 
 
 def test_what_is_held_too_long_expires_and_frees_the_partition(workers: list[Worker]) -> None:
-    cloud = Cloud(backends=[PlayedBackend([BackendBusy("503")])])
+    cloud = Cloud(backends=[PlayedBackend([BackendBusy("429", billed=False)])])
     assert running(cloud, workers).take(batch(1))
     assert cloud.states() == {"e0": "expired"}
 

@@ -6,6 +6,7 @@ that is away, and a Vision API that refuses our key.
 """
 
 import logging
+import math
 from typing import Final
 
 from verifier.admit import Meta
@@ -15,15 +16,15 @@ from verifier.errors import BackendMisconfigured, StoreUnavailable
 log: Final = logging.getLogger(__name__)
 
 
-def take(core: Core, body: bytes, meta: Meta) -> Outcome:
-    """Handle one message.
+def take(core: Core, body: bytes, meta: Meta, within_s: float = math.inf) -> Outcome:
+    """Handle one message, as `Core.handle` does.
 
     Raises:
         BackendMisconfigured: stop, and wake somebody.
         StoreUnavailable: hand the same message in again later.
     """
     try:
-        return core.handle(body, meta)
+        return core.handle(body, meta, within_s)
     except (BackendMisconfigured, StoreUnavailable):
         raise
     except Exception as error:
