@@ -166,6 +166,8 @@ class Asking:
         except BackendBusy as error:
             if breaker.failed(charged=error.billed):
                 log.warning("%s is left alone for a while: %s", _place(backend), error)
+                # It is the service, as far as anybody can tell, and not this picture.
+                probes = True
             ended = "busy"
             if not error.billed:
                 purse.give_back(day, units)

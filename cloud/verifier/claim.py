@@ -21,8 +21,9 @@ MAX_TRIES: Final = 5
 """Charged calls without an answer before an escalation is given up."""
 
 
-MAX_PROBES: Final = 15
-"""Of those that found a service away: at the breaker's pace that takes more than an hour."""
+MAX_PROBES: Final = 16
+"""Of those that found a service away: at the breaker's pace that takes more than an hour, with the
+one that made it plain."""
 
 
 class OutOfTries(Exception):  # noqa: N818 - it is no error, it is an answer

@@ -50,14 +50,28 @@ def verdict_of(cloud: Cloud, message: bytes) -> Verdict:
 def test_a_picture_that_a_service_chokes_on_is_paid_for_a_few_times_and_given_up() -> None:
     backend = Choking()
     cloud = Cloud(backends=[backend], per_hub=100, per_device=50)
+    bad = body("bad", picture=BAD, ttl_s=DAY_S)
+    goods = [body(f"good-{n}", picture=jpeg(shade=20 + n), ttl_s=DAY_S) for n in range(4)]
+    for good in goods:
+        cloud.core.handle(bad, META)
+        cloud.core.handle(good, META)
+        assert verdict_of(cloud, good).status == "verified"
+    assert backend.over == MAX_TRIES
+    assert cloud.budget.left("line-1") == 50 - MAX_TRIES - len(goods)
+    verdict = verdict_of(cloud, bad)
+    assert (verdict.status, verdict.reason) == ("unverified", "unanswered")
+
+
+def test_where_nothing_else_is_asked_it_looks_like_an_outage_and_ends_as_one() -> None:
+    backend = Choking()
+    cloud = Cloud(backends=[backend], per_hub=100, per_device=50)
     worker = Worker(built_of(cloud), threads=1, clock=cloud.clock)
     bad = body("bad", picture=BAD, ttl_s=DAY_S)
     assert worker.take([(bad, META), (body("good", ttl_s=DAY_S), META)])
     worker.stop()
-    assert backend.over == MAX_TRIES
-    assert cloud.budget.left() == 100 - MAX_TRIES - 1
-    verdict = verdict_of(cloud, bad)
-    assert (verdict.status, verdict.reason) == ("unverified", "unanswered")
+    assert backend.over == MAX_TRIES - 1 + MAX_PROBES
+    assert cloud.budget.left("line-1") == 50 - (MAX_TRIES - 1) - 1
+    assert verdict_of(cloud, bad).reason == "unanswered"
     assert verdict_of(cloud, body("good")).status == "verified"
 
 
@@ -113,14 +127,14 @@ def test_an_outage_of_an_hour_ends_nothing_and_costs_the_device_next_to_nothing(
     backend = PlayedBackend([answers])
     cloud = Cloud(backends=[backend], per_hub=100, per_device=20)
     worker = Worker(built_of(cloud), threads=1, clock=cloud.clock)
-    # The first takes the region's first failures on itself.
     first, second = body("a", picture=BAD, ttl_s=DAY_S), body("b", ttl_s=DAY_S)
     assert worker.take([(first, META), (second, META)])
     worker.stop()
-    assert verdict_of(cloud, first).reason == "unanswered"
+    assert verdict_of(cloud, first).status == "verified"
     assert verdict_of(cloud, second).status == "verified"
     assert cloud.clock.utc() < START + timedelta(hours=1, minutes=6)
-    assert cloud.budget.left("line-1") == 20 - MAX_TRIES - 1
+    # Two answers, and the failures until it was plain that the service is away.
+    assert cloud.budget.left("line-1") == 20 - 2 - (MAX_TRIES - 1)
     assert cloud.budget.left() == 100 - backend.calls
 
 
