@@ -345,6 +345,14 @@ def test_a_confidence_beyond_1_is_nonsense() -> None:
         look(KINDS["custom classify"], Reply(200, body))
 
 
+@pytest.mark.parametrize("left", [100, float("nan")])
+def test_a_box_elsewhere_is_nonsense_and_no_empty_scene(left: float) -> None:
+    body = example("cv31_DetectImageWithNoStore")
+    body["predictions"][0]["boundingBox"]["left"] = left
+    with pytest.raises(BackendBusy, match="nonsense: ValueError a box"):
+        look(KINDS["custom detect"], Reply(200, body))
+
+
 def test_no_name_of_a_person_leaves_computer_vision() -> None:
     opinion, stub = look(KINDS["cv32"])
     assert "Nadella" not in str(opinion)
