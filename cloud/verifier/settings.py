@@ -15,6 +15,7 @@ from verifier.agreement import Agreement
 from verifier.errors import SettingsRefused
 from verifier.opinion import Want
 from visionedge.refusals import reason
+from visionedge.wire import Label
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -64,7 +65,7 @@ class RouteSettings(_Section):
 
     backend: BackendSettings
     want: list[Want] = Field(min_length=1, description="each is charged")
-    labels: dict[str, str] = Field(default_factory=dict, description="from their names to ours")
+    labels: dict[str, Label] = Field(default_factory=dict, description="from their names to ours")
     only_mapped: bool = Field(default=False, description="leave out what has no name of ours")
     min_confidence: float = Field(default=0.5, ge=0, le=1)
 

@@ -89,6 +89,13 @@ def test_a_wrong_field_is_named(change: dict[str, object], named: str) -> None:
         parse_settings(document() | change)
 
 
+def test_a_label_that_no_verdict_takes_is_refused_before_a_picture_is_charged() -> None:
+    settings = document()
+    settings["routes"]["*"]["labels"] = {"Laptop": "x" * 257}
+    with pytest.raises(SettingsRefused, match=r"routes\.\*\.labels\.Laptop: .*256"):
+        parse_settings(settings)
+
+
 def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(SettingsRefused, match="VISION_KEY"):
         build(parse_settings(document()), {"HUB": HUB}, MemoryStore())
