@@ -19,7 +19,7 @@ from verifier.core import Core, Route
 from verifier.courier import Courier
 from verifier.dataset.sink import Sink
 from verifier.dead_letters import DeadLetters
-from verifier.errors import SettingsRefused
+from verifier.errors import SettingsRefused, below
 from verifier.http import Credential
 from verifier.identity import COGNITIVE_SERVICES, IOT_HUB, key, token
 from verifier.labels import LabelMap
@@ -80,10 +80,10 @@ def build(
     clock, observer, stop = clock or SystemClock(), observer or Observer(), threading.Event()
     ledger = Ledger(store, clock, lease_s=settings.worker.lease_s)
     courier = Courier(ledger, reply_of(settings.hub, environment, clock, identity), clock, observer)
-    routes = {
-        model: route_of(route, environment, clock, stop, observer, identity)
-        for model, route in settings.routes.items()
-    }
+    routes = {}
+    for model, route in settings.routes.items():
+        with below(f"routes.{model}"):
+            routes[model] = route_of(route, environment, clock, stop, observer, identity)
     budget = Budget(
         store, clock, per_hub=settings.budget.per_hub, per_device=settings.budget.per_device
     )
@@ -127,7 +127,8 @@ def _hub(
     hub: HubSettings, environment: Environment, clock: Clock, identity: TokenCredential | None
 ) -> tuple[str, Credential]:
     if hub.connection_string_env:
-        string = ConnectionString.parse(secret(environment, hub.connection_string_env))
+        text = secret(environment, hub.connection_string_env, "hub.connection_string_env")
+        string = ConnectionString.parse(text)
         return f"https://{string.host}", signed_by(string, clock)
     if not hub.host:
         raise SettingsRefused("hub: give host, or connection_string_env")
@@ -152,13 +153,18 @@ def file_store(path: str) -> Store:
     return SqliteStore(Path(path))
 
 
-def secret(environment: Environment, name: str) -> str:
-    """The value of a variable; never empty."""
+def secret(environment: Environment, name: str, field: str = "") -> str:
+    """The value of a variable; never empty.
+
+    Args:
+        field: The setting that names the variable, for whoever must mend it.
+    """
+    where = f"{field}: " if field else ""
     if not (value := environment.get(name, "").strip()):
-        raise SettingsRefused(f"the variable {name} is not set")
+        raise SettingsRefused(f"{where}the variable {name} is not set")
     if not (value.isascii() and value.isprintable()):
         # http.client would refuse it as a header, and tell it whole.
-        raise SettingsRefused(f"the variable {name} holds what no key does")
+        raise SettingsRefused(f"{where}the variable {name} holds what no key does")
     return value
 
 
@@ -173,12 +179,13 @@ def route_of(
     """Who is asked, what, and how the answer is read.
 
     Raises:
-        SettingsRefused: a setting of it is wrong.
+        SettingsRefused: a setting of it is wrong, named by its path within the route.
     """
-    regions = [
-        registry.make(settings.backend, region, _credential(region, environment, identity))
-        for region in settings.backend.regions
-    ]
+    regions = []
+    for number, region in enumerate(settings.backend.regions):
+        credential = _credential(region, environment, identity)
+        with below(f"backend.regions.{number}", but="backend."):
+            regions.append(registry.make(settings.backend, region, credential))
     composer = Composer(LabelMap(settings.labels, settings.only_mapped), settings.min_confidence)
     asking = Asking(regions, clock, stop, observer.called)
     return Route(asking, frozenset(settings.want), composer)
@@ -189,7 +196,7 @@ def _credential(
 ) -> Callable[[str], Credential]:
     def of(header: str) -> Credential:
         if region.key_env:
-            return key(header, secret(environment, region.key_env))
+            return key(header, secret(environment, region.key_env, "key_env"))
         if not region.endpoint:
             return dict  # A vendor that signs by itself, as AWS does, gets no header of ours.
         return token(COGNITIVE_SERVICES, identity)

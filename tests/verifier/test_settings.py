@@ -101,6 +101,28 @@ def test_a_variable_that_is_not_set_is_named() -> None:
         build(parse_settings(document()), {"HUB": HUB}, MemoryStore())
 
 
+@pytest.mark.parametrize(
+    ("backend", "region", "named"),
+    [
+        ({}, {"endpoint": ""}, r"backend\.regions\.1\.endpoint: '' is no https"),
+        ({}, {"key_env": "K"}, r"backend\.regions\.1\.key_env: the variable K is not set"),
+        ({"kind": "face"}, {}, r"want: face does not offer objects"),
+        ({"kind": "gpt"}, {}, r"backend\.kind: no gpt"),
+        ({"kind": "docint", "model": "m"}, {"key_env": "K"}, r"backend\.regions\.1\.key_env: "),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_route_and_region(
+    backend: dict[str, str], region: dict[str, str], named: str
+) -> None:
+    settings = document()
+    route = document()["routes"]["*"]
+    right = route["backend"]["regions"][0]
+    route["backend"] |= backend | {"regions": [right, right | region]}
+    settings["routes"]["b"] = route
+    with pytest.raises(SettingsRefused, match=rf"^routes\.b\.{named}"):
+        build(parse_settings(settings), ENVIRONMENT, MemoryStore())
+
+
 def test_custom_vision_without_a_project_is_refused() -> None:
     with pytest.raises(SettingsRefused, match="project_id"):
         build(parse_settings(document(kind="customvision")), ENVIRONMENT, MemoryStore())
