@@ -240,17 +240,30 @@ def checked_endpoint(endpoint: str) -> str:
     """The address without a trailing slash.
 
     Raises:
-        SettingsRefused: it is no HTTPS address; a key would travel in the clear.
+        SettingsRefused: it is no HTTPS address, and a key would travel in the clear; or it holds
+            what is secret itself.
     """
+    if fault := endpoint_fault(endpoint):
+        raise SettingsRefused(f"endpoint: {fault}")
+    return endpoint.rstrip("/")
+
+
+def endpoint_fault(endpoint: str) -> str:
+    """Why no key may go to an address; empty where it may."""
+    if any(mark in endpoint for mark in "@?#"):
+        # It is not repeated, because what stands there may be a password.
+        return "give the address without a user, a password or a query; a key goes into key_env"
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
     except ValueError:
-        raise SettingsRefused(f"endpoint: {endpoint!r} is no address") from None
+        return f"{endpoint!r} is no address"
     loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not parts.hostname or not (parts.scheme == "https" or loopback):
-        raise SettingsRefused(f"endpoint: {endpoint!r} is no https:// address")
-    return endpoint.rstrip("/")
+        return f"{endpoint!r} is no https:// address"
+    if any(map(str.isspace, endpoint)):
+        return f"{endpoint!r} has a blank in it"
+    return ""
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -107,6 +107,13 @@ def test_a_variable_that_is_not_set_is_named() -> None:
         ({}, {"endpoint": ""}, r"backend\.regions\.1\.endpoint: '' is no https"),
         ({}, {"key_env": "K"}, r"backend\.regions\.1\.key_env: the variable K is not set"),
         ({"kind": "face"}, {}, r"want: face does not offer objects"),
+        (
+            {},
+            {"endpoint": "https://u:s3cr3t@x.example"},
+            r"backend\.regions\.1\.endpoint: give the",
+        ),
+        ({}, {"endpoint": "https://x.example?code=s3cr3t"}, r"backend\.regions\.1\.endpoint: give"),
+        ({}, {"endpoint": "https://x y"}, r"backend\.regions\.1\.endpoint: .* a blank"),
         ({"kind": "gpt"}, {}, r"backend\.kind: no gpt"),
         ({"kind": "docint", "model": "m"}, {"key_env": "K"}, r"backend\.regions\.1\.key_env: "),
     ],
@@ -119,7 +126,22 @@ def test_what_is_wrong_is_named_with_its_route_and_region(
     right = route["backend"]["regions"][0]
     route["backend"] |= backend | {"regions": [right, right | region]}
     settings["routes"]["b"] = route
-    with pytest.raises(SettingsRefused, match=rf"^routes\.b\.{named}"):
+    with pytest.raises(SettingsRefused, match=rf"^routes\.b\.{named}") as caught:
+        build(parse_settings(settings), ENVIRONMENT, MemoryStore())
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("region", "named"),
+    [
+        ({"name": "West Europe"}, r"name: 'West Europe' is no region of AWS"),
+        ({"name": "eu-west-1", "endpoint": "nonsense"}, r"endpoint: 'nonsense' is no https"),
+        ({"name": "eu-west-1", "endpoint": "http://a.example"}, r"endpoint: .* is no https"),
+    ],
+)
+def test_a_wrong_region_of_aws_is_a_wrong_setting(region: dict[str, str], named: str) -> None:
+    settings = document(kind="rekognition", regions=[region])
+    with pytest.raises(SettingsRefused, match=rf"^routes\.\*\.backend\.regions\.0\.{named}"):
         build(parse_settings(settings), ENVIRONMENT, MemoryStore())
 
 
