@@ -142,6 +142,8 @@ def _amount(text: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text} is no number of that: give 0 or more")
+    if value > _MOST:
+        raise argparse.ArgumentTypeError(f"{text} is too much: give {_MOST:.0e} at most")
     return value
 
 
@@ -158,6 +160,7 @@ def _hours(text: str) -> float:
 
 
 _DAY_H = 24
+_MOST = 1e12
 
 
 def _parser() -> argparse.ArgumentParser:

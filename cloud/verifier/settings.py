@@ -141,7 +141,7 @@ class WorkerSettings(_Section):
     )
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9400, ge=0, le=65535, description="/metrics and /healthz")
-    cache_days: float = Field(default=7, ge=0)
+    cache_days: float = Field(default=7, ge=0, le=3660)
 
 
 class VerifierSettings(_Section):
@@ -168,6 +168,8 @@ def read_settings(path: Path) -> VerifierSettings:
         raise SettingsRefused(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsRefused(f"{path}: no JSON: {error}") from None
+    except RecursionError:
+        raise SettingsRefused(f"{path}: is nested too deeply") from None
 
 
 def parse_settings(document: object) -> VerifierSettings:

@@ -82,6 +82,8 @@ def test_what_is_retired_or_unknown_is_refused_with_the_way_out(kind: str) -> No
         ({"budget": {"per_hub": -1}}, "budget.per_hub"),
         ({"store": None}, "store"),
         ({"worker": {"threads": 0}}, "worker.threads"),
+        ({"worker": {"cache_days": 1e12}}, "worker.cache_days"),
+        ({"worker": {"cache_days": float("inf")}}, "worker.cache_days"),
     ],
 )
 def test_a_wrong_field_is_named(change: dict[str, object], named: str) -> None:
@@ -168,6 +170,9 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(SettingsRefused, match="no JSON"):
         read_settings(tmp_path / "bad.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(SettingsRefused, match="nested too deeply"):
+        read_settings(tmp_path / "deep.json")
     with pytest.raises(SettingsRefused, match=r"store\.file"):
         file_store(str(tmp_path / "absent" / "ledger.db"))
 
