@@ -128,7 +128,10 @@ def _hub(
 ) -> tuple[str, Credential]:
     if hub.connection_string_env:
         text = secret(environment, hub.connection_string_env, "hub.connection_string_env")
-        string = ConnectionString.parse(text)
+        try:
+            string = ConnectionString.parse(text)
+        except SettingsRefused as error:
+            raise SettingsRefused(f"hub.connection_string_env: {error}") from None
         return f"https://{string.host}", signed_by(string, clock)
     if not hub.host:
         raise SettingsRefused("hub: give host, or connection_string_env")
@@ -142,15 +145,20 @@ def _sink(settings: DatasetSettings, shelf: Shelf, store: Store, clock: Clock) -
     return Sink(Collection(shelf), room, clock, settings.keep_days, settings.agreements)
 
 
-def file_store(path: str) -> Store:
-    """A ledger in one file.
+def checked_file(path: str) -> Path:
+    """The path of a ledger's file, which need not be there yet.
 
     Raises:
         SettingsRefused: its folder is not there.
     """
     if not Path(path).absolute().parent.is_dir():
         raise SettingsRefused(f"store.file: no folder for {path}")
-    return SqliteStore(Path(path))
+    return Path(path)
+
+
+def file_store(path: str) -> Store:
+    """A ledger in one file; see `checked_file`."""
+    return SqliteStore(checked_file(path))
 
 
 def secret(environment: Environment, name: str, field: str = "") -> str:

@@ -43,6 +43,7 @@ _CONNECT_S: Final = 5.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_OFFERED: Final = re.compile(r"NotSupportedVisualFeature|not supported in this region", re.I)
 _QUOTA: Final = re.compile(rb"QuotaExceeded|403002|Out of call volume quota", re.I)
+_HOST: Final = re.compile(r"[\w-]+(\.[\w-]+)+(:\d{1,5})?\Z", re.ASCII)
 _UNITS: Final = re.compile(r"=(\d+)")
 
 
@@ -264,6 +265,11 @@ def endpoint_fault(endpoint: str) -> str:
     if any(map(str.isspace, endpoint)):
         return f"{endpoint!r} has a blank in it"
     return ""
+
+
+def is_host(name: str) -> bool:
+    """True for a name with a dot in it, and a port at most: no scheme, no path, no blank."""
+    return bool(_HOST.match(name))
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

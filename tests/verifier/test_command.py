@@ -145,6 +145,40 @@ def test_what_the_worker_cannot_begin_with_is_named(
 
 
 @pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"store": {"connection_string_env": "BAD"}}, "store.connection_string_env: the variable"),
+        ({"store": {"file": "absent/ledger.db"}, "events": {}}, "store.file: no folder"),
+        ({"store": {"file": "ledger.db"}}, "store.file: the event hub worker needs blob"),
+        (
+            {"events": {"connection_string_env": "BAD"}},
+            "events.connection_string_env: the variable",
+        ),
+        ({"events": EVENTS | {"ca_file": "absent.pem"}}, "events.ca_file: there is no"),
+        ({}, ""),
+        ({"store": {"file": "ledger.db"}, "events": {}}, ""),
+    ],
+)
+def test_check_builds_what_the_worker_does_and_leaves_nothing(
+    change: dict[str, object],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in (ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "verifier.json"
+    path.write_text(json.dumps(document() | {"store": ACCOUNT, "events": EVENTS} | change))
+    assert main(["check", "--settings", str(path)]) == (2 if named else 0)
+    said = capsys.readouterr().err
+    assert said.startswith(f"verifier: {named}" if named else "")
+    assert "s3cr3t" not in said
+    assert [one.name for one in tmp_path.iterdir()] == ["verifier.json"]
+
+
+@pytest.mark.parametrize(
     "store", [{"connection_string_env": "BAD"}, {"account_url": "https://"}], ids=["string", "url"]
 )
 def test_an_account_of_samples_that_cannot_be_is_named(store: dict[str, str]) -> None:

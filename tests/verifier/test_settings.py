@@ -82,6 +82,17 @@ def test_what_is_retired_or_unknown_is_refused_with_the_way_out(kind: str) -> No
         ({"budget": {"per_hub": -1}}, "budget.per_hub"),
         ({"store": None}, "store"),
         ({"worker": {"threads": 0}}, "worker.threads"),
+        ({"store": {}}, "store: give account_url, connection_string_env or file"),
+        ({"store": {"account_url": "https://"}}, "store.account_url: 'https://' is no https"),
+        ({"store": {"file": "x", "container": ""}}, "store.container: .* at least 1"),
+        ({"store": {"file": "x", "container": "No"}}, "store.container: a container has 3 to 63"),
+        ({"dataset": {"container": "a--b"}}, "dataset.container: a container has 3 to 63"),
+        ({"events": {"namespace": "sb://n"}}, "events.namespace: give a host's name"),
+        ({"events": {"namespace": "n"}}, "events.namespace: give a host's name"),
+        ({"events": {"name": ""}}, "events.name: "),
+        ({"hub": {"host": "https://h.azure-devices.net"}}, "hub.host: give a host's name"),
+        ({"hub": {"host": "h.azure-devices.net/a b"}}, "hub.host: give a host's name"),
+        ({"hub": {"host": "h.azure-devices.net "}}, "hub.host: give a host's name"),
         ({"worker": {"cache_days": 1e12}}, "worker.cache_days"),
         ({"worker": {"cache_days": float("inf")}}, "worker.cache_days"),
     ],
@@ -145,6 +156,12 @@ def test_a_wrong_region_of_aws_is_a_wrong_setting(region: dict[str, str], named:
     settings = document(kind="rekognition", regions=[region])
     with pytest.raises(SettingsRefused, match=rf"^routes\.\*\.backend\.regions\.0\.{named}"):
         build(parse_settings(settings), ENVIRONMENT, MemoryStore())
+
+
+def test_a_hub_whose_name_is_an_address_is_refused_in_a_string_too() -> None:
+    string = HUB.replace("h.azure", "https://h.azure")
+    with pytest.raises(SettingsRefused, match=r"^hub\.connection_string_env: .* HostName is no"):
+        build(parse_settings(document()), ENVIRONMENT | {"HUB": string}, MemoryStore())
 
 
 def test_custom_vision_without_a_project_is_refused() -> None:

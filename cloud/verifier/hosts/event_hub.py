@@ -18,7 +18,7 @@ from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 from azure.identity import DefaultAzureCredential
 
 from verifier.admit import MAX_BODY_BYTES, Meta
-from verifier.build import Environment, file_store, secret
+from verifier.build import Environment, checked_file, file_store, secret
 from verifier.errors import SettingsRefused
 from verifier.hosts.containers import container_of, readable
 from verifier.hosts.worker import Worker
@@ -146,6 +146,22 @@ def store_of(store: StoreSettings, environment: Environment) -> Store:
     if not (container := container_of(store, store.container, environment)):
         raise SettingsRefused("store: give account_url, connection_string_env or file")
     return BlobStore(container)
+
+
+def check(events: EventsSettings, store: StoreSettings, environment: Environment) -> None:
+    """Build ledger and client as the worker would, without a file or a connection.
+
+    Without a namespace there is no client: Azure Functions has its own.
+
+    Raises:
+        SettingsRefused: one of them cannot be built.
+    """
+    if store.file:
+        checked_file(store.file)
+    else:
+        store_of(store, environment)
+    if events.namespace or events.connection_string_env:
+        consumer(events, store, environment).close()
 
 
 def _text(value: object) -> str:
