@@ -11,6 +11,7 @@ from azure.core.credentials import TokenCredential
 from verifier.asking import Asking
 from verifier.back_pressure import BackPressure, Twins
 from verifier.backends import registry
+from verifier.backends.placed import placed
 from verifier.budget import Budget
 from verifier.cache import Cache
 from verifier.clock import Clock, SystemClock
@@ -83,7 +84,9 @@ def build(
     routes = {}
     for model, route in settings.routes.items():
         with below(f"routes.{model}"):
-            routes[model] = route_of(route, environment, clock, stop, observer, identity)
+            routes[model] = route_of(
+                route, environment, clock, stop, observer, identity, place=f"routes.{model}."
+            )
     budget = Budget(
         store, clock, per_hub=settings.budget.per_hub, per_device=settings.budget.per_device
     )
@@ -183,8 +186,13 @@ def route_of(
     stop: threading.Event,
     observer: Observer,
     identity: TokenCredential | None,
+    *,
+    place: str = "",
 ) -> Route:
     """Who is asked, what, and how the answer is read.
+
+    Args:
+        place: What the paths of its settings begin with, for errors of its backends.
 
     Raises:
         SettingsRefused: a setting of it is wrong, named by its path within the route.
@@ -192,8 +200,10 @@ def route_of(
     regions = []
     for number, region in enumerate(settings.backend.regions):
         credential = _credential(region, environment, identity)
-        with below(f"backend.regions.{number}", but="backend."):
-            regions.append(registry.make(settings.backend, region, credential))
+        path = f"backend.regions.{number}"
+        with below(path, but="backend."):
+            backend = registry.make(settings.backend, region, credential)
+        regions.append(placed(backend, place + path))
     composer = Composer(LabelMap(settings.labels, settings.only_mapped), settings.min_confidence)
     asking = Asking(regions, clock, stop, observer.called)
     return Route(asking, frozenset(settings.want), composer)

@@ -11,7 +11,8 @@ from tests.support.vision_stub import Reply, example, serving
 from verifier.backends.registry import BACKENDS, RETIRED
 from verifier.build import build, file_store
 from verifier.core import Kind
-from verifier.errors import SettingsRefused
+from verifier.errors import BackendMisconfigured, SettingsRefused
+from verifier.opinion import Metered, calls_of
 from verifier.settings import parse_settings, read_settings
 from verifier.stores.memory import MemoryStore
 
@@ -192,6 +193,29 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_settings(tmp_path / "deep.json")
     with pytest.raises(SettingsRefused, match=r"store\.file"):
         file_store(str(tmp_path / "absent" / "ledger.db"))
+
+
+def test_a_wrong_model_is_told_with_the_route_and_region_that_it_is_of() -> None:
+    with serving(Reply(404, {"error": {"code": "NotFound", "message": "m"}})) as stub:
+        settings = document(stub.endpoint, kind="contentunderstanding", model="absent")
+        settings["routes"]["*"]["want"] = ["labels"]
+        built = build(parse_settings(settings), ENVIRONMENT, MemoryStore())
+        message = escalation("a", picture=jpeg(64, 64), ttl_s=10 * 365 * 86_400)
+        message["image"] |= {"width": 64, "height": 64}
+        place = r"^routes\.\*\.backend\.regions\.0, contentunderstanding in westeurope: HTTP 404: "
+        with pytest.raises(BackendMisconfigured, match=place) as caught:
+            built.core.handle(json.dumps(message).encode(), META)
+    assert "check endpoint" in str(caught.value)
+
+
+def test_what_is_metered_stays_so_at_its_place() -> None:
+    settings = document(kind="embed", texts={"ok": "a", "bad": "b"})
+    settings["routes"]["*"]["want"] = ["labels"]
+    route = build(parse_settings(settings), ENVIRONMENT, MemoryStore()).core.routes["*"]
+    assert isinstance(route.backend, Metered)
+    assert calls_of(route.backend, route.want) == 3
+    once = build(parse_settings(document()), ENVIRONMENT, MemoryStore()).core.routes["*"]
+    assert not isinstance(once.backend, Metered)
 
 
 def test_a_message_of_a_model_without_a_route_goes_the_general_way() -> None:
