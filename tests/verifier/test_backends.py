@@ -373,6 +373,19 @@ def test_a_busy_operation_is_asked_again_and_not_begun_again() -> None:
     assert [request.method for request in stub.requests] == ["POST", "GET", "GET", "GET"]
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_operation_that_is_gone_says_nothing_of_the_settings(status: int) -> None:
+    for kind in (KINDS["docint"], KINDS["contentunderstanding"]):
+        with pytest.raises(BackendBusy, match="gone") as caught:
+            look(kind, Reply(202, None, LATER), Reply(status, {"error": {"code": "NotFound"}}))
+        assert caught.value.billed
+
+
+def test_a_key_that_may_not_ask_for_the_operation_is_a_wrong_setting() -> None:
+    with pytest.raises(BackendMisconfigured, match="HTTP 401"):
+        look(KINDS["docint"], Reply(202, None, LATER), Reply(401, {}))
+
+
 def test_an_operation_elsewhere_does_not_get_our_key() -> None:
     away = {"Operation-Location": "https://elsewhere.example/1", "Retry-After": "0"}
     with pytest.raises(BackendMisconfigured, match="elsewhere"):
