@@ -148,6 +148,21 @@ def test_overlap_is_symmetric_and_a_share(
     assert 0 <= iou(a, b) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("a\x1b[2Jb\x00\u202e", "a[2jb"),
+        ("Lap\u2066top\u2069", "laptop"),
+        ("two\nlines\tof", "two lines of"),
+        ("\x07\u200f", None),
+        ("\u0645\u06cc\u200c\u0631\u0648\u062f", "\u0645\u06cc\u200c\u0631\u0648\u062f"),
+    ],
+)
+def test_what_steers_a_terminal_is_no_part_of_a_name(theirs: str, ours: str | None) -> None:
+    assert LabelMap().ours(theirs) == ours
+    assert LabelMap({"laptop": "note"}).ours("lap\u202etop") == "note"
+
+
 @given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6))
 def test_each_box_is_matched_once(
     ours: list[tuple[float, float, float, float]], theirs: list[tuple[float, float, float, float]]
