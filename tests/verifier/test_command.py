@@ -120,6 +120,7 @@ def test_the_largest_fleet_that_is_taken_can_be_counted(
     [
         ({"worker": {"http_port": "TAKEN"}}, "worker.http_port: cannot listen at 127.0.0.1:"),
         ({"worker": {"http_host": "absent.invalid"}}, "worker.http_host: there is no host"),
+        ({"worker": {"http_host": "a..b"}}, "worker.http_host: there is no host 'a..b'"),
         ({"worker": {"http_host": "192.0.2.1"}}, "worker.http_host: cannot listen"),
         ({"store": {"connection_string_env": "BAD"}}, "store.connection_string_env: the variable"),
         ({"store": {"account_url": "https://"}}, "store.account_url: "),

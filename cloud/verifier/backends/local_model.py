@@ -80,7 +80,7 @@ class LocalModel:
 
 def _objects(found: Detections, picture: Picture) -> tuple[Seen, ...]:
     size = (float(picture.width), float(picture.height))
-    # A head may place a box beyond the border; that is no nonsense of a service.
+    # A picture that is stored turned has other sides when decoded; no error of ours comes of it.
     boxes = np.clip(found.xyxy, 0, np.array(size * 2, np.float32))
     return tuple(
         Seen(
