@@ -19,7 +19,7 @@ from verifier.build import build
 from verifier.cost import Fleet, cost, report
 from verifier.dataset import commands as commands_of
 from verifier.errors import VerifierError
-from verifier.hosts.event_hub import consumer, receive, store_of
+from verifier.hosts.event_hub import check, consumer, receive, store_of
 from verifier.hosts.metrics import Metrics, Pages
 from verifier.hosts.shelves import shelf_of
 from verifier.hosts.worker import Worker
@@ -98,6 +98,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     settings: VerifierSettings = read_settings(options.settings)
+    check(settings.events, settings.store, os.environ)
     built = build(settings, os.environ, MemoryStore(), shelf=shelf_of(settings, os.environ))
     for model, route in built.core.routes.items():
         regions = ", ".join(backend.region for backend in route.asking.regions)
@@ -142,6 +143,8 @@ def _amount(text: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text} is no number of that: give 0 or more")
+    if value > _MOST:
+        raise argparse.ArgumentTypeError(f"{text} is too much: give {_MOST:.0e} at most")
     return value
 
 
@@ -158,6 +161,7 @@ def _hours(text: str) -> float:
 
 
 _DAY_H = 24
+_MOST = 1e12
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command, what in (
         ("run", _run, "take escalations from the event hub until stopped"),
-        ("check", _check, "build everything from the settings, and say what was built"),
+        ("check", _check, "build all that needs no network, and say what was built"),
     ):
         added = commands.add_parser(name, help=what)
         added.add_argument("--settings", type=Path, required=True, help="JSON file")

@@ -164,10 +164,8 @@ class Asking:
             if isinstance(backend, Metered) and opinion.units < units:
                 _give_spare_back(purse, day, units - opinion.units)
         except BackendBusy as error:
-            if breaker.failed(charged=error.billed):
-                log.warning("%s is left alone for a while: %s", _place(backend), error)
-                # It is the service, as far as anybody can tell, and not this picture.
-                probes = True
+            # Where it opens the breaker it is the service, for all we know, and not this picture.
+            probes |= _failed(backend, breaker, error)
             ended = "busy"
             if not error.billed:
                 purse.give_back(day, units)
@@ -205,6 +203,13 @@ def _give_spare_back(purse: Purse, day: str, units: int) -> None:
     # The answer is paid for, and must not be lost with a store that is away.
     with suppress(StoreUnavailable):
         purse.give_back(day, units)
+
+
+def _failed(backend: Backend, breaker: Breaker, error: BackendBusy) -> bool:
+    opened = breaker.failed(charged=error.billed)
+    if opened:
+        log.warning("%s is left alone for a while: %s", _place(backend), error)
+    return opened
 
 
 def _answered(backend: Backend, breaker: Breaker) -> None:

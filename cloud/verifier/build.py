@@ -11,6 +11,7 @@ from azure.core.credentials import TokenCredential
 from verifier.asking import Asking
 from verifier.back_pressure import BackPressure, Twins
 from verifier.backends import registry
+from verifier.backends.placed import placed
 from verifier.budget import Budget
 from verifier.cache import Cache
 from verifier.clock import Clock, SystemClock
@@ -19,7 +20,7 @@ from verifier.core import Core, Route
 from verifier.courier import Courier
 from verifier.dataset.sink import Sink
 from verifier.dead_letters import DeadLetters
-from verifier.errors import SettingsRefused
+from verifier.errors import SettingsRefused, below
 from verifier.http import Credential
 from verifier.identity import COGNITIVE_SERVICES, IOT_HUB, key, token
 from verifier.labels import LabelMap
@@ -80,10 +81,12 @@ def build(
     clock, observer, stop = clock or SystemClock(), observer or Observer(), threading.Event()
     ledger = Ledger(store, clock, lease_s=settings.worker.lease_s)
     courier = Courier(ledger, reply_of(settings.hub, environment, clock, identity), clock, observer)
-    routes = {
-        model: route_of(route, environment, clock, stop, observer, identity)
-        for model, route in settings.routes.items()
-    }
+    routes = {}
+    for model, route in settings.routes.items():
+        with below(f"routes.{model}"):
+            routes[model] = route_of(
+                route, environment, clock, stop, observer, identity, place=f"routes.{model}."
+            )
     budget = Budget(
         store, clock, per_hub=settings.budget.per_hub, per_device=settings.budget.per_device
     )
@@ -127,7 +130,11 @@ def _hub(
     hub: HubSettings, environment: Environment, clock: Clock, identity: TokenCredential | None
 ) -> tuple[str, Credential]:
     if hub.connection_string_env:
-        string = ConnectionString.parse(secret(environment, hub.connection_string_env))
+        text = secret(environment, hub.connection_string_env, "hub.connection_string_env")
+        try:
+            string = ConnectionString.parse(text)
+        except SettingsRefused as error:
+            raise SettingsRefused(f"hub.connection_string_env: {error}") from None
         return f"https://{string.host}", signed_by(string, clock)
     if not hub.host:
         raise SettingsRefused("hub: give host, or connection_string_env")
@@ -141,24 +148,34 @@ def _sink(settings: DatasetSettings, shelf: Shelf, store: Store, clock: Clock) -
     return Sink(Collection(shelf), room, clock, settings.keep_days, settings.agreements)
 
 
-def file_store(path: str) -> Store:
-    """A ledger in one file.
+def checked_file(path: str) -> Path:
+    """The path of a ledger's file, which need not be there yet.
 
     Raises:
         SettingsRefused: its folder is not there.
     """
     if not Path(path).absolute().parent.is_dir():
         raise SettingsRefused(f"store.file: no folder for {path}")
-    return SqliteStore(Path(path))
+    return Path(path)
 
 
-def secret(environment: Environment, name: str) -> str:
-    """The value of a variable; never empty."""
+def file_store(path: str) -> Store:
+    """A ledger in one file; see `checked_file`."""
+    return SqliteStore(checked_file(path))
+
+
+def secret(environment: Environment, name: str, field: str = "") -> str:
+    """The value of a variable; never empty.
+
+    Args:
+        field: The setting that names the variable, for whoever must mend it.
+    """
+    where = f"{field}: " if field else ""
     if not (value := environment.get(name, "").strip()):
-        raise SettingsRefused(f"the variable {name} is not set")
+        raise SettingsRefused(f"{where}the variable {name} is not set")
     if not (value.isascii() and value.isprintable()):
         # http.client would refuse it as a header, and tell it whole.
-        raise SettingsRefused(f"the variable {name} holds what no key does")
+        raise SettingsRefused(f"{where}the variable {name} holds what no key does")
     return value
 
 
@@ -169,16 +186,24 @@ def route_of(
     stop: threading.Event,
     observer: Observer,
     identity: TokenCredential | None,
+    *,
+    place: str = "",
 ) -> Route:
     """Who is asked, what, and how the answer is read.
 
+    Args:
+        place: What the paths of its settings begin with, for errors of its backends.
+
     Raises:
-        SettingsRefused: a setting of it is wrong.
+        SettingsRefused: a setting of it is wrong, named by its path within the route.
     """
-    regions = [
-        registry.make(settings.backend, region, _credential(region, environment, identity))
-        for region in settings.backend.regions
-    ]
+    regions = []
+    for number, region in enumerate(settings.backend.regions):
+        credential = _credential(region, environment, identity)
+        path = f"backend.regions.{number}"
+        with below(path, but="backend."):
+            backend = registry.make(settings.backend, region, credential)
+        regions.append(placed(backend, place + path))
     composer = Composer(LabelMap(settings.labels, settings.only_mapped), settings.min_confidence)
     asking = Asking(regions, clock, stop, observer.called)
     return Route(asking, frozenset(settings.want), composer)
@@ -189,7 +214,7 @@ def _credential(
 ) -> Callable[[str], Credential]:
     def of(header: str) -> Credential:
         if region.key_env:
-            return key(header, secret(environment, region.key_env))
+            return key(header, secret(environment, region.key_env, "key_env"))
         if not region.endpoint:
             return dict  # A vendor that signs by itself, as AWS does, gets no header of ours.
         return token(COGNITIVE_SERVICES, identity)

@@ -22,6 +22,8 @@ An error says what happened in its message and what to do in `hint`. Neither hol
 token or a picture.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -43,6 +45,24 @@ class SettingsRefused(VerifierError):
     """A setting is wrong; the message names it."""
 
     exit_code = 2
+
+
+@contextmanager
+def below(path: str, *, but: str = "") -> Iterator[None]:
+    """Put the path of a part before the field that the part refuses.
+
+    Args:
+        but: What a field begins with that is named from further up already.
+
+    Raises:
+        SettingsRefused: as within, by the field's whole path.
+    """
+    try:
+        yield
+    except SettingsRefused as error:
+        if not (but and str(error).startswith(but)):
+            error.args = (f"{path}.{error.args[0]}",)
+        raise
 
 
 class PoisonMessage(VerifierError):

@@ -43,6 +43,7 @@ _CONNECT_S: Final = 5.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOT_OFFERED: Final = re.compile(r"NotSupportedVisualFeature|not supported in this region", re.I)
 _QUOTA: Final = re.compile(rb"QuotaExceeded|403002|Out of call volume quota", re.I)
+_HOST: Final = re.compile(r"[\w-]+(\.[\w-]+)+(:\d{1,5})?\Z", re.ASCII)
 _UNITS: Final = re.compile(r"=(\d+)")
 
 
@@ -240,17 +241,35 @@ def checked_endpoint(endpoint: str) -> str:
     """The address without a trailing slash.
 
     Raises:
-        SettingsRefused: it is no HTTPS address; a key would travel in the clear.
+        SettingsRefused: it is no HTTPS address, and a key would travel in the clear; or it holds
+            what is secret itself.
     """
+    if fault := endpoint_fault(endpoint):
+        raise SettingsRefused(f"endpoint: {fault}")
+    return endpoint.rstrip("/")
+
+
+def endpoint_fault(endpoint: str) -> str:
+    """Why no key may go to an address; empty where it may."""
+    if any(mark in endpoint for mark in "@?#"):
+        # It is not repeated, because what stands there may be a password.
+        return "give the address without a user, a password or a query; a key goes into key_env"
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
     except ValueError:
-        raise SettingsRefused(f"endpoint: {endpoint!r} is no address") from None
+        return f"{endpoint!r} is no address"
     loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not parts.hostname or not (parts.scheme == "https" or loopback):
-        raise SettingsRefused(f"endpoint: {endpoint!r} is no https:// address")
-    return endpoint.rstrip("/")
+        return f"{endpoint!r} is no https:// address"
+    if any(map(str.isspace, endpoint)):
+        return f"{endpoint!r} has a blank in it"
+    return ""
+
+
+def is_host(name: str) -> bool:
+    """True for a name with a dot in it, and a port at most: no scheme, no path, no blank."""
+    return bool(_HOST.match(name))
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -5,11 +5,14 @@ APIs retire, and what was built on an opinion stays. Boxes are x1, y1, x2, y2, n
 to the picture that was asked about; confidences are 0..1; names are as the vendor wrote them.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 Box = tuple[float, float, float, float]
+_ROUNDING: Final = 1e-3
+"""A service that computes in single precision says 1.0000001, and means 1."""
 
 
 class Want(StrEnum):
@@ -38,7 +41,7 @@ class Named:
     confidence: float
 
     def __post_init__(self) -> None:
-        _check(self.name, self.confidence)
+        object.__setattr__(self, "confidence", _checked(self.name, self.confidence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Seen:
     box: Box
 
     def __post_init__(self) -> None:
-        _check(self.name, self.confidence)
+        object.__setattr__(self, "confidence", _checked(self.name, self.confidence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,30 +149,43 @@ def calls_of(backend: Backend, want: frozenset[Want]) -> int:
 def box_of(
     left: float, top: float, width: float, height: float, *, of: tuple[float, float] = (1.0, 1.0)
 ) -> Box:
-    """A box from a corner and an extent, in units of which the picture is `of` wide and high."""
+    """A box from a corner and an extent, in units of which the picture is `of` wide and high.
+
+    What reaches beyond the border is cut off there.
+
+    Raises:
+        ValueError: it is no box, or one that is wholly outside the picture.
+    """
     across, down = of
-    return (
-        _unit(left / across),
-        _unit(top / down),
-        _unit((left + width) / across),
-        _unit((top + height) / down),
-    )
+    return _within(left / across, top / down, (left + width) / across, (top + height) / down)
 
 
 def box_around(points: list[tuple[float, float]], *, of: tuple[float, float]) -> Box:
-    """The box around a polygon, in units of which the picture is `of` wide and high."""
+    """The box around a polygon, as `box_of`."""
     across, down = of
-    xs = [_unit(x / across) for x, _ in points]
-    ys = [_unit(y / down) for _, y in points]
-    return (min(xs), min(ys), max(xs), max(ys))
+    xs = [x / across for x, _ in points]
+    ys = [y / down for _, y in points]
+    if not all(map(math.isfinite, (*xs, *ys))):
+        raise ValueError("a polygon of what is no number")  # `min` may pass over a NaN.
+    return _within(min(xs), min(ys), max(xs), max(ys))
 
 
-def _check(name: object, confidence: float) -> None:
-    """Raise ValueError for what no service may say: `http.reading` maps it."""
+def _within(x1: float, y1: float, x2: float, y2: float) -> Box:
+    # Cut to the picture, such a box would have no area and be left out: as if nothing were there.
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        raise ValueError("a box of what is no number")
+    if x1 > x2 or y1 > y2 or x1 > 1 or y1 > 1 or x2 < 0 or y2 < 0:
+        raise ValueError("a box outside the picture")
+    return (_unit(x1), _unit(y1), _unit(x2), _unit(y2))
+
+
+def _checked(name: object, confidence: float) -> float:
+    """The confidence; raise ValueError for what no service may say: `http.reading` maps it."""
     if not isinstance(name, str) or not name:
         raise ValueError("a name is missing")
-    if not 0 <= confidence <= 1:
+    if not -_ROUNDING <= confidence <= 1 + _ROUNDING:
         raise ValueError(f"a confidence of {confidence}")
+    return _unit(confidence)
 
 
 def _unit(value: float) -> float:

@@ -6,17 +6,46 @@ turn a budget off.
 """
 
 import json
+import re
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from verifier.agreement import Agreement
 from verifier.errors import SettingsRefused
+from verifier.http import endpoint_fault, is_host
 from verifier.opinion import Want
 from visionedge.refusals import reason
+from visionedge.wire import Label
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+_CONTAINER: Final = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*\Z")
+
+
+def _host(value: str) -> str:
+    if value and not is_host(value):
+        raise ValueError("give a host's name alone, such as name.example.net, without https://")
+    return value
+
+
+def _address(value: str) -> str:
+    if value and (fault := endpoint_fault(value)):
+        raise ValueError(fault)
+    return value
+
+
+def _container(value: str) -> str:
+    if value and not _CONTAINER.match(value):
+        raise ValueError("a container has 3 to 63 small letters, digits and single hyphens")
+    return value
+
+
+_Host = Annotated[str, AfterValidator(_host)]
+_Address = Annotated[str, AfterValidator(_address)]
+_Container = Annotated[str, AfterValidator(_container)]
 
 
 class _Section(BaseModel):
@@ -64,7 +93,7 @@ class RouteSettings(_Section):
 
     backend: BackendSettings
     want: list[Want] = Field(min_length=1, description="each is charged")
-    labels: dict[str, str] = Field(default_factory=dict, description="from their names to ours")
+    labels: dict[str, Label] = Field(default_factory=dict, description="from their names to ours")
     only_mapped: bool = Field(default=False, description="leave out what has no name of ours")
     min_confidence: float = Field(default=0.5, ge=0, le=1)
 
@@ -79,16 +108,16 @@ class BudgetSettings(_Section):
 class HubSettings(_Section):
     """The IoT Hub that verdicts go back through."""
 
-    host: str = Field(default="", description="name.azure-devices.net; with a managed identity")
+    host: _Host = Field(default="", description="name.azure-devices.net; with a managed identity")
     connection_string_env: str = Field(default="", description="or: variable with the string")
 
 
 class EventsSettings(_Section):
     """The event hub that escalations come from."""
 
-    namespace: str = Field(default="", description="name.servicebus.windows.net")
-    name: str = "escalations"
-    consumer_group: str = "verifier"
+    namespace: _Host = Field(default="", description="name.servicebus.windows.net")
+    name: str = Field(default="escalations", min_length=1)
+    consumer_group: str = Field(default="verifier", min_length=1)
     connection_string_env: str = Field(default="", description="variable with the string instead")
     balance_s: float = Field(
         default=10,
@@ -105,16 +134,16 @@ class EventsSettings(_Section):
 class StoreSettings(_Section):
     """Where the ledger is kept: a container of a storage account, or a file."""
 
-    account_url: str = Field(default="", description="https://name.blob.core.windows.net")
+    account_url: _Address = Field(default="", description="https://name.blob.core.windows.net")
     connection_string_env: str = Field(default="", description="variable with the string instead")
-    container: str = "verifier"
+    container: _Container = Field(default="verifier", min_length=1)
     file: str = Field(default="", description="a SQLite file instead, for one machine")
 
 
 class DatasetSettings(_Section):
     """Where verified escalations are kept to train from: a container, a folder, or nowhere."""
 
-    container: str = Field(default="", description="of the storage account of `store`")
+    container: _Container = Field(default="", description="of the storage account of `store`")
     folder: str = Field(default="", description="or: a folder, for one machine")
     prefix: str = Field(default="dataset/v1", description="of all keys in the container")
     per_class_per_day: int | None = Field(
@@ -140,7 +169,7 @@ class WorkerSettings(_Section):
     )
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9400, ge=0, le=65535, description="/metrics and /healthz")
-    cache_days: float = Field(default=7, ge=0)
+    cache_days: float = Field(default=7, ge=0, le=3660)
 
 
 class VerifierSettings(_Section):
@@ -167,6 +196,8 @@ def read_settings(path: Path) -> VerifierSettings:
         raise SettingsRefused(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsRefused(f"{path}: no JSON: {error}") from None
+    except RecursionError:
+        raise SettingsRefused(f"{path}: is nested too deeply") from None
 
 
 def parse_settings(document: object) -> VerifierSettings:
@@ -174,6 +205,9 @@ def parse_settings(document: object) -> VerifierSettings:
     settings = _parsed(VerifierSettings, document)
     if "*" not in settings.routes:
         raise SettingsRefused("routes: no `*`: a model without a route could not be answered")
+    store = settings.store
+    if not (store.account_url or store.connection_string_env or store.file):
+        raise SettingsRefused("store: give account_url, connection_string_env or file")
     return settings
 
 

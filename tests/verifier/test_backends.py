@@ -345,6 +345,14 @@ def test_a_confidence_beyond_1_is_nonsense() -> None:
         look(KINDS["custom classify"], Reply(200, body))
 
 
+@pytest.mark.parametrize("left", [100, float("nan")])
+def test_a_box_elsewhere_is_nonsense_and_no_empty_scene(left: float) -> None:
+    body = example("cv31_DetectImageWithNoStore")
+    body["predictions"][0]["boundingBox"]["left"] = left
+    with pytest.raises(BackendBusy, match="nonsense: ValueError a box"):
+        look(KINDS["custom detect"], Reply(200, body))
+
+
 def test_no_name_of_a_person_leaves_computer_vision() -> None:
     opinion, stub = look(KINDS["cv32"])
     assert "Nadella" not in str(opinion)
@@ -363,6 +371,19 @@ def test_a_busy_operation_is_asked_again_and_not_begun_again() -> None:
     going_on = Reply(200, {"status": "running"}, {"Retry-After": "0"})
     _, stub = look(kind, begun, Reply(503, {}, {"Retry-After": "0"}), going_on, done)
     assert [request.method for request in stub.requests] == ["POST", "GET", "GET", "GET"]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_operation_that_is_gone_says_nothing_of_the_settings(status: int) -> None:
+    for kind in (KINDS["docint"], KINDS["contentunderstanding"]):
+        with pytest.raises(BackendBusy, match="gone") as caught:
+            look(kind, Reply(202, None, LATER), Reply(status, {"error": {"code": "NotFound"}}))
+        assert caught.value.billed
+
+
+def test_a_key_that_may_not_ask_for_the_operation_is_a_wrong_setting() -> None:
+    with pytest.raises(BackendMisconfigured, match="HTTP 401"):
+        look(KINDS["docint"], Reply(202, None, LATER), Reply(401, {}))
 
 
 def test_an_operation_elsewhere_does_not_get_our_key() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,12 @@ from tests.verifier.test_settings import ENVIRONMENT, document
 
 from verifier.__main__ import main
 from verifier.cost import Fleet, cost
+from verifier.errors import SettingsRefused
+from verifier.hosts.shelves import shelf_of
+from verifier.settings import parse_settings
+
+ACCOUNT = {"account_url": "https://name.blob.core.windows.net"}
+EVENTS = {"namespace": "name.servicebus.windows.net"}
 
 
 def test_check_says_what_would_be_asked(
@@ -85,6 +92,8 @@ def test_a_fleet_beyond_a_unit_needs_more_units() -> None:
         ("--devices", "many", "give 0 or more"),
         ("--rate", "nan", "give 0 or more"),
         ("--rate", "1e400", "give 0 or more"),
+        ("--devices", "1e308", "1e+12 at most"),
+        ("--rate", "1e308", "1e+12 at most"),
         ("--hours", "25", "a day has 24 hours"),
     ],
 )
@@ -96,6 +105,88 @@ def test_a_fleet_that_cannot_be_is_refused_by_its_option(
     said = capsys.readouterr().err
     assert f"argument {option}: " in said
     assert reason in said
+
+
+def test_the_largest_fleet_that_is_taken_can_be_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    most = ["--devices", "1e12", "--rate", "1e12", "--message-bytes", "1e12", "--features", "1e12"]
+    assert main(["cost", *most, "--price-per-1000", "1e12", "--price-per-unit", "1e12"]) == 0
+    assert "a month" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"worker": {"http_port": "TAKEN"}}, "worker.http_port: cannot listen at 127.0.0.1:"),
+        ({"worker": {"http_host": "absent.invalid"}}, "worker.http_host: there is no host"),
+        ({"worker": {"http_host": "a..b"}}, "worker.http_host: there is no host 'a..b'"),
+        ({"worker": {"http_host": "192.0.2.1"}}, "worker.http_host: cannot listen"),
+        ({"store": {"connection_string_env": "BAD"}}, "store.connection_string_env: the variable"),
+        ({"store": {"account_url": "https://"}}, "store.account_url: "),
+    ],
+)
+def test_what_the_worker_cannot_begin_with_is_named(
+    change: dict[str, dict[str, object]],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in (ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"}).items():
+        monkeypatch.setenv(name, value)
+    whole = document() | {"store": ACCOUNT, "events": EVENTS} | change
+    path = tmp_path / "verifier.json"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path.write_text(json.dumps(whole).replace('"TAKEN"', str(taken.getsockname()[1])))
+        assert main(["run", "--settings", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"verifier: {named}")
+    assert "s3cr3t" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"store": {"connection_string_env": "BAD"}}, "store.connection_string_env: the variable"),
+        ({"store": {"file": "absent/ledger.db"}, "events": {}}, "store.file: no folder"),
+        ({"store": {"file": "ledger.db"}}, "store.file: the event hub worker needs blob"),
+        (
+            {"events": {"connection_string_env": "BAD"}},
+            "events.connection_string_env: the variable",
+        ),
+        ({"events": EVENTS | {"ca_file": "absent.pem"}}, "events.ca_file: there is no"),
+        ({}, ""),
+        ({"store": {"file": "ledger.db"}, "events": {}}, ""),
+    ],
+)
+def test_check_builds_what_the_worker_does_and_leaves_nothing(
+    change: dict[str, object],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in (ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "verifier.json"
+    path.write_text(json.dumps(document() | {"store": ACCOUNT, "events": EVENTS} | change))
+    assert main(["check", "--settings", str(path)]) == (2 if named else 0)
+    said = capsys.readouterr().err
+    assert said.startswith(f"verifier: {named}" if named else "")
+    assert "s3cr3t" not in said
+    assert [one.name for one in tmp_path.iterdir()] == ["verifier.json"]
+
+
+@pytest.mark.parametrize(
+    "store", [{"connection_string_env": "BAD"}, {"account_url": "https://"}], ids=["string", "url"]
+)
+def test_an_account_of_samples_that_cannot_be_is_named(store: dict[str, str]) -> None:
+    settings = document() | {"store": store, "dataset": {"container": "samples"}}
+    with pytest.raises(SettingsRefused, match=r"^store\.[a-z_]+: ") as caught:
+        shelf_of(parse_settings(settings), ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"})
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_ctrl_c_and_a_lost_output_end_a_command_without_a_traceback() -> None:

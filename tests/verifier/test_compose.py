@@ -1,5 +1,6 @@
 """An opinion becomes a verdict that the module can merge."""
 
+import math
 from itertools import permutations
 
 import pytest
@@ -147,6 +148,21 @@ def test_overlap_is_symmetric_and_a_share(
     assert 0 <= iou(a, b) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("a\x1b[2Jb\x00\u202e", "a[2jb"),
+        ("Lap\u2066top\u2069", "laptop"),
+        ("two\nlines\tof", "two lines of"),
+        ("\x07\u200f", None),
+        ("\u0645\u06cc\u200c\u0631\u0648\u062f", "\u0645\u06cc\u200c\u0631\u0648\u062f"),
+    ],
+)
+def test_what_steers_a_terminal_is_no_part_of_a_name(theirs: str, ours: str | None) -> None:
+    assert LabelMap().ours(theirs) == ours
+    assert LabelMap({"laptop": "note"}).ours("lap\u202etop") == "note"
+
+
 @given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6))
 def test_each_box_is_matched_once(
     ours: list[tuple[float, float, float, float]], theirs: list[tuple[float, float, float, float]]
@@ -155,7 +171,7 @@ def test_each_box_is_matched_once(
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
 
 
-@given(st.floats(-50, 2000), st.floats(-50, 2000), st.floats(0, 3000), st.floats(0, 3000))
+@given(st.floats(-50, 864), st.floats(-50, 576), st.floats(50, 3000), st.floats(50, 3000))
 def test_boxes_are_normalised_and_stay_in_the_picture(
     left: float, top: float, width: float, height: float
 ) -> None:
@@ -164,6 +180,35 @@ def test_boxes_are_normalised_and_stay_in_the_picture(
     assert 0 <= y1 <= y2 <= 1
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        (math.nan, 0.1, 0.2, 0.2),
+        (0.1, 0.1, math.inf, 0.2),
+        (100, 0.1, 200, 0.2),
+        (0.1, -3, 0.2, 2),
+        (0.5, 0.5, -0.2, 0.2),
+    ],
+)
+def test_a_box_that_cannot_be_in_the_picture_is_none(
+    box: tuple[float, float, float, float],
+) -> None:
+    with pytest.raises(ValueError, match="a box"):
+        box_of(*box)
+
+
 def test_a_polygon_has_a_box_around_it() -> None:
     points = [(50.0, 10.0), (90.0, 20.0), (80.0, 40.0), (40.0, 30.0)]
     assert box_around(points, of=(100, 50)) == (0.4, 0.2, 0.9, 0.8)
+    with pytest.raises(ValueError, match="a polygon"):
+        box_around([*points, (math.nan, 20.0)], of=(100, 50))
+    with pytest.raises(ValueError, match="outside"):
+        box_around([(200.0, 10.0), (300.0, 20.0)], of=(100, 50))
+
+
+def test_a_confidence_that_was_rounded_is_the_nearest_that_there_is() -> None:
+    assert Named("laptop", 1.0000001).confidence == 1
+    assert Seen("laptop", -1e-9, HERE).confidence == 0
+    for confidence in (1.002, -0.002, math.nan):
+        with pytest.raises(ValueError, match="a confidence"):
+            Named("laptop", confidence)

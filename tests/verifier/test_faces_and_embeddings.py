@@ -111,6 +111,19 @@ def test_a_text_whose_vector_failed_is_asked_for_again_and_the_others_are_not() 
     assert len(stub.requests) == 4
 
 
+def test_a_text_whose_vector_has_another_length_is_asked_for_again() -> None:
+    first, second = KINDS["embed"].first()
+    picture = KINDS["embed"].replies()[-1]
+    with serving(first, Reply(200, vector(1.0, 0.0)), picture, second, picture) as stub:
+        backend = KINDS["embed"].make(stub)
+        with pytest.raises(BackendBusy, match="other lengths for scratch"):
+            backend.look(PICTURE, backend.offers, 5)
+        assert calls_of(backend, backend.offers) == 2
+        assert backend.look(PICTURE, backend.offers, 5).labels[0].name == "ok"
+    assert json.loads(stub.requests[3].body) == {"text": TEXTS["scratch"]}
+    assert len(stub.requests) == 5
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.support.cloud import jpeg
 
-from verifier.backends.local_model import LocalModel, load
+from verifier.backends.local_model import LocalModel, _objects, load
 from verifier.errors import BackendRefused, SettingsRefused
 from verifier.jpeg_header import jpeg_size
 from verifier.opinion import Opinion, Picture, Want
@@ -43,6 +43,14 @@ def test_it_sees_what_the_module_sees_in_parts_of_the_picture(model: LocalModel)
     boxes = np.array([one.box for one in opinion.objects]) * scale
     np.testing.assert_allclose(boxes, seen.xyxy, atol=0.01)
     assert opinion.units == 0
+
+
+def test_a_box_beyond_the_border_is_cut_and_one_outside_has_no_area() -> None:
+    boxes = np.array([[10, 10, 90, 30], [70, 10, 90, 30]], np.float32)
+    found = Detections(boxes, np.ones(2, np.float32), np.zeros(2, np.int32), ("hole",))
+    seen = _objects(found, Picture(b"", "0" * 64, 64, 48))
+    assert seen[0].box == pytest.approx((10 / 64, 10 / 48, 1, 30 / 48))
+    assert seen[1].box[0] == seen[1].box[2] == 1
 
 
 def test_many_threads_ask_one_model(model: LocalModel) -> None:

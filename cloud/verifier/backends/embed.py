@@ -74,6 +74,7 @@ class Embeddings:
             answer = self._ask("Image", picture.jpeg, "application/octet-stream", until_s)
         with reading(self.name):
             seen = _vector(answer, self.model)
+            self._forget_all_but(len(seen))
             shares = _softmax(
                 [_cosine(seen, self._known[label]) / self.temperature for label in self.texts]
             )
@@ -91,6 +92,19 @@ class Embeddings:
                     self._known[label] = _vector(answer, self.model)
                 units += answer.units
         return units
+
+    def _forget_all_but(self, length: int) -> None:
+        """Let go of vectors of another length: kept, they would fail every picture to come.
+
+        Raises:
+            ValueError: there are some.
+        """
+        with self._lock:
+            odd = [label for label, known in self._known.items() if len(known) != length]
+            for label in odd:
+                del self._known[label]
+        if odd:
+            raise ValueError(f"vectors of other lengths for {', '.join(odd)}")
 
     def _ask(self, what: str, body: bytes, content_type: str, until_s: float) -> Answer:
         if (left_s := until_s - time.monotonic()) <= 0:

@@ -80,13 +80,15 @@ class LocalModel:
 
 def _objects(found: Detections, picture: Picture) -> tuple[Seen, ...]:
     size = (float(picture.width), float(picture.height))
+    # A picture that is stored turned has other sides when decoded; no error of ours comes of it.
+    boxes = np.clip(found.xyxy, 0, np.array(size * 2, np.float32))
     return tuple(
         Seen(
             found.label(index),
             min(1.0, float(found.confidence[index])),
             box_of(float(x1), float(y1), float(x2 - x1), float(y2 - y1), of=size),
         )
-        for index, (x1, y1, x2, y2) in enumerate(found.xyxy)
+        for index, (x1, y1, x2, y2) in enumerate(boxes)
     )
 
 

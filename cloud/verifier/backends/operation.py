@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from verifier.errors import BackendBusy, BackendRefused
+from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused
 from verifier.http import Answer, Service, reading, retry_after_s
 
 _POLL_S: Final = 0.5
 _MAX_POLL_S: Final = 5.0
 _LEAST_POLL_S: Final = 0.2
+_GONE: Final = ("HTTP 404", "HTTP 410")
 _GOING_ON: Final = frozenset({"notstarted", "running"})
 
 
@@ -27,7 +28,7 @@ def result_of(
     """The finished operation's document, if it is done by `until_s` of monotonic time.
 
     Raises:
-        BackendBusy: it is not done in time, or makes no sense.
+        BackendBusy: it is not done in time, is not known any more, or makes no sense.
         BackendRefused: it ended as failed.
     """
     with reading("the operation"):
@@ -40,6 +41,11 @@ def result_of(
         except BackendBusy as error:
             wait_s = error.retry_after_s
             continue
+        except BackendMisconfigured as error:
+            if str(error).startswith(_GONE):
+                # The service took the picture, so its address and model are right.
+                raise BackendBusy("the operation is gone") from None
+            raise
         with reading("the operation"):
             document: Mapping[str, Any] = answer.json()
             status = str(document["status"]).lower()

@@ -56,7 +56,7 @@ def _face(b: BackendSettings, r: RegionSettings, credential: Credential) -> Back
 
 def _luxand(b: BackendSettings, r: RegionSettings, credential: Credential) -> Backend:
     if not r.key_env:
-        raise SettingsRefused("backend.regions.key_env: luxand has tokens only")
+        raise SettingsRefused("key_env: luxand has tokens only")
     return Luxand(Service(r.endpoint or LUXAND, credential), r.name)
 
 

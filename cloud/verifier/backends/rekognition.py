@@ -26,8 +26,8 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused
-from verifier.http import paid_before, reading
+from verifier.errors import BackendBusy, BackendMisconfigured, BackendRefused, SettingsRefused
+from verifier.http import checked_endpoint, paid_before, reading
 from verifier.opinion import Limits, Named, Opinion, Picture, Seen, Want, box_of
 
 _REFUSED: Final = frozenset(
@@ -49,13 +49,21 @@ _CALL_S: Final = 20.0
 
 
 def client(region: str, endpoint: str | None = None) -> Any:  # noqa: ANN401 - boto3 has no types
-    """A client with retries off, under the identity that the environment gives."""
+    """A client with retries off, under the identity that the environment gives.
+
+    Raises:
+        SettingsRefused: there can be no such region, or no key may go to the endpoint.
+    """
+    url = checked_endpoint(endpoint) if endpoint else None
     config = Config(
         connect_timeout=5,
         read_timeout=_CALL_S,
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
-    return boto3.client("rekognition", region_name=region, endpoint_url=endpoint, config=config)
+    try:
+        return boto3.client("rekognition", region_name=region, endpoint_url=url, config=config)
+    except (BotoCoreError, ValueError):
+        raise SettingsRefused(f"name: {region!r} is no region of AWS, such as eu-west-1") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ Sources: azure-eventhub 5.15; Microsoft Learn, "Read device-to-cloud messages".
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -17,11 +16,11 @@ from azure.eventhub import EventData, EventHubConsumerClient
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import ContainerClient
 
 from verifier.admit import MAX_BODY_BYTES, Meta
-from verifier.build import Environment, file_store, secret
+from verifier.build import Environment, checked_file, file_store, secret
 from verifier.errors import SettingsRefused
+from verifier.hosts.containers import container_of, readable
 from verifier.hosts.worker import Worker
 from verifier.settings import EventsSettings, StoreSettings
 from verifier.stores.blob import BlobStore
@@ -113,25 +112,18 @@ def consumer(
         "connection_verify": events.ca_file or None,
     }
     if events.connection_string_env:
-        text = secret(environment, events.connection_string_env)
-        with _readable(f"the variable {events.connection_string_env}"):
+        field = "events.connection_string_env"
+        text = secret(environment, events.connection_string_env, field)
+        with readable(f"{field}: the variable {events.connection_string_env}"):
             return EventHubConsumerClient.from_connection_string(
                 text, events.consumer_group, eventhub_name=events.name, **how
             )
     if not events.namespace:
         raise SettingsRefused("events: give namespace, or connection_string_env")
-    return EventHubConsumerClient(
-        events.namespace, events.name, events.consumer_group, DefaultAzureCredential(), **how
-    )
-
-
-@contextmanager
-def _readable(name: str) -> Iterator[None]:
-    """The SDKs say with a ValueError what is wrong with a connection string or an address."""
-    try:
-        yield
-    except ValueError as error:
-        raise SettingsRefused(f"{name}: {error}") from None
+    with readable("events.namespace"):
+        return EventHubConsumerClient(
+            events.namespace, events.name, events.consumer_group, DefaultAzureCredential(), **how
+        )
 
 
 def checkpoint_store(store: StoreSettings, environment: Environment) -> BlobCheckpointStore:
@@ -139,23 +131,37 @@ def checkpoint_store(store: StoreSettings, environment: Environment) -> BlobChec
     if store.file:
         raise SettingsRefused("store.file: the event hub worker needs blob storage")
     if store.connection_string_env:
-        return BlobCheckpointStore.from_connection_string(
-            secret(environment, store.connection_string_env), store.container
-        )
-    return BlobCheckpointStore(store.account_url, store.container, DefaultAzureCredential())
+        field = "store.connection_string_env"
+        text = secret(environment, store.connection_string_env, field)
+        with readable(f"{field}: the variable {store.connection_string_env}"):
+            return BlobCheckpointStore.from_connection_string(text, store.container)
+    with readable("store.account_url"):
+        return BlobCheckpointStore(store.account_url, store.container, DefaultAzureCredential())
 
 
 def store_of(store: StoreSettings, environment: Environment) -> Store:
     """Where the ledger is kept."""
     if store.file:
         return file_store(store.file)
-    if store.connection_string_env:
-        text = secret(environment, store.connection_string_env)
-        with _readable(f"the variable {store.connection_string_env}"):
-            return BlobStore(ContainerClient.from_connection_string(text, store.container))
-    if not store.account_url:
+    if not (container := container_of(store, store.container, environment)):
         raise SettingsRefused("store: give account_url, connection_string_env or file")
-    return BlobStore(ContainerClient(store.account_url, store.container, DefaultAzureCredential()))
+    return BlobStore(container)
+
+
+def check(events: EventsSettings, store: StoreSettings, environment: Environment) -> None:
+    """Build ledger and client as the worker would, without a file or a connection.
+
+    Without a namespace there is no client: Azure Functions has its own.
+
+    Raises:
+        SettingsRefused: one of them cannot be built.
+    """
+    if store.file:
+        checked_file(store.file)
+    else:
+        store_of(store, environment)
+    if events.namespace or events.connection_string_env:
+        consumer(events, store, environment).close()
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,8 @@ One registry an object, none for the process, so that two workers in one test do
 are few and closed: an API, a region, a kind of end; never a device, of which there may be many.
 """
 
+import errno
+import socket
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from verifier.breaker import Breaker, BreakerState
 from verifier.build import Built
+from verifier.errors import SettingsRefused
 from verifier.observer import Observer
 from verifier.opinion import Backend
 
@@ -103,8 +106,25 @@ def _state(breaker: Breaker) -> float:
     return _STATES[breaker.state]
 
 
+def _listening(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    try:
+        return ThreadingHTTPServer((host, port), handler)
+    except (socket.gaierror, UnicodeError):
+        raise SettingsRefused(f"worker.http_host: there is no host {host!r}") from None
+    except OSError as error:
+        field = "http_host" if error.errno == errno.EADDRNOTAVAIL else "http_port"
+        why = error.strerror or type(error).__name__
+        raise SettingsRefused(
+            f"worker.{field}: cannot listen at {host}:{port}: {why}", hint="give another"
+        ) from None
+
+
 class Pages:
-    """Serves `/metrics` and `/healthz` from `start` to `stop`."""
+    """Serves `/metrics` and `/healthz` from `start` to `stop`.
+
+    Raises:
+        SettingsRefused: it cannot listen there.
+    """
 
     def __init__(
         self, host: str, port: int, metrics: Metrics, is_healthy: Callable[[], bool]
@@ -131,7 +151,7 @@ class Pages:
             def log_message(self, format: str, *args: object) -> None:
                 """Every scrape would be a line."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server = _listening(host, port, Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name="pages", daemon=True

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from azure.identity import DefaultAzureCredential
-from azure.storage.blob import ContainerClient
-
-from verifier.build import Environment, secret
+from verifier.build import Environment
 from verifier.errors import SettingsRefused
+from verifier.hosts.containers import container_of
 from verifier.settings import VerifierSettings
 from verifier.stores.blob_shelf import BlobShelf
 from visionedge.datasets.shelf import FolderShelf, Shelf
@@ -25,12 +23,6 @@ def shelf_of(settings: VerifierSettings, environment: Environment) -> Shelf | No
         return FolderShelf(Path(dataset.folder))
     if not dataset.container:
         return None
-    if store.connection_string_env:
-        text = secret(environment, store.connection_string_env)
-        container = ContainerClient.from_connection_string(text, dataset.container)
-    elif store.account_url:
-        credential = DefaultAzureCredential()
-        container = ContainerClient(store.account_url, dataset.container, credential)
-    else:
+    if not (container := container_of(store, dataset.container, environment)):
         raise SettingsRefused("dataset.container: it is one of store.account_url; give that too")
     return BlobShelf(container, dataset.prefix)

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 from verifier.clock import Clock
 from verifier.errors import SettingsRefused
-from verifier.http import Credential
+from verifier.http import Credential, is_host
 
 _LIFE_S: Final = 3600
 
@@ -43,7 +43,7 @@ class ConnectionString:
         """Read one.
 
         Raises:
-            SettingsRefused: a part is missing; the text itself is not told.
+            SettingsRefused: a part is missing or wrong; the text itself is not told.
         """
         parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
         try:
@@ -53,6 +53,8 @@ class ConnectionString:
             raise SettingsRefused(f"hub connection string: no {error.args[0]}") from None
         except ValueError:
             raise SettingsRefused("hub connection string: the key is no base64") from None
+        if not is_host(found.host):
+            raise SettingsRefused("hub connection string: HostName is no name of a host")
         return found
 
 
