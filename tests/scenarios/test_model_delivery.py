@@ -157,6 +157,7 @@ def test_a_bundle_that_is_rolled_back_by_hand_gives_way_to_the_one_before(
     assert devhub.invoke_method("rollback", {"model": "default"}).status == 404
 
 
+@pytest.mark.slow
 def test_a_patch_is_taken_whole_although_what_was_on_trial_has_nothing_to_go_back_to(
     devhub: DevHub, tmp_path: Path
 ) -> None:

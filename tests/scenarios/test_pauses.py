@@ -71,6 +71,7 @@ def test_while_the_cloud_asks_for_a_pause_escalations_are_kept_and_telemetry_goe
     assert app.status()["escalations_paused_until"] == ""
 
 
+@pytest.mark.slow
 def test_a_time_too_far_ahead_is_taken_as_the_longest_pause_and_the_twin_says_so(
     app: App, hub: FakeHub
 ) -> None:

@@ -51,7 +51,15 @@ def live_through(row: str, devhub: DevHub, module: LinkedSpool) -> None:
     arrives(devhub, ids | module.put(1))
 
 
-@pytest.mark.parametrize("row", ["refuse-tcp", "no-tls", "pulled-cable", "mute-connack"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "refuse-tcp",
+        "pulled-cable",
+        pytest.param("no-tls", marks=pytest.mark.slow),
+        pytest.param("mute-connack", marks=pytest.mark.slow),
+    ],
+)
 def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends(
     row: str, devhub: DevHub, module: LinkedSpool, caplog: pytest.LogCaptureFixture
 ) -> None:
