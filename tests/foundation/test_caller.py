@@ -1,8 +1,10 @@
 """Blocking calls under a deadline of ours, whatever they do."""
 
+import gc
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -170,4 +172,30 @@ def test_a_release_takes_no_other_thread_for_one_that_has_come_back(
     assert not innocent.is_set()
     innocent.set()
     other.join(DEADLINE_S)
+    caller.close()
+
+
+def test_a_caller_keeps_nothing_alive_that_a_late_call_knew(parked: threading.Event) -> None:
+    """A client that is known by its own caller would wait for the collector, with its threads."""
+
+    class Client:
+        def __init__(self) -> None:
+            self.caller = Caller("own")
+
+        def wait(self) -> bool:
+            return parked.wait(DEADLINE_S)
+
+    client = Client()
+    caller, gone = client.caller, weakref.ref(client)
+    gc.disable()
+    try:
+        with pytest.raises(TimeoutError):
+            caller.call(client.wait, NOW_S)
+        (late,) = parked_thread("own")
+        parked.set()
+        late.join(DEADLINE_S)
+        del client
+        assert gone() is None
+    finally:
+        gc.enable()
     caller.close()

@@ -184,7 +184,9 @@ class Caller:
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[_Call[object] | None] | None = None
         self._thread: threading.Thread | None = None
-        self._parked: list[tuple[threading.Thread, _Call[object]]] = []
+        # Each with what is set when its call comes back. Not with the call: that knows the client
+        # it was made of, and a session that has ended must go without being searched for.
+        self._parked: list[tuple[threading.Thread, threading.Event]] = []
 
     def call(self, function: Callable[[], T], timeout_s: float) -> T:
         """Run `function` in the caller's thread and return what it returns.
@@ -196,28 +198,30 @@ class Caller:
         # A lock takes -1 for "wait for ever".
         timeout_s = max(0.0, timeout_s)
         call = _Call(function)
-        late = TimeoutError(f"{self.name}: no answer within {timeout_s:g} s")
         started_ns = time.monotonic_ns()
         if not self._lock.acquire(timeout=timeout_s):
-            raise late
+            raise self._late(timeout_s)
         try:
             calls = self._calls or self._start()
-            given = cast("_Call[object]", call)
-            calls.put(given)
+            calls.put(cast("_Call[object]", call))
             if not call.done.wait(timeout_s - (time.monotonic_ns() - started_ns) / 1e9):
                 # None ends that thread if it ever comes back.
                 calls.put(None)
                 self._calls = None
                 self.abandoned += 1
                 if self._thread is not None:
-                    self._parked = [each for each in self._parked if not each[1].done.is_set()]
-                    self._parked.append((self._thread, given))
-                raise late
+                    self._parked = [each for each in self._parked if not each[1].is_set()]
+                    self._parked.append((self._thread, call.done))
+                raise self._late(timeout_s)
         finally:
             self._lock.release()
         if call.error is not None:
             raise call.error
         return cast("T", call.result)
+
+    def _late(self, timeout_s: float) -> TimeoutError:
+        # Not a name in `call`: an error and the frame that it was raised in would know each other.
+        return TimeoutError(f"{self.name}: no answer within {timeout_s:g} s")
 
     def close(self) -> None:
         """End the thread once it is idle."""
@@ -238,9 +242,9 @@ class Caller:
             return
         with paused():
             frames = sys._current_frames()
-        for thread, call in parked:
+        for thread, came_back in parked:
             # One that has come back has ended, and its number is another thread's by now.
-            if call.done.is_set():
+            if came_back.is_set():
                 continue
             if (event := _awaited(frames.get(thread.ident or 0))) is not None:
                 event.set()
