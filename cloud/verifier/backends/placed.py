@@ -6,46 +6,20 @@ has settings with many endpoints before them, and a bare `HTTP 404` is none of t
 
 from dataclasses import dataclass
 
+from verifier.backends.around import Around
 from verifier.errors import BackendMisconfigured
-from verifier.opinion import Backend, Limits, Metered, Opinion, Picture, Want
+from verifier.opinion import Backend, Metered, Opinion, Picture, Want
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Around):
     """A backend and its place.
 
     Attributes:
-        backend: Who is asked.
         place: The path in the settings, such as `routes.pcb.backend.regions.0`.
     """
 
-    backend: Backend
     place: str
-
-    @property
-    def name(self) -> str:
-        """As `Backend.name`; so are those below."""
-        return self.backend.name
-
-    @property
-    def region(self) -> str:
-        """Which deployment."""
-        return self.backend.region
-
-    @property
-    def limits(self) -> Limits:
-        """What it takes."""
-        return self.backend.limits
-
-    @property
-    def offers(self) -> frozenset[Want]:
-        """What it can be asked."""
-        return self.backend.offers
-
-    @property
-    def recipe(self) -> str:
-        """What else decides its answer."""
-        return self.backend.recipe
 
     def look(self, picture: Picture, want: frozenset[Want], timeout_s: float) -> Opinion:
         """Ask once."""

@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from verifier.admit import Meta
 from verifier.asking import Asking
+from verifier.backends.around import Around
 from verifier.budget import Budget
 from verifier.build import route_of
 from verifier.cache import Cache
@@ -46,7 +47,7 @@ from verifier.errors import (
 from verifier.hosts.intake import take
 from verifier.ledger import Entry, Ledger
 from verifier.observer import Observer
-from verifier.opinion import Backend, Limits, Opinion, Picture, Want, calls_of
+from verifier.opinion import Opinion, Picture, Want, calls_of
 from verifier.settings import RouteSettings, parse_route
 from verifier.stores.memory import MemoryStore
 from verifier.stores.sqlite import SqliteStore
@@ -84,36 +85,10 @@ class _Method:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(Around):
     """A backend that says so before a picture leaves."""
 
-    backend: Backend
     leaves: Callable[[], None]
-
-    @property
-    def name(self) -> str:
-        """As `Backend.name`; so are those below."""
-        return self.backend.name
-
-    @property
-    def region(self) -> str:
-        """Which deployment."""
-        return self.backend.region
-
-    @property
-    def limits(self) -> Limits:
-        """What it takes."""
-        return self.backend.limits
-
-    @property
-    def offers(self) -> frozenset[Want]:
-        """What it can be asked."""
-        return self.backend.offers
-
-    @property
-    def recipe(self) -> str:
-        """What else decides its answer."""
-        return self.backend.recipe
 
     def paid_calls(self, want: frozenset[Want]) -> int:
         """As `Metered.paid_calls`."""
