@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from tests.inference.graphs import color_classifier, saved
 
+from visionedge.candidates import Job
+from visionedge.deliveries import Deliveries
+from visionedge.delivery.slots import SlotStore
+from visionedge.metrics import Metrics
 from visionedge.settings import Settings, resolve
 
 
@@ -25,3 +29,23 @@ def one_camera(tmp_path: Path, **more: Any) -> Settings:  # noqa: ANN401 - JSON
         "delivery": {"shadow_frames": 0, "guard_frames": 1000, "signatures": "optional"},
     }
     return resolve([layer])
+
+
+def on_its_way(tmp_path: Path, settings: Settings) -> tuple[Deliveries, Job]:
+    """Deliveries whose thread is not started, and the job of their one bundle."""
+    deliveries = Deliveries(
+        SlotStore(tmp_path / "slots"), tmp_path / "cache", Metrics(), lambda *_: None
+    )
+    deliveries.want(settings)
+    return deliveries, deliveries._jobs["m"]
+
+
+def active(tmp_path: Path, settings: Settings, content: bytes) -> tuple[SlotStore, str]:
+    """A store in which the desired bundle is active, and holds this; with its SHA-256."""
+    sha256 = settings.models["m"].sha256
+    store = SlotStore(tmp_path / "slots")
+    path = store.path_of("m", sha256)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    store.commit("m", sha256)
+    return store, sha256

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.delivery.bundles import one_camera
+from tests.delivery.bundles import on_its_way, one_camera
 
 from visionedge.deliveries import Deliveries
 from visionedge.delivery.slots import MAX_TRIES, SlotStore
@@ -37,11 +37,7 @@ def test_a_device_that_cannot_unpack_a_bundle_is_no_fault_of_the_bundle(
         packed.write(tmp_path / "new.onnx", "model.onnx")
     sha256 = hashlib.sha256(bundle.read_bytes()).hexdigest()
     settings = one_camera(tmp_path, uri=str(bundle), sha256=sha256)
-    deliveries = Deliveries(
-        SlotStore(tmp_path / "slots"), tmp_path / "cache", Metrics(), lambda *_: None
-    )
-    deliveries.want(settings)
-    job = deliveries._jobs["m"]
+    deliveries, job = on_its_way(tmp_path, settings)
     with monkeypatch.context() as full:
         full.setattr(tempfile, "mkdtemp", failing)
         for _ in range(2 * MAX_TRIES):
@@ -57,11 +53,7 @@ def test_a_bundle_whose_trials_are_cut_off_is_tried_again_to_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = one_camera(tmp_path)
-    deliveries = Deliveries(
-        SlotStore(tmp_path / "slots"), tmp_path / "cache", Metrics(), lambda *_: None
-    )
-    deliveries.want(settings)
-    job = deliveries._jobs["m"]
+    deliveries, job = on_its_way(tmp_path, settings)
 
     def killed(*_: object) -> None:
         raise ModelUntried("it was killed", hint="make it some memory")

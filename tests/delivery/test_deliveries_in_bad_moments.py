@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from tests.delivery.bundles import one_camera
+from tests.delivery.bundles import active, on_its_way, one_camera
 from tests.inference.graphs import color_classifier, saved
 
 from visionedge.deliveries import Deliveries
@@ -288,11 +288,7 @@ def test_an_active_bundle_whose_file_is_damaged_is_said_to_be_out_of_use_and_fet
     tmp_path: Path, lines: list[Line]
 ) -> None:
     settings = one_camera(tmp_path)
-    sha256 = settings.models["m"].sha256
-    store = SlotStore(tmp_path / "slots")
-    store.path_of("m", sha256).parent.mkdir(parents=True)
-    store.path_of("m", sha256).write_bytes(b"half of it")
-    store.commit("m", sha256)
+    store, sha256 = active(tmp_path, settings, b"half of it")
     line = Line(tmp_path, settings)
     lines.append(line)
     line.advance()
@@ -309,11 +305,7 @@ def test_an_active_bundle_that_cannot_be_looked_at_now_is_not_given_up(
     tmp_path: Path, lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = one_camera(tmp_path)
-    sha256 = settings.models["m"].sha256
-    store = SlotStore(tmp_path / "slots")
-    store.path_of("m", sha256).parent.mkdir(parents=True)
-    store.path_of("m", sha256).write_bytes(b"half of it")
-    store.commit("m", sha256)
+    store, sha256 = active(tmp_path, settings, b"half of it")
     line = Line(tmp_path, settings)
     lines.append(line)
 
@@ -336,10 +328,7 @@ def test_a_whole_active_bundle_that_cannot_be_loaded_is_said_so_and_not_given_up
     unknown = b"of another runtime"
     sha256 = hashlib.sha256(unknown).hexdigest()
     settings = one_camera(tmp_path, sha256=sha256)
-    store = SlotStore(tmp_path / "slots")
-    store.path_of("m", sha256).parent.mkdir(parents=True)
-    store.path_of("m", sha256).write_bytes(unknown)
-    store.commit("m", sha256)
+    active(tmp_path, settings, unknown)
     line = Line(tmp_path, settings)
     lines.append(line)
     line.advance(2)
@@ -381,11 +370,7 @@ def test_a_bundle_on_which_the_module_itself_fails_does_not_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = one_camera(tmp_path)
-    deliveries = Deliveries(
-        SlotStore(tmp_path / "slots"), tmp_path / "cache", Metrics(), lambda *_: None
-    )
-    deliveries.want(settings)
-    job = deliveries._jobs["m"]
+    deliveries, job = on_its_way(tmp_path, settings)
 
     def failing(*_: object, **__: object) -> str:
         raise RuntimeError("a fault of ours")
