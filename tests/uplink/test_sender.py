@@ -356,6 +356,15 @@ def test_an_egress_ledger_that_cannot_be_written_is_no_fault_of_the_link(
     assert sender.stop(10)
 
 
+def asking(spool: Spool, hub: FakeHub, metrics: Metrics, clock: FakeClock) -> tuple[Link, Sender]:
+    """A link, and a sender that has an escalation to send on it."""
+    link = Link(30, clock)
+    sender = Sender(spool, hub, link, metrics, Pacing(8, 30), clock=clock)
+    spool.put(envelope(id="e", ttl_s=1e6))
+    sender.start()
+    return link, sender
+
+
 @pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
 def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     spool: Spool,
@@ -365,10 +374,7 @@ def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     monkeypatch: pytest.MonkeyPatch,
     volume: str,
 ) -> None:
-    link = Link(30, clock)
-    sender = Sender(spool, hub, link, metrics, Pacing(8, 30), clock=clock)
-    spool.put(envelope(id="e", ttl_s=1e6))
-    sender.start()
+    link, sender = asking(spool, hub, metrics, clock)
     assert hub.wait(lambda: hub.ids() == ["e"])
     tries = 0
 
@@ -394,10 +400,7 @@ def test_a_full_disk_does_not_hide_a_cloud_that_was_silent_before(
     monkeypatch: pytest.MonkeyPatch,
     volume: str,
 ) -> None:
-    link = Link(30, clock)
-    sender = Sender(spool, hub, link, metrics, Pacing(8, 30), clock=clock)
-    spool.put(envelope(id="e", ttl_s=1e6))
-    sender.start()
+    link, sender = asking(spool, hub, metrics, clock)
     advance_until(clock, lambda: link.state == "offline")
     states: list[str] = []
 
