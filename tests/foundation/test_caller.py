@@ -97,6 +97,34 @@ def test_waiting_for_an_earlier_call_counts_against_the_deadline(parked: threadi
     parked.set()
 
 
+def test_an_interrupted_call_is_abandoned_before_its_time(parked: threading.Event) -> None:
+    caller = Caller("sdk")
+    running, raised = threading.Event(), threading.Event()
+
+    def park() -> None:
+        running.set()
+        parked.wait(DEADLINE_S)
+
+    def wait() -> None:
+        with pytest.raises(TimeoutError, match="sdk: given up before it answered"):
+            caller.call(park, 100 * DEADLINE_S)
+        raised.set()
+
+    caller.interrupt()
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert running.wait(DEADLINE_S)
+    caller.interrupt()
+    assert raised.wait(DEADLINE_S)
+    assert caller.abandoned == 1
+    assert caller.call(lambda: "well", DEADLINE_S) == "well"
+    caller.interrupt()
+    assert caller.call(lambda: "still", DEADLINE_S) == "still"
+    parked.set()
+    waiting.join(DEADLINE_S)
+    caller.close()
+
+
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0])
 def test_a_deadline_that_is_over_never_waits_for_ever(
     parked: threading.Event, timeout_s: float

@@ -273,6 +273,44 @@ def test_a_shutdown_that_lost_its_own_mark_leaves_no_thread_behind(
     assert not any(runner.is_alive() for runner in runners)
 
 
+def test_a_missed_send_ends_a_session_that_waits_for_its_twin(
+    devhub: DevHub, start_hub: StartHub
+) -> None:
+    """Else each further send that is missed leaves a thread in it, for as long as that takes."""
+    hub = start_hub(azure_hub.Deadlines(send_s=0.5, twin_s=100))
+    first = hub._session
+    devhub.set_faults(lose_twin_answer=1)
+    hub.refresh_twin()
+    devhub.wait(lambda: not devhub.faults.lose_twin_answer, WAIT_S)
+    devhub.set_faults(lose_puback=1)
+    with pytest.raises(UplinkUnavailable):
+        hub.send(envelope(id="missed"))
+    devhub.wait(lambda: hub._session not in (None, first), WAIT_S)
+
+
+@pytest.mark.parametrize("fault", ["lose_puback", "lose_twin_answer"])
+def test_the_end_of_a_session_is_told_to_who_waits_for_its_answers(
+    devhub: DevHub, start_hub: StartHub, fault: str
+) -> None:
+    hub = start_hub(azure_hub.Deadlines(send_s=100, report_s=100))
+    session = hub._session
+    assert session is not None
+    told = threading.Event()
+
+    def wait_for_answer() -> None:
+        with pytest.raises(UplinkUnavailable, match="given up before it answered"):
+            session.send(envelope()) if fault == "lose_puback" else session.report({"n": 1})
+        told.set()
+
+    devhub.set_faults(**{fault: 1})
+    waiting = threading.Thread(target=wait_for_answer)
+    waiting.start()
+    devhub.wait(lambda: not getattr(devhub.faults, fault), WAIT_S)
+    session.close(10)
+    assert told.wait(WAIT_S)
+    waiting.join(WAIT_S)
+
+
 # Errors
 
 

@@ -158,6 +158,8 @@ class _Call(Generic[T]):
     def __init__(self, function: Callable[[], T]) -> None:
         self.function = function
         self.done = threading.Event()
+        # Also set by who does not let it wait any longer.
+        self.wake = threading.Event()
         self.result: T | None = None
         self.error: BaseException | None = None
 
@@ -168,6 +170,7 @@ class _Call(Generic[T]):
             self.error = error
         finally:
             self.done.set()
+            self.wake.set()
 
 
 class Caller:
@@ -184,6 +187,7 @@ class Caller:
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[_Call[object] | None] | None = None
         self._thread: threading.Thread | None = None
+        self._under_way: _Call[object] | None = None
         # Each with what is set when its call comes back. Not with the call: that knows the client
         # it was made of, and a session that has ended must go without being searched for.
         self._parked: list[tuple[threading.Thread, threading.Event]] = []
@@ -192,7 +196,8 @@ class Caller:
         """Run `function` in the caller's thread and return what it returns.
 
         Raises:
-            TimeoutError: it has not returned in time, and may still be running.
+            TimeoutError: it has not returned in time, or was interrupted before; it may still
+                be running.
             Exception: whatever `function` raised.
         """
         # A lock takes -1 for "wait for ever".
@@ -203,8 +208,10 @@ class Caller:
             raise self._late(timeout_s)
         try:
             calls = self._calls or self._start()
-            calls.put(cast("_Call[object]", call))
-            if not call.done.wait(timeout_s - (time.monotonic_ns() - started_ns) / 1e9):
+            self._under_way = cast("_Call[object]", call)
+            calls.put(self._under_way)
+            woken = call.wake.wait(timeout_s - (time.monotonic_ns() - started_ns) / 1e9)
+            if not call.done.is_set():
                 # None ends that thread if it ever comes back.
                 calls.put(None)
                 self._calls = None
@@ -212,16 +219,24 @@ class Caller:
                 if self._thread is not None:
                     self._parked = [each for each in self._parked if not each[1].is_set()]
                     self._parked.append((self._thread, call.done))
-                raise self._late(timeout_s)
+                raise self._late(timeout_s, interrupted=woken)
         finally:
+            self._under_way = None
             self._lock.release()
         if call.error is not None:
             raise call.error
         return cast("T", call.result)
 
-    def _late(self, timeout_s: float) -> TimeoutError:
+    def _late(self, timeout_s: float, *, interrupted: bool = False) -> TimeoutError:
         # Not a name in `call`: an error and the frame that it was raised in would know each other.
+        if interrupted:
+            return TimeoutError(f"{self.name}: given up before it answered")
         return TimeoutError(f"{self.name}: no answer within {timeout_s:g} s")
+
+    def interrupt(self) -> None:
+        """End the wait for a call that is under way, as if its time were up."""
+        if (call := self._under_way) is not None:
+            call.wake.set()
 
     def close(self) -> None:
         """End the thread once it is idle."""

@@ -71,14 +71,20 @@ class Calls:
         self.predictions = Caller("azure-predictions")
         self.report = Caller("azure-report")
         self.answer = Caller("azure-answer")
+        self._all = (self.control, self.send, self.predictions, self.report, self.answer)
+
+    def interrupt(self) -> None:
+        """Let all who wait for an answer go without one."""
+        for caller in self._all:
+            caller.interrupt()
 
     def close(self) -> None:
-        """End them; waits for calls that are under way, so at most for their deadlines.
+        """End them, once nobody waits for a call.
 
         A twin operation whose answer was lost waits in the SDK for ever, also after the client's
         shutdown, and holds the client, its sockets and a thread: such are let go.
         """
-        for caller in (self.control, self.send, self.predictions, self.report, self.answer):
+        for caller in self._all:
             caller.close()
             caller.release()
 
@@ -152,12 +158,16 @@ class AzureSession:
         )
 
     def close(self, timeout_s: float) -> None:
-        """As `Session.close`; frees calls that wait, if the SDK lets them go."""
+        """As `Session.close`; frees calls that wait, if the SDK lets them go.
+
+        Who waits for one is told at once: the next session must not wait for this one's answers.
+        """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             client, self._client = self._client, None
+        self._calls.interrupt()
 
         def shut_down() -> None:
             try:
@@ -223,13 +233,18 @@ class AzureSession:
         except UplinkError:
             raise
         except TimeoutError as error:
-            self._watch.broken("deadline")
+            self._break("deadline")
             raise UplinkUnavailable(str(error)) from None
         except Exception as error:
             mapped = mapped_error(error)
             if isinstance(mapped, UplinkAuthFailed):
-                self._watch.broken("auth")
+                self._break("auth")
             raise mapped from error
+
+    def _break(self, cause: str) -> None:
+        """Have the session given up, also by a supervisor that waits for its twin."""
+        self._watch.broken(cause)
+        self._calls.control.interrupt()
 
     def _hand_over(self, caller: Caller, function: Callable[[], None], timeout_s: float) -> None:
         """A call that may fail because of what is handed over."""
@@ -265,7 +280,7 @@ class AzureSession:
 
     def _on_background_exception(self, error: Exception) -> None:
         if isinstance(mapped_error(error), UplinkAuthFailed):
-            self._watch.broken("auth")
+            self._break("auth")
         else:
             log.debug("background exception of the SDK: %r", error)
 
