@@ -127,6 +127,21 @@ def test_deeppcb_is_told_from_yolo_by_its_numbers(tmp_path: Path) -> None:
     assert [found.names[number] for number in only.class_id] == ["pin_hole", "spurious_copper"]
 
 
+def test_xml_that_is_no_annotation_says_nothing_of_the_format(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "project.xml").write_text("<project><name>nuts</name></project>")
+    assert read_dataset(tmp_path).format == "yolo"
+
+
+def test_all_pictures_that_can_be_read_count(tmp_path: Path) -> None:
+    for name in ("good/a.jfif", "good/b.GIF", "bad/c.pnm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert [each.path.name for each in read_dataset(tmp_path).pictures] == [
+        "c.pnm", "a.jfif", "b.GIF",
+    ]  # fmt: skip
+
+
 def test_folders_are_classes(tmp_path: Path) -> None:
     for name in ("good/a.png", "good/b.png", "bad/c.png"):
         picture(tmp_path / name)

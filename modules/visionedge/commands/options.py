@@ -15,6 +15,7 @@ from visionedge.cameras.capture import silence_opencv
 from visionedge.datasets.below import below
 from visionedge.errors import ModelError, SettingsError
 from visionedge.evaluation.dataset import listed
+from visionedge.evaluation.pictures import SUFFIXES
 from visionedge.inference.card import Document, read_document
 from visionedge.inference.cascade import Rules, misfit
 from visionedge.inference.model import LoadedModel, Second, load_model
@@ -26,11 +27,6 @@ from visionedge.settings import ModelSettings, merge
 # What is wrong with a picture or video is told in our own words.
 silence_opencv()
 DEFAULTS: Final = ModelSettings(path=".")
-PICTURES: Final = (
-    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-    ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
-)  # fmt: skip
-"""What OpenCV decodes, but for those of floating point: nobody knows which number is white."""
 _BESIDE: Final = (".csv", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
 """What lies beside pictures in any data set, and is no picture that was overlooked."""
 _WORTH_A_BAR: Final = 5
@@ -198,7 +194,7 @@ def cascade(args: argparse.Namespace, model: LoadedModel) -> LoadedModel:
 
 
 def pictures(
-    paths: Iterable[Path], suffixes: Sequence[str] = PICTURES, *, missing_ok: bool = False
+    paths: Iterable[Path], suffixes: Sequence[str] = SUFFIXES, *, missing_ok: bool = False
 ) -> list[Path]:
     """The pictures that are named, and those in the folders that are named.
 

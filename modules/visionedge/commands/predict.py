@@ -17,6 +17,7 @@ from visionedge.commands.draw import draw, saved
 from visionedge.commands.footage import VIDEOS, shots, shots_in, why_unreadable
 from visionedge.entities import Image
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
+from visionedge.evaluation.pictures import SUFFIXES
 from visionedge.inference.card import Document
 from visionedge.inference.model import load_model
 from visionedge.inference.prediction_json import as_document
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         SettingsError: an option is wrong.
     """
     settings = _settings(args)
-    pictures = options.pictures(args.images, (*options.PICTURES, *VIDEOS), missing_ok=True)
+    pictures = options.pictures(args.images, (*SUFFIXES, *VIDEOS), missing_ok=True)
     drawings = _Drawings(args.out, pictures) if args.out else None
     view = options.view(args)
     model = load_model(args.model, settings, options.hints(args))

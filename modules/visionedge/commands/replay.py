@@ -28,6 +28,7 @@ from visionedge.commands.replay_frames import Footage, replay_frames
 from visionedge.commands.replay_message import replay_message
 from visionedge.commands.replay_trace import replay_trace
 from visionedge.errors import EXIT_OK, CameraError, SettingsError
+from visionedge.evaluation.pictures import SUFFIXES
 from visionedge.settings import Settings
 
 EXIT_DIFFERS: Final = 8
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     differs = False
     is_messages = _is_messages(args)
     # A camera counts its own kinds of pictures only, and a trace goes by its numbers.
-    suffixes = (*(PICTURE_SUFFIXES if args.trace else options.PICTURES), *VIDEOS)
+    suffixes = (*(PICTURE_SUFFIXES if args.trace else SUFFIXES), *VIDEOS)
     paths = options.pictures(args.inputs, suffixes, missing_ok=is_messages)
     footage = Footage(() if is_messages else paths)
     lines = _messages(args, settings) if is_messages else _frames(args, settings, footage)

@@ -69,7 +69,8 @@ def _told(path: Path) -> str:
     """The format that a folder or file looks like."""
     if path.is_file() or any(map(_has_categories, _jsons(path))):
         return "coco"
-    if _files(path, ".xml"):
+    # Editors and tools leave XML of their own beside the truth.
+    if any(b"<annotation" in _first(file, _HEAD_BYTES) for file in _files(path, ".xml")):
         return "voc"
     # Exports have a README beside their truth.
     texts = [text for text, _ in _with_pictures(path, Pictures(), [])]
@@ -84,6 +85,8 @@ def _told(path: Path) -> str:
     if _jsons(path):
         # Whatever ails it, its reader names.
         return "coco"
+    if _files(path, ".xml"):
+        return "voc"
     raise SettingsError(
         f"{path} looks like no data set", hint=f"choose with --format: {', '.join(FORMATS)}"
     )

@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+SUFFIXES: Final = (
+    ".jpg", ".jpeg", ".png", ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".pbm",
+    ".pgm", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""What OpenCV decodes, but for those of floating point: nobody knows which number is white.
+Of two pictures of one name the first of these is taken."""
 _GO_TOGETHER: Final = (("labels", "images"), ("Annotations", "JPEGImages"))
 NO_CLASSES: Final = frozenset(name for pair in _GO_TOGETHER for name in pair)
 """Names of folders that hold pictures and their truth, and are no classes."""
