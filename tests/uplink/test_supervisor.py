@@ -99,20 +99,27 @@ def test_the_twin_is_read_every_ten_minutes_give_or_take_one(
 
 @pytest.mark.parametrize("cause", ["deadline", "auth"])
 def test_a_session_that_is_said_to_be_broken_is_replaced(
-    hub: SupervisedHub, world: FakeWorld, clock: FakeClock, metrics: Metrics, cause: str
+    hub: SupervisedHub,
+    world: FakeWorld,
+    clock: FakeClock,
+    metrics: Metrics,
+    cause: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    world.sessions[0].watch.broken(cause)
+    world.sessions[0].watch.broken(cause, "nobody answers")
+    world.sessions[0].watch.broken("drops", "what came later")
     pass_time(clock, lambda: len(world.sessions) == 2)
     assert world.sessions[0].closed
     assert rebuilt(metrics) == {cause: 1}
+    assert f"the hub is lost, by {cause}: nobody answers; tried until it answers" in caplog.messages
 
 
 def test_what_an_old_session_says_does_not_touch_the_new_one(
     hub: SupervisedHub, world: FakeWorld, clock: FakeClock
 ) -> None:
-    world.sessions[0].watch.broken("deadline")
+    world.sessions[0].watch.broken("deadline", "late")
     pass_time(clock, lambda: world.count("twin") == 2)
-    world.sessions[0].watch.broken("deadline")
+    world.sessions[0].watch.broken("deadline", "late")
     world.sessions[0].link(connected=False)
     clock.advance(30)
     hub.send(envelope())
@@ -262,7 +269,7 @@ def test_the_pauses_start_anew_only_after_a_session_that_lasted(
 
     def pause_after_break(number: int) -> float:
         world.wait(lambda: world.count("twin") == number)
-        world.sessions[-1].watch.broken("drops")
+        world.sessions[-1].watch.broken("drops", "too often")
         return pass_time(clock, lambda: len(world.sessions) == number + 1, step_s=0.5)
 
     short_lived = [pause_after_break(number) for number in range(1, 6)]

@@ -233,17 +233,17 @@ class AzureSession:
         except UplinkError:
             raise
         except TimeoutError as error:
-            self._break("deadline")
+            self._break("deadline", error)
             raise UplinkUnavailable(str(error)) from None
         except Exception as error:
             mapped = mapped_error(error)
             if isinstance(mapped, UplinkAuthFailed):
-                self._break("auth")
+                self._break("auth", mapped)
             raise mapped from error
 
-    def _break(self, cause: str) -> None:
+    def _break(self, cause: str, error: Exception) -> None:
         """Have the session given up, also by a supervisor that waits for its twin."""
-        self._watch.broken(cause)
+        self._watch.broken(cause, str(error))
         self._calls.control.interrupt()
 
     def _hand_over(self, caller: Caller, function: Callable[[], None], timeout_s: float) -> None:
@@ -279,8 +279,9 @@ class AzureSession:
         self._watch.link_changed(self._clock.ns())
 
     def _on_background_exception(self, error: Exception) -> None:
-        if isinstance(mapped_error(error), UplinkAuthFailed):
-            self._break("auth")
+        mapped = mapped_error(error)
+        if isinstance(mapped, UplinkAuthFailed):
+            self._break("auth", mapped)
         else:
             log.debug("background exception of the SDK: %r", error)
 

@@ -53,12 +53,14 @@ class Watch:
         on_event: where patches and methods go.
         attention: set when there is something to look at.
         cause: why the session is to be dropped, once somebody said so.
+        detail: of that, for people.
         twin_wanted: the twin is to be read as soon as the link is up.
     """
 
     on_event: OnEvent
     attention: threading.Event = field(default_factory=threading.Event)
     cause: str | None = None
+    detail: str = ""
     twin_wanted: bool = True
     _changes_ns: deque[int] = field(default_factory=lambda: deque(maxlen=256))
 
@@ -72,9 +74,10 @@ class Watch:
         self.twin_wanted = True
         self.attention.set()
 
-    def broken(self, cause: str) -> None:
+    def broken(self, cause: str, detail: str) -> None:
         """The session is of no more use; the first cause counts."""
-        self.cause = self.cause or cause
+        if self.cause is None:
+            self.cause, self.detail = cause, detail
         self.attention.set()
 
     def changes_since(self, then_ns: int) -> int:

@@ -187,7 +187,8 @@ class SupervisedHub:
         try:
             if not worker.stopping:
                 session.open()
-                cause, detail = self._watch_over(worker, session, watch), "while it was open"
+                cause = self._watch_over(worker, session, watch)
+                detail = watch.detail or "while it was open"
         except UplinkAuthFailed as error:
             cause, detail = "auth", str(error)
         except UplinkError as error:
