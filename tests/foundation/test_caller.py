@@ -165,6 +165,22 @@ def test_an_abandoned_call_that_waits_for_an_event_for_ever_can_be_released() ->
     assert parked_thread("parked-for-ever") == []
 
 
+def test_a_release_goes_on_for_a_while_where_a_call_waits_for_one_event_after_another() -> None:
+    caller = Caller("one-after-another")
+
+    def wait_often() -> None:
+        for _ in range(3):
+            threading.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        caller.call(wait_often, NOW_S)
+    (thread,) = parked_thread("one-after-another")
+    caller.release(DEADLINE_S)
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    caller.close()
+
+
 def test_a_release_leaves_calls_in_use_and_other_waits_alone(parked: threading.Event) -> None:
     caller = Caller("released")
     gate = threading.Lock()

@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import threading
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,24 @@ def test_a_traceback_stays_on_its_line(written: io.StringIO) -> None:
     assert len(lines) == 1
     assert "it broke\\nTraceback" in lines[0]
     assert "first\\nsecond" in lines[0]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), SystemExit()], ids=repr)
+def test_the_end_of_a_thread_by_an_error_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail() -> None:
+        raise error
+
+    stream = io.StringIO()
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    configure("DEBUG", stream)
+    thread = threading.Thread(target=fail, name="paho")
+    thread.start()
+    thread.join()
+    told = "<4> .*thread paho was ended by ConnectionResetError.*Traceback.*in fail.*\\n"
+    expected = told if isinstance(error, ConnectionResetError) else ""
+    assert re.fullmatch(expected, stream.getvalue())
 
 
 def test_an_address_from_outside_cannot_move_the_cursor(written: io.StringIO) -> None:

@@ -4,18 +4,21 @@
 `iotedge logs`, UploadModuleLogs and its level filter work. The offset needs its colon, and
 control characters within a message or traceback are escaped: edgeAgent reads lines, and a
 label or an address from outside must not be able to write one of its own. Lines that repeat
-are left out for a minute at a time (`log_repeats`).
+are left out for a minute at a time (`log_repeats`). What ends a thread of a library, as it does
+paho's where a peer hangs up at a bad moment, is a line as well.
 Source: edgeAgent's LogMessageParser.cs.
 """
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from visionedge.runtime.clock import Clock
 from visionedge.runtime.log_repeats import RepeatLimit
 
+log: Final = logging.getLogger(__name__)
 _SEVERITY: Final = {
     logging.CRITICAL: (2, "CRI"),
     logging.ERROR: (3, "ERR"),
@@ -88,3 +91,13 @@ def configure(level: str, stream: TextIO | None = None, clock: Clock | None = No
     root.setLevel(level.upper())
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(quiet)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _tell_end
+
+
+def _tell_end(args: threading.ExceptHookArgs) -> None:
+    """In place of a trace of many lines without a time."""
+    error, thread = args.exc_value, args.thread
+    if error is not None and not isinstance(error, SystemExit):
+        name = thread.name if thread else "unknown"
+        log.warning("thread %s was ended by %r", name, error, exc_info=error)

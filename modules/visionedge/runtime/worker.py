@@ -17,7 +17,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Final, Generic, TypeVar, cast
 
@@ -27,6 +27,10 @@ from visionedge.runtime.collector import paused
 
 T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
+_RELEASE_AGAIN_S: Final = 0.05
+_Parked = tuple[threading.Thread, threading.Event]
+"""With what is set when its call comes back. Not with the call: that knows the client it was made
+of, and a session that has ended must go without being searched for."""
 _here: Final = threading.local()
 
 
@@ -188,9 +192,7 @@ class Caller:
         self._calls: queue.SimpleQueue[_Call[object] | None] | None = None
         self._thread: threading.Thread | None = None
         self._under_way: _Call[object] | None = None
-        # Each with what is set when its call comes back. Not with the call: that knows the client
-        # it was made of, and a session that has ended must go without being searched for.
-        self._parked: list[tuple[threading.Thread, threading.Event]] = []
+        self._parked: list[_Parked] = []
 
     def call(self, function: Callable[[], T], timeout_s: float) -> T:
         """Run `function` in the caller's thread and return what it returns.
@@ -245,24 +247,25 @@ class Caller:
                 self._calls.put(None)
                 self._calls = None
 
-    def release(self) -> None:
+    def release(self, timeout_s: float = 0.0) -> None:
         """End calls that were given up and wait for a `threading.Event`, by setting it.
 
         Only once that for which they wait cannot happen any more, as after the shutdown of the
         client that was called: they return as if it had, with a result that nobody reads.
+
+        Args:
+            timeout_s: how long to see whether they come back, and to release again those that
+                wait for a further event instead.
         """
+        ends_ns = time.monotonic_ns() + round(timeout_s * 1e9)
         with self._lock:
             parked, self._parked = self._parked, []
-        if not parked:
-            return
-        with paused():
-            frames = sys._current_frames()
-        for thread, came_back in parked:
-            # One that has come back has ended, and its number is another thread's by now.
-            if came_back.is_set():
-                continue
-            if (event := _awaited(frames.get(thread.ident or 0))) is not None:
-                event.set()
+        while late := [each for each in parked if not each[1].is_set()]:
+            _set_awaited(late)
+            left_s = (ends_ns - time.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return
+            late[0][1].wait(min(left_s, _RELEASE_AGAIN_S))
 
     def _start(self) -> "queue.SimpleQueue[_Call[object] | None]":
         calls: queue.SimpleQueue[_Call[object] | None] = queue.SimpleQueue()
@@ -270,6 +273,17 @@ class Caller:
         self._thread.start()
         self._calls = calls
         return calls
+
+
+def _set_awaited(parked: Iterable[_Parked]) -> None:
+    with paused():
+        frames = sys._current_frames()
+    for thread, came_back in parked:
+        # One that has come back has ended, and its number is another thread's by now.
+        if came_back.is_set():
+            continue
+        if (event := _awaited(frames.get(thread.ident or 0))) is not None:
+            event.set()
 
 
 def _awaited(frame: FrameType | None) -> threading.Event | None:

@@ -182,6 +182,8 @@ class AzureSession:
         except TimeoutError:
             log.debug("the SDK did not shut down in %.0f s, its client is let go", timeout_s)
             _let_go(client)
+            # What it waits for would come with an answer of the hub, if at all.
+            throw_away.release(_LET_GO_S)
         except Exception as error:  # noqa: BLE001 - nothing is left to be done with this client
             log.debug("shutdown failed: %r", error)
         finally:
