@@ -52,6 +52,7 @@ _FACTS: Final[Mapping[str, Mapping[str, str | Element]]] = {
         "settings_revision": "long",
         "desired_version": "long",
         "load": "string",
+        "spool_fault": "string",
     },
     "connectivity": {
         "state": "string",

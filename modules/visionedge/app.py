@@ -313,6 +313,7 @@ class App:
                 "version": version("visionedge"),
                 "settings_revision": self.revision,
                 "load": self._load.state,
+                "spool_fault": self._spool.fault,
             },
             "connectivity": {
                 "state": self.link.state,

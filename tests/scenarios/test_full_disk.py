@@ -53,6 +53,7 @@ def test_inference_goes_on_on_a_full_disk_and_the_spool_comes_back(
         wait_until(lambda: frames(app) > then + 30, "frames go on", 60)
         wait_until(lambda: lost(app) > dropped, "what cannot be kept is counted", 60)
         wait_until(lambda: "full" in app.status()["spool"]["fault"], "it is told", 60)
+        assert "full" in app.facts()["module"]["spool_fault"]
         assert not app.stuck_parts()
         assert not app.metrics.value("visionedge_worker_crashes_total")
         assert mount("-o", "remount,size=64m", "tmpfs", str(small_disk))
