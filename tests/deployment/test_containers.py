@@ -64,6 +64,20 @@ def test_what_docker_may_take_is_taken(changes: dict[str, Any]) -> None:
     assert faults(with_options(**changes)) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"settings": None}, "visionedge.settings: `null` is no object with an `image`"),
+        ({"env": ["A=1"]}, 'visionedge.env: `["A=1"]` is no object of names'),
+        ({"env": {"A": "1"}}, 'visionedge.env.A: `"1"` is no value; write {"value": ...}'),
+    ],
+)
+def test_a_part_of_another_shape_is_told(changes: dict[str, Any], told: str) -> None:
+    assert f"modulesContent.$edgeAgent.properties.desired.modules.{told}" in faults(
+        with_module(**changes)
+    )
+
+
 def test_create_options_that_are_no_object_are_told() -> None:
     document = template()
     settings = own(document)["settings"]

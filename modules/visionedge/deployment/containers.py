@@ -55,6 +55,9 @@ def faults(path: str, module: Mapping[str, Any]) -> Iterator[str]:
         if name in module and str(module[name]).lower() not in words:
             yield f"{path}.{name}: {_shown(module[name])} is none of {', '.join(words)}"
     settings = module.get("settings")
+    if "settings" in module and not isinstance(settings, Mapping):
+        yield f"{path}.settings: {_shown(settings)} is no object with an `image`"
+    yield from _env(f"{path}.env", module.get("env", {}))
     options = settings.get("createOptions") if isinstance(settings, Mapping) else None
     path = f"{path}.settings.createOptions"
     if isinstance(options, Mapping):
@@ -64,6 +67,15 @@ def faults(path: str, module: Mapping[str, Any]) -> Iterator[str]:
                 yield from _options(f"{path}.{name}", inner, _HOST)
     elif isinstance(options, str) and options.strip():
         yield f"{path}: it is no JSON object"
+
+
+def _env(path: str, env: object) -> Iterator[str]:
+    if not isinstance(env, Mapping):
+        yield f"{path}: {_shown(env)} is no object of names"
+        return
+    for name, each in env.items():
+        if not isinstance(each, Mapping) or "value" not in each:
+            yield f'{path}.{name}: {_shown(each)} is no value; write {{"value": ...}}'
 
 
 def _options(path: str, options: Mapping[str, Any], known: str) -> Iterator[str]:
