@@ -2,12 +2,14 @@
 
 Each round loads the model anew, lets go of the one before, opens the camera anew, and looks
 at 400 frames. What matters is growth after the first rounds, in which allocators and caches
-fill. The heap is looked after as the module's control thread does it.
+fill. The heap is looked after as the module's control thread does it, so memory is a saw-tooth,
+and a leak lifts its bottom: compared are the lower quartiles of the two halves of what follows.
 """
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import quantiles
 from typing import Final
 
 from bench.clip import write_clip
@@ -24,7 +26,6 @@ _FRAMES: Final = 400
 _QUICK_FRAMES: Final = 40
 _WARM_UP: Final = 15
 """Rounds: beyond the second trim of the heap, a minute after the first growth."""
-_TAIL: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Row:
     Attributes:
         contender: what was done.
         frames: in all.
-        begin_mb: memory after the first rounds, the mean of a few.
-        end_mb: memory in the last rounds, the mean of a few.
+        begin_mb: memory in the first half of the rounds after those.
+        end_mb: memory in the last half.
         growth: of the one over the other, less 1.
     """
 
@@ -70,8 +71,8 @@ def _table(context: Context, subject: Subject) -> Table:
             heap.relieve()
             rss.append(_rss_mb())
             tick()
-    begin = sum(rss[_WARM_UP : _WARM_UP + _TAIL]) / _TAIL
-    end = sum(rss[-_TAIL:]) / _TAIL
+    half = (_ROUNDS - _WARM_UP) // 2
+    begin, end = (quantiles(part, n=4)[0] for part in (rss[-2 * half : -half], rss[-half:]))
     row = Row(f"{_ROUNDS} models, {_ROUNDS} cameras", _ROUNDS * frames, begin, end, end / begin - 1)
     return Table(
         title=f"{subject.role}: {subject.title}",
