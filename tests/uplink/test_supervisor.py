@@ -1,5 +1,6 @@
 """When a session is dropped, how long the pauses are, and when to end the process."""
 
+import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -112,6 +113,23 @@ def test_a_session_that_is_said_to_be_broken_is_replaced(
     assert world.sessions[0].closed
     assert rebuilt(metrics) == {cause: 1}
     assert f"the hub is lost, by {cause}: nobody answers; tried until it answers" in caplog.messages
+
+
+def test_a_twin_that_ends_its_session_is_told_once(
+    hub: SupervisedHub, world: FakeWorld, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def hang(session: FakeSession) -> None:
+        session.watch.broken("deadline", "a send had no answer")
+        raise UplinkUnavailable("given up before it answered")
+
+    world.failures["twin"] = hang
+    hub.refresh_twin()
+    pass_time(clock, lambda: world.sessions[0].closed)
+    world.failures.clear()
+    (lost,) = [text for text in caplog.messages if "connected to the hub" not in text]
+    assert lost == "the hub is lost, by deadline: a send had no answer; tried until it answers"
 
 
 def test_what_an_old_session_says_does_not_touch_the_new_one(

@@ -117,7 +117,7 @@ def _settle(mischief: Mischief, hub: DevHub, module: ModuleRun) -> list[str]:
     while wrong and time.monotonic() < deadline_s:
         module.poll()
         time.sleep(1)
-        # A session that ended in a hub that says nothing is held by the SDK for a minute more.
+        # A session whose shutdown does not come to an end is let go after some seconds only.
         wrong = twin_faults(hub, version) or _rest_faults(module.pid)
     return wrong
 

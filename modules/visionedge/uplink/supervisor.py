@@ -192,7 +192,7 @@ class SupervisedHub:
         except UplinkAuthFailed as error:
             cause, detail = "auth", str(error)
         except UplinkError as error:
-            cause, detail = watch.cause or "connect", str(error)
+            cause, detail = watch.cause or "connect", watch.detail or str(error)
         finally:
             self._session = self._watch = None
             self._tell(connected=False, cause=cause, detail=detail)
@@ -311,7 +311,9 @@ class _Liveness:
             try:
                 document = session.read_twin()
             except UplinkUnavailable as error:
-                log.info("the twin cannot be read: %s", error)
+                # Else it is told with the end of the session.
+                if watch.cause is None:
+                    log.info("the twin cannot be read: %s", error)
                 watch.twin_wanted = True
                 self.failures += 1
                 return self._pauses.next_s()
