@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tests.support.running import busy_line, running, wait_until
 
 from visionedge.metrics import Metrics
@@ -85,6 +86,7 @@ def test_a_slow_camera_whose_every_frame_fails_is_shown_after_several() -> None:
     assert line.shown()["line-1"] == UNDECIDED
 
 
+@pytest.mark.slow
 def test_too_many_tiles_are_shown_until_they_are_fewer(tmp_path: Path) -> None:
     tiles = {"width_px": 64, "height_px": 64, "overlap": 0.9}
     with running(busy_line(tmp_path, cameras={"line-1": {"tiles": tiles}})) as app:

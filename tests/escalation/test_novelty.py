@@ -57,6 +57,7 @@ def test_nothing_is_new_before_enough_was_seen() -> None:
     assert [watch.of(noisy(10 * n, n)) for n in range(20)] == [0.0] * 20
 
 
+@pytest.mark.slow
 def test_boards_of_the_line_are_not_new_to_it_and_a_dark_one_is() -> None:
     watch = NoveltyWatch()
     pictures = [LINE.render(30 * n) for n in range(120)]

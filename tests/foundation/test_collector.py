@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from visionedge.runtime.collector import paused, uncollected
 
 RELEASES = """
@@ -51,6 +53,7 @@ os._exit(0)
 """A module whose threads come and go while calls that hang are released again and again."""
 
 
+@pytest.mark.slow
 def test_a_collection_in_a_bad_moment_does_not_stop_the_process() -> None:
     told = subprocess.run(
         [sys.executable, "-c", RELEASES], capture_output=True, text=True, timeout=60, check=True

@@ -86,6 +86,7 @@ def test_a_good_bundle_takes_over_between_two_frames_and_is_there_after_a_restar
         assert again.lineup.models["default"].card.version == "2"
 
 
+@pytest.mark.slow
 def test_a_bundle_with_another_hash_is_refused(devhub: DevHub, tmp_path: Path, line: App) -> None:
     bundle = tmp_path / "bundle.zip"
     zipped(bundle)

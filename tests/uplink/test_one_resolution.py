@@ -37,7 +37,7 @@ def first_end(steps: list[str]) -> Outcome:
 
 
 @given(STEPS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_first_end_is_the_end(steps: list[str]) -> None:
     with TemporaryDirectory() as folder:
         clock, metrics = FakeClock(datetime(2026, 1, 1, tzinfo=UTC)), Metrics()

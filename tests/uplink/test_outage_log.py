@@ -60,7 +60,7 @@ def live_through(row: str, devhub: DevHub, module: LinkedSpool) -> None:
     "row",
     [
         "refuse-tcp",
-        "pulled-cable",
+        pytest.param("pulled-cable", marks=pytest.mark.slow),
         pytest.param("no-tls", marks=pytest.mark.slow),
         pytest.param("mute-connack", marks=pytest.mark.slow),
     ],
