@@ -365,7 +365,14 @@ def asking(spool: Spool, hub: FakeHub, metrics: Metrics, clock: FakeClock) -> tu
     return link, sender
 
 
-@pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
+def full(volume: str) -> SpoolUnavailable | EgressUnwritable:
+    return SpoolUnavailable("full") if volume == "the spool's" else EgressUnwritable("full")
+
+
+whose_disk = pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
+
+
+@whose_disk
 def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     spool: Spool,
     hub: FakeHub,
@@ -381,7 +388,7 @@ def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     def fail(*_: object, **__: object) -> None:
         nonlocal tries
         tries += 1
-        raise SpoolUnavailable("full") if volume == "the spool's" else EgressUnwritable("full")
+        raise full(volume)
 
     where, what = (spool.outages, "look") if volume == "the spool's" else (hub, "send")
     monkeypatch.setattr(where, what, fail)
@@ -391,7 +398,7 @@ def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     assert sender.stop(10)
 
 
-@pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
+@whose_disk
 def test_a_full_disk_does_not_hide_a_cloud_that_was_silent_before(
     spool: Spool,
     hub: FakeHub,
@@ -406,7 +413,7 @@ def test_a_full_disk_does_not_hide_a_cloud_that_was_silent_before(
 
     def fail(*_: object, **__: object) -> None:
         states.append(link.state)
-        raise SpoolUnavailable("full") if volume == "the spool's" else EgressUnwritable("full")
+        raise full(volume)
 
     where, what = (spool, "expire") if volume == "the spool's" else (hub, "send")
     monkeypatch.setattr(where, what, fail)
