@@ -18,13 +18,19 @@ from verifier.settings import parse_settings
 
 ACCOUNT = {"account_url": "https://name.blob.core.windows.net"}
 EVENTS = {"namespace": "name.servicebus.windows.net"}
+BAD = {"BAD": "AccountKey=s3cr3t"}
+"""A variable that holds no whole connection string."""
 
 
-def test_check_says_what_would_be_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, value in ENVIRONMENT.items():
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the settings name."""
+    for name, value in (ENVIRONMENT | BAD).items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("variables")
+def test_check_says_what_would_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "verifier.json"
     path.write_text(json.dumps(document()))
     assert main(["check", "--settings", str(path)]) == 0
@@ -40,11 +46,10 @@ def test_a_wrong_setting_ends_it_with_2_and_its_name(
     assert "buget" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("variables")
 def test_the_worker_does_not_balance_partitions_over_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
     path = tmp_path / "verifier.json"
     path.write_text(json.dumps(document() | {"store": {"file": str(tmp_path / "ledger.db")}}))
     assert main(["run", "--settings", str(path)]) == 2
@@ -115,6 +120,7 @@ def test_the_largest_fleet_that_is_taken_can_be_counted(
     assert "a month" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("variables")
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -130,11 +136,8 @@ def test_what_the_worker_cannot_begin_with_is_named(
     change: dict[str, dict[str, object]],
     named: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in (ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"}).items():
-        monkeypatch.setenv(name, value)
     whole = document() | {"store": ACCOUNT, "events": EVENTS} | change
     path = tmp_path / "verifier.json"
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -145,6 +148,7 @@ def test_what_the_worker_cannot_begin_with_is_named(
     assert "s3cr3t" not in said
 
 
+@pytest.mark.usefixtures("variables")
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -167,8 +171,6 @@ def test_check_builds_what_the_worker_does_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in (ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"}).items():
-        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "verifier.json"
     path.write_text(json.dumps(document() | {"store": ACCOUNT, "events": EVENTS} | change))
@@ -185,7 +187,7 @@ def test_check_builds_what_the_worker_does_and_leaves_nothing(
 def test_an_account_of_samples_that_cannot_be_is_named(store: dict[str, str]) -> None:
     settings = document() | {"store": store, "dataset": {"container": "samples"}}
     with pytest.raises(SettingsRefused, match=r"^store\.[a-z_]+: ") as caught:
-        shelf_of(parse_settings(settings), ENVIRONMENT | {"BAD": "AccountKey=s3cr3t"})
+        shelf_of(parse_settings(settings), ENVIRONMENT | BAD)
     assert "s3cr3t" not in str(caught.value)
 
 
