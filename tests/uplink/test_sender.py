@@ -365,11 +365,8 @@ def asking(spool: Spool, hub: FakeHub, metrics: Metrics, clock: FakeClock) -> tu
     return link, sender
 
 
-def full(volume: str) -> SpoolUnavailable | EgressUnwritable:
-    return SpoolUnavailable("full") if volume == "the spool's" else EgressUnwritable("full")
-
-
-whose_disk = pytest.mark.parametrize("volume", ["the spool's", "the ledger's"])
+FullDisk = type[SpoolUnavailable | EgressUnwritable]
+whose_disk = pytest.mark.parametrize("error", [SpoolUnavailable, EgressUnwritable])
 
 
 @whose_disk
@@ -379,7 +376,7 @@ def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     clock: FakeClock,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,
-    volume: str,
+    error: FullDisk,
 ) -> None:
     link, sender = asking(spool, hub, metrics, clock)
     assert hub.wait(lambda: hub.ids() == ["e"])
@@ -388,9 +385,9 @@ def test_what_a_full_disk_keeps_from_being_asked_is_no_silence_of_the_cloud(
     def fail(*_: object, **__: object) -> None:
         nonlocal tries
         tries += 1
-        raise full(volume)
+        raise error("full")
 
-    where, what = (spool.outages, "look") if volume == "the spool's" else (hub, "send")
+    where, what = (spool.outages, "look") if error is SpoolUnavailable else (hub, "send")
     monkeypatch.setattr(where, what, fail)
     # Three answer timeouts, and as long again: a silence would be an outage by then.
     advance_until(clock, lambda: tries >= 12)
@@ -405,7 +402,7 @@ def test_a_full_disk_does_not_hide_a_cloud_that_was_silent_before(
     clock: FakeClock,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,
-    volume: str,
+    error: FullDisk,
 ) -> None:
     link, sender = asking(spool, hub, metrics, clock)
     advance_until(clock, lambda: link.state == "offline")
@@ -413,9 +410,9 @@ def test_a_full_disk_does_not_hide_a_cloud_that_was_silent_before(
 
     def fail(*_: object, **__: object) -> None:
         states.append(link.state)
-        raise full(volume)
+        raise error("full")
 
-    where, what = (spool, "expire") if volume == "the spool's" else (hub, "send")
+    where, what = (spool, "expire") if error is SpoolUnavailable else (hub, "send")
     monkeypatch.setattr(where, what, fail)
     advance_until(clock, lambda: len(states) >= 5, 30)
     assert set(states) == {"offline"}
