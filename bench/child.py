@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
+from bench.load import cpu_s
 from bench.report import Unavailable
 
 ROOT: Final = Path(__file__).parents[1]
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
-_UTIME: Final = 11
-"""Of /proc/PID/stat behind the name: own and children's CPU time, in ticks (proc(5))."""
 _END_S: Final = 15.0
 
 
@@ -107,7 +105,6 @@ class Child:
         """What it has used until now."""
         wall_s = time.perf_counter() - self._began
         folder = Path(f"/proc/{self._child.pid}")
-        stat = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         status = dict(
             text.split(":", 1)
             for text in (folder / "status").read_text(encoding="utf-8").splitlines()
@@ -115,7 +112,7 @@ class Child:
         )
         return Used(
             wall_s,
-            sum(map(int, stat[_UTIME : _UTIME + 4])) / _TICKS,
+            cpu_s(self._child.pid),
             _mb(status["VmRSS"]),
             _mb(status["VmHWM"]),
             line,

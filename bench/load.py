@@ -2,11 +2,12 @@
 
 Ratios survive a busy machine and absolute times do not; so every result says how busy it
 was. Counted from /proc/stat: all CPU time that was used, or taken by the hypervisor, less
-our own and that of our processes that have ended. Where there is no /proc/stat, nothing is said.
+our own and that of our children, ended or not. Where there is no /proc/stat, nothing is said.
 """
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ _IDLE: Final = (3, 4)
 """Of the `cpu` line: idle and iowait (proc(5)); steal is no idleness of ours."""
 _GUEST: Final = 8
 """From here on the times are contained in earlier ones."""
+_UTIME: Final = 11
+"""Of /proc/PID/stat behind the name: own and children's CPU time, in ticks (proc(5))."""
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def cores() -> int:
@@ -36,7 +40,7 @@ class Load:
         return time.perf_counter() - self._began
 
     def own_s(self) -> float:
-        """CPU seconds of this process, and of those that it has waited for."""
+        """CPU seconds of this process and of its children."""
         return _own_s() - self._own_s
 
     def others(self) -> float | None:
@@ -48,8 +52,23 @@ class Load:
         return min(1.0, max(0.0, share))
 
 
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process that lives, and of its children that have ended.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, stat[_UTIME : _UTIME + 4])) / _TICKS
+
+
 def _own_s() -> float:
-    return sum(os.times()[:4])
+    own_s = sum(os.times()[:4])
+    for task in Path("/proc/self/task").glob("*/children"):
+        # One that ends meanwhile is among those that have been waited for, the next time.
+        with suppress(OSError):
+            own_s += sum(map(cpu_s, map(int, task.read_text(encoding="ascii").split())))
+    return own_s
 
 
 def _busy_s() -> float | None:
@@ -59,4 +78,4 @@ def _busy_s() -> float | None:
         return None
     ticks = [int(number) for number in line.split()[1 : _GUEST + 1]]
     busy = sum(count for place, count in enumerate(ticks) if place not in _IDLE)
-    return busy / os.sysconf("SC_CLK_TCK")
+    return busy / _TICKS

@@ -3,6 +3,7 @@
     OpenCV dnn      cv2.dnn, its own threads
     OpenVINO        its CPU plugin, tuned for latency by its own hint
     ultralytics     its own predict() on a file that it exported, whole: letterbox, run, decode
+    Frigate         its own functions for one camera, out of a clone (bench/frigate.py)
     ours            the module with a worker a core, on a file without a pace
 
 All read the same video and the same model. The peers that are only runtimes get our own
@@ -10,7 +11,7 @@ preprocessing and decode, which are quicker than their samples', so what is comp
 runtime and the way it is fed; ours has decision, metrics, telemetry and the spool on top.
 Results must agree with ours, or a peer is left out. A peer that is not installed is skipped
 with a word: `pip install 'visionedge[bench]'` brings OpenVINO; ultralytics, which is under the
-AGPL, is used where somebody has installed it.
+AGPL, is used where somebody has installed it, and Frigate where FRIGATE names a clone.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from bench.clip import CODEC, write_clip
 from bench.context import Context
+from bench.frigate import Frigate
 from bench.harness import Sample, Turn, compare, in_rounds, repeated, settled
 from bench.line import Line
 from bench.load import cores
@@ -73,6 +75,11 @@ def _table(context: Context, subject: Subject) -> tuple[Table, list[str]]:
                 turns[name] = settled(repeated(_loop(subject, make(subject), clip), _TURN_S))
             except (Unavailable, ImportError) as error:
                 skipped.append(f"{name}: {error}")
+        try:
+            frigate = lines.enter_context(Frigate(subject, clip))
+            turns["Frigate"] = lambda _: frigate.turn(_TURN_S)
+        except Unavailable as error:
+            skipped.append(f"Frigate: {error}")
         tick = lines.enter_context(context.progress(f"peers {subject.role}", context.blocks))
         rounds = in_rounds(
             turns, context.blocks, warm_up=_WARM_UP, patience_s=context.patience_s, tick=tick

@@ -7,6 +7,7 @@ result always names which of the two it was.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -133,6 +134,24 @@ def _yolov8n(role: str, _: Path, shared: Path) -> Subject:
     return Subject(role, "YOLOv8n INT8, trained on COCO", _loaded(path), pictures, shown)
 
 
+def _exported_yolov8n(role: str, folder: Path, shared: Path) -> Subject:
+    """The network as ultralytics itself exports it; it is under the AGPL, so only where it is."""
+    try:
+        import ultralytics
+        from ultralytics import YOLO
+    except ImportError:
+        raise Unavailable("ultralytics, which exports it, is not installed") from None
+    # It writes where one is, and reads the size of the network off the name of the recipe.
+    recipe = folder / "yolov8n.yaml"
+    recipes = Path(ultralytics.__file__).parent / "cfg" / "models" / "v8"
+    recipe.write_bytes((recipes / "yolov8.yaml").read_bytes())
+    with chdir(folder):
+        YOLO(str(recipe)).export(format="onnx", imgsz=320, simplify=False, verbose=False)
+    pictures, shown = _pictures(shared)
+    model = _loaded(recipe.with_suffix(".onnx"))
+    return Subject(role, "YOLOv8n, random weights", model, pictures, shown)
+
+
 def _pictures(shared: Path) -> tuple[list[Image], str]:
     folder = shared / "images" / "coco_val"
     return (frames.photos(folder), "photos") if folder.is_dir() else (frames.boards(), "boards")
@@ -189,5 +208,6 @@ SUBJECTS: Final[Mapping[str, Build]] = {
     "classifier-224": _mobilenet,
     "pcb-defects": _pcb_defects,
     "yolov8n-640": _yolov8n,
+    "yolov8n-320": _exported_yolov8n,
 }
 DEFAULT_SUBJECTS: Final = ("detector-640", "detector-320", "classifier-224", "pcb-defects")

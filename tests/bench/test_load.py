@@ -19,3 +19,15 @@ def test_a_child_that_has_ended_counts_as_our_own() -> None:
     others = load.others()
     assert others is not None
     assert 0 <= others <= 1
+
+
+def test_a_child_that_still_runs_counts_as_our_own() -> None:
+    load = Load()
+    burn = f"import time\nwhile time.process_time() < {BUSY_S}: pass\nprint()\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert load.own_s() > BUSY_S - TICK_S
+        child.kill()
