@@ -19,7 +19,6 @@ from itertools import chain, count
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
 
 from bench.clip import panned
 from bench.contenders import Bare, ready_tensor
@@ -237,12 +236,11 @@ def _beside_each(
 ) -> Iterator[tuple[Frame, tuple[float, float]]]:
     """Frames, each with the seconds from the end of `infer`, and of its decision, to the end."""
     pipeline, spool = _pipeline(subject.model, folder, kind)
-    runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
     images, clock = chain.from_iterable(panned(subject.frames) for _ in count()), SystemClock()
     with context.progress(f"bookkeeping {subject.role}", context.pairs) as tick:
         for number in range(context.pairs + _WARM_UP):
             frame = Frame(next(images), _CAMERA, number, clock.utc(), clock.ns())
-            pipeline.answer_for(frame, runners)
+            pipeline.answer_for(frame)
             ended_ns = time.perf_counter_ns()
             own_ns = (ended_ns - _Stamped.ended_ns, ended_ns - _Deciding.ended_ns)
             yield frame, (own_ns[0] / 1e9, own_ns[1] / 1e9)

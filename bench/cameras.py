@@ -8,10 +8,11 @@ it can give. All play one clip in step, so what is in doubt for one is in doubt 
 Each way runs in a process of its own, one after the other, in rounds. A frame's age is from when
 it was due to when its result was there; `end/mid` is the median age of the last quarter over that
 of all, and 1 is flat; `least` is the share of the camera that got the fewest results, of the mean;
-`a further` is the memory of each camera after the first. Below the table stands what the least
-program needs that decodes one camera and runs the model (`least_memory`), in as few steps as ours,
-which no module can be below: with two runs at once, with the libraries that a module of this kind
-is written with, and for each further camera.
+`a further` is the memory of each camera after the first. Below the table stands what ours needs
+with a hub, and what the least program needs that decodes one camera and runs the model, in as few
+steps as ours (`least_memory`), which no module can be below: with two runs at once, with the
+libraries that a module of this kind is written with, with doubts that are held, and for each
+further camera.
 """
 
 import json
@@ -34,6 +35,7 @@ from bench.many import WORD
 from bench.naive import reader_of
 from bench.report import Column, Report, Table
 from bench.subjects import Subject
+from devhub import DevHub
 from visionedge.inference.rewritten import rewritten
 
 _SECONDS: Final = 6.0
@@ -48,6 +50,8 @@ _WAYS: Final = ("naive", "ours")
 _PROBE_S: Final = 0.3
 LIBRARIES: Final = ("pydantic", "prometheus_client", "sqlite3", "ssl", "azure.iot.device")
 """Without which a module could take no settings, tell no metrics, keep no spool, reach no hub."""
+_HELD: Final = 2
+"""A doubt that waits for its best view, and one that is looked at again."""
 _THRIFTY: Final = {
     "MALLOC_ARENA_MAX": "2",
     "OPENBLAS_NUM_THREADS": "1",
@@ -157,6 +161,7 @@ def _table(context: Context, subject: Subject) -> Table:
             f"1080p {CODEC} ({subject.pictures}); decoding and running one frame takes "
             f"{step_s * 1e3:.1f} ms of CPU, so {cores()} cores could do "
             f"{cores() / step_s:.0f} a second",
+            _linked_note(bundle, clip, folder, _LINES[0].fps(step_s)),
             *_least_notes(_in_fewer_steps(bundle), clip),
         ),
         bar=lambda row: float(row.ratio),
@@ -174,21 +179,39 @@ def _in_fewer_steps(bundle: Path) -> Path:
     return other
 
 
+def _linked_note(bundle: Path, clip: Path, folder: Path, fps: float) -> str:
+    """The module with one camera once more, now with a hub: the rows above are without."""
+    peaks_mb = []
+    with DevHub() as hub:
+        for number in range(_ROUNDS):
+            place = folder / f"linked-{number}"
+            place.mkdir()
+            told = measure("ours", bundle, clip, place, 1, fps, hub=hub.environment())
+            peaks_mb.append(told["peak_mb"])
+    return f"MB of ours with one camera and a link to a hub over TLS: {median(peaks_mb):.0f}"
+
+
 def _least_notes(bundle: Path, clip: Path) -> Sequence[str]:
     one, two, count = least_mb(bundle, clip, 1), least_mb(bundle, clip, 2), _LINES[1].count
     told = least_mb(bundle, clip, 2, libraries=LIBRARIES)
+    held = least_mb(bundle, clip, 2, held=_HELD, libraries=LIBRARIES)
     further = (least_mb(bundle, clip, 2, count) - two) / (count - 1)
     return (
         f"MB of the least program, which decodes one camera and runs the model: {one:.0f}, and "
         f"{two:.0f} with two runs at once, as where a second look meets the next frame",
         f"MB of it with two runs and what settings, metrics, spool and link are written with "
-        f"({', '.join(LIBRARIES)}): {told:.0f}",
+        f"({', '.join(LIBRARIES)}): {told:.0f}, and {held:.0f} with {_HELD} doubts that are held",
         f"MB of each further camera in it, of {count}: {further:.0f}, a decoder and one frame",
     )
 
 
 def least_mb(
-    bundle: Path, clip: Path, runs: int, cameras: int = 1, libraries: Sequence[str] = ()
+    bundle: Path,
+    clip: Path,
+    runs: int,
+    cameras: int = 1,
+    held: int = 0,
+    libraries: Sequence[str] = (),
 ) -> float:
     """Peak of the least program with so many runs and cameras at once, MB.
 
@@ -197,12 +220,13 @@ def least_mb(
         clip: what each camera shows.
         runs: of the model, at once.
         cameras: decoded at once.
+        held: frames that are kept besides.
         libraries: imported besides, by name.
 
     Raises:
         Unavailable: it ended early, as where the clip cannot be read.
     """
-    counts = [str(runs), str(cameras)]
+    counts = [str(runs), str(cameras), str(held)]
     arguments = ["-m", "bench.least_memory", str(bundle), str(clip), *counts]
     with Child([*arguments, *libraries], _THRIFTY) as child:
         return child.until(LOOKED).peak_mb
@@ -243,12 +267,28 @@ def measure(
     fps: float,
     seconds: float = _SECONDS,
     escalate: float = 0.0,
+    hub: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
-    """One way in a process of its own; its figures, with its memory."""
+    """One way in a process of its own; its figures, with its memory.
+
+    Args:
+        way: of `_WAYS`.
+        bundle: whose model looks.
+        clip: what each camera shows.
+        place: an empty folder for what it writes.
+        count: of cameras.
+        fps: of each.
+        seconds: that are measured.
+        escalate: share of the frames that are asked for, 0..1.
+        hub: the environment of a module that has one.
+
+    Raises:
+        Unavailable: it ended early.
+    """
     arguments = ["-m", "bench.many", way, str(bundle), str(clip), str(place)]
     limits = ["--cameras", str(count), "--fps", f"{fps:.3f}", "--seconds", str(seconds)]
-    limits += ["--escalate", str(escalate)]
-    with Child([*arguments, *limits]) as child:
+    limits += ["--escalate", str(escalate), *(["--linked"] if hub else [])]
+    with Child([*arguments, *limits], hub) as child:
         used: Used = child.until(WORD)
     figures: Mapping[str, Any] = json.loads(used.line.partition(WORD)[2])
     return {**figures, "peak_mb": used.peak_mb}

@@ -2,7 +2,8 @@
 
     python -m bench.many ours|naive MODEL CLIP FOLDER --cameras 8 --fps 15 --seconds 8
 
-`ours` is the whole module as `visionedge run` starts it. `naive` is what one writes first: a
+`ours` is the whole module as `visionedge run` starts it, without a hub or, with `--linked`, with
+the one that the environment names. `naive` is what one writes first: a
 thread a camera that reads the next frame of its own, waits until it is due, and looks at it
 the tutorials' way with a session of the runtime's defaults. It prints one line of JSON when
 it is done. A frame's age is the time from when it was due at the camera to its result.
@@ -10,6 +11,7 @@ it is done. A frame's age is the time from when it was due at the camera to its 
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -91,6 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--fps", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--escalate", type=float, default=0.0, help="share of frames, 0..1")
+    parser.add_argument("--linked", action="store_true", help="ours: with a hub")
     asked = parser.parse_args(arguments)
     ages = Ages()
     stop = (_ours if asked.way == "ours" else _naive)(asked, ages)
@@ -131,7 +134,7 @@ def _ours(asked: argparse.Namespace, ages: Ages) -> Callable[[], None]:
         "uplink": {"local_path": str(asked.folder / "outbox")},
         "http": {"port": 0},
     }
-    app = App([layer], {})
+    app = App([layer], os.environ if asked.linked else {})
     app.start()
     return partial(app.stop, _STOP_S)
 

@@ -1,8 +1,8 @@
 """How many threads run models at once: what a new model is made ready for.
 
-Each thread that runs a model has buffers of its own, and a new model is run once for each of
-them before it takes over (`handover`). As many as there are workers would be too many for
-most lines: one with time between two frames never has two at once. So it is counted, over the
+Who runs a model borrows buffers that nobody else has meanwhile, and a new model is run once in
+each set of them before it takes over (`handover`). As many as there are workers would be too many
+for most lines: one with time between two frames never has two at once. So it is counted, over the
 latest frames, which are enough for what is rare and forget how the line began.
 """
 

@@ -1,6 +1,6 @@
 """The way of a frame, on one screen: take, infer, decide, record, and set aside what is doubted.
 
-Several workers run the same loop over one set of sessions, each with buffers of its own,
+Several workers run the same loop over one set of sessions, each frame in buffers of its own,
 and one more worker turns doubtful frames into envelopes, because encoding a picture takes
 as long as looking at it. Nothing in the frame loop waits for disk or network.
 
@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from visionedge.busy import Busy
 from visionedge.entities import (
@@ -39,7 +38,7 @@ from visionedge.escalation import control
 from visionedge.escalation.decide import SECOND_LOOK, Decider
 from visionedge.escalation.snapshot import Snapshots
 from visionedge.escalation.views import Views
-from visionedge.inference.model import LoadedModel
+from visionedge.inference.model import Borrowed, LoadedModel
 from visionedge.inference.rivals import Rivals, RunnerOf
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
@@ -215,39 +214,31 @@ class Pipeline:
             self._metrics.escalations_dropped.labels(doubt.frame.camera_id, "stopped").inc()
 
     def _loop(self, rank: int, worker: Worker) -> None:
-        # A runner holds buffers and belongs to one thread; it goes when its model goes.
-        runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
         while not worker.stopping:
             worker.beat()
-            self._answer_next(rank, runners)
+            self._answer_next(rank)
 
-    def _answer_next(self, rank: int, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+    def _answer_next(self, rank: int) -> None:
         # A call of its own, so that no frame is held while the next one is waited for.
         frame = self._slots.take(_IDLE_S, rank)
         if frame is not None:
-            self.answer_for(frame, runners)
+            self.answer_for(frame)
 
-    def answer_for(self, frame: Frame, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
-        """Take one frame all the way to its decision.
-
-        Args:
-            frame: of a camera in the wiring.
-            runners: those of the calling thread, filled as models are met.
-        """
+    def answer_for(self, frame: Frame) -> None:
+        """Take one frame, of a camera in the wiring, all the way to its decision."""
         thread = threading.get_ident()
         self._met[thread] = self._wiring
         self.busy.met(len(self._met))
         try:
-            self._step(frame, self._met[thread], runners)
+            with Borrowed() as runner_of:
+                self._step(frame, self._met[thread], runner_of)
         finally:
             del self._met[thread]
             # Heard only where nothing was said: a crash must not leave anybody waiting.
             if frame.request is not None:
                 frame.request.refused("failed", "the module failed on it; its log has more")
 
-    def _step(
-        self, frame: Frame, wiring: Wiring, runners: "WeakKeyDictionary[LoadedModel, Runner]"
-    ) -> None:
+    def _step(self, frame: Frame, wiring: Wiring, runner_of: RunnerOf) -> None:
         model = wiring.models.get(frame.camera_id)
         if model is None:
             self._metrics.frames_dropped.labels(frame.camera_id, "stopped").inc()
@@ -260,10 +251,6 @@ class Pipeline:
         asked = model
         height, width = frame.image.shape[:2]
         wiring.sizes[frame.camera_id] = height, width
-
-        def runner_of(model: LoadedModel) -> Runner:
-            return runners.get(model) or runners.setdefault(model, model.runner())
-
         view = wiring.views.get(frame.camera_id, WHOLE)
         model, prediction = self._infer(frame, view, model, trial, runner_of)
         if prediction is None:

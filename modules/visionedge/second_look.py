@@ -15,14 +15,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
-from weakref import WeakKeyDictionary
 
 from visionedge.entities import Decision, Frame, Prediction, Provisional, SecondOpinion
 from visionedge.errors import ModelRunError, SettingsError
 from visionedge.escalation.second import agree, doubt_left, with_second
 from visionedge.escalation.thresholds import Thresholds
 from visionedge.inference.mirrored import mirrored_look
-from visionedge.inference.model import LoadedModel
+from visionedge.inference.model import Borrowed, LoadedModel
 from visionedge.inference.runner import Runner
 from visionedge.inference.view import WHOLE, View
 from visionedge.runtime.cores import leave_cores
@@ -207,16 +206,15 @@ class SecondLooks(Generic[T]):
 
     def _run(self, worker: Worker) -> None:
         leave_cores()
-        runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
         while not worker.stopping:
             worker.beat()
-            self._look_at_next(runners)
+            self._look_at_next()
 
-    def _look_at_next(self, runners: "WeakKeyDictionary[LoadedModel, Runner]") -> None:
+    def _look_at_next(self) -> None:
         # A call of its own, so that no frame is held while the next one is waited for.
         waiting = self._take()
         if waiting is not None:
-            self._then(waiting.item, self._look(waiting, runners))
+            self._then(waiting.item, self._look(waiting))
 
     def _take(self) -> _Waiting[T] | None:
         with self._changed:
@@ -228,15 +226,11 @@ class SecondLooks(Generic[T]):
             self._waiting.remove(best)
             return best
 
-    def _look(
-        self, waiting: _Waiting[T], runners: "WeakKeyDictionary[LoadedModel, Runner]"
-    ) -> SecondOpinion | None:
+    def _look(self, waiting: _Waiting[T]) -> SecondOpinion | None:
         second, frame = waiting.second, waiting.frame
-        runner = runners.get(second.model) or runners.setdefault(
-            second.model, second.model.runner()
-        )
         try:
-            opinion = second.look(runner, frame, waiting.prediction)
+            with Borrowed() as runner_of:
+                opinion = second.look(runner_of(second.model), frame, waiting.prediction)
         except ModelRunError as error:
             log.error("second look at %s, frame %d: %s", frame.camera_id, frame.seq, error)
             self._count(frame.camera_id, "failed")

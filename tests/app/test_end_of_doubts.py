@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -19,10 +17,6 @@ from visionedge.runtime.slot import LatestSlots
 from visionedge.settings import resolve
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
-
-if TYPE_CHECKING:
-    from visionedge.inference.model import LoadedModel
-    from visionedge.inference.runner import Runner
 
 BUNDLE = Path(__file__).parents[2] / "models" / "pcb-defects"
 BOARD = np.asarray(cv2.imread(str(min((BUNDLE / "golden").glob("*.jpg")))), np.uint8)
@@ -51,10 +45,9 @@ class Line:
             prepared.wiring, slots, self.spool, telemetry, self.metrics, workers=1, queue=16
         )
         self.lineup.swap(prepared)
-        self._runners: WeakKeyDictionary[LoadedModel, Runner] = WeakKeyDictionary()
 
     def shows(self, seconds: float) -> None:
-        self.pipeline.answer_for(frame(BOARD, camera_id="a", captured_s=seconds), self._runners)
+        self.pipeline.answer_for(frame(BOARD, camera_id="a", captured_s=seconds))
 
 
 @pytest.fixture

@@ -42,6 +42,12 @@ def test_each_further_camera_needs_a_frame_and_what_decodes_it(clip: Path) -> No
 
 
 @pytest.mark.slow
+def test_each_frame_that_is_held_is_in_the_memory_of_the_program(clip: Path) -> None:
+    held_mb = least_mb(BUNDLE, clip, 1, held=3) - least_mb(BUNDLE, clip, 1)
+    assert held_mb > 2.5 * np.zeros(SHAPE, np.uint8).nbytes / 1e6
+
+
+@pytest.mark.slow
 def test_the_libraries_of_a_module_are_in_the_memory_of_the_program(clip: Path) -> None:
     assert least_mb(BUNDLE, clip, 1, libraries=LIBRARIES) > least_mb(BUNDLE, clip, 1) + 10
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -105,13 +104,22 @@ def test_a_line_is_as_busy_as_frames_were_looked_at_at_once(tmp_path: Path) -> N
 
     def answer(seq: int) -> None:
         frame = Frame(np.zeros((*SIZE, 3), np.uint8), "a", seq, SystemClock().utc(), 0)
-        line.pipeline.answer_for(frame, WeakKeyDictionary())
+        line.pipeline.answer_for(frame)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(answer, range(2)))
     assert line.pipeline.busy.frames == 2
     line.lineup.stop(2)
     line.spool.close()
+
+
+def test_frames_that_never_meet_are_looked_at_in_the_same_buffers(line: Line) -> None:
+    for seq in range(3):
+        frame = Frame(np.zeros((*SIZE, 3), np.uint8), "a", seq, SystemClock().utc(), 0)
+        with ThreadPoolExecutor(1) as worker:
+            worker.submit(line.pipeline.answer_for, frame).result()
+    model = next(iter(line.lineup.models.values()))
+    assert [model.runner().timings.total_s > 0 for _ in range(2)] == [True, False]
 
 
 def test_the_same_model_with_other_limits_is_warm_too(line: Line) -> None:

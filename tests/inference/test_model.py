@@ -14,7 +14,7 @@ from tests.inference.graphs import answers, color_classifier, saved
 from visionedge.entities import Classification, Detections
 from visionedge.errors import ModelCardError, ModelError, ModelLoadError, ModelRunError
 from visionedge.inference.boxes import Limits
-from visionedge.inference.model import LoadedModel, load_model
+from visionedge.inference.model import Borrowed, load_model
 from visionedge.settings import ModelSettings
 
 SETTINGS = ModelSettings(path="unused", floor=0.3)
@@ -182,13 +182,43 @@ def test_workers_with_runners_of_their_own_agree(tmp_path: Path) -> None:
         assert all(pool.map(infer, [*range(40)] * 5))
 
 
-def test_a_runner_does_not_keep_its_model_from_going(bundle: Path) -> None:
+def test_a_model_goes_with_the_runners_that_were_given_back(bundle: Path) -> None:
     model = load_model(bundle, SETTINGS)
-    runners = weakref.WeakKeyDictionary[LoadedModel, object]()
-    runners[model] = model.runner()
+    with Borrowed() as runner_of:
+        runner_of(model).infer(FRAME)
+    gone = weakref.ref(model.session)
     del model
     gc.collect()
-    assert len(runners) == 0
+    assert gone() is None
+
+
+def test_a_runner_is_borrowed_once_a_frame_and_used_again_by_the_next(bundle: Path) -> None:
+    model = load_model(bundle, SETTINGS)
+    with Borrowed() as runner_of:
+        first = runner_of(model)
+        assert runner_of(model) is first
+    with Borrowed() as runner_of:
+        assert runner_of(model) is first
+
+
+def test_who_looks_at_the_same_moment_has_a_runner_of_its_own(bundle: Path) -> None:
+    model = load_model(bundle, SETTINGS)
+    with Borrowed() as one, Borrowed() as other:
+        assert one(model) is not other(model)
+
+
+def test_a_runner_is_given_back_by_who_failed(bundle: Path) -> None:
+    model = load_model(bundle, SETTINGS)
+    used: list[object] = []
+
+    def fail() -> None:
+        with Borrowed() as runner_of:
+            used.append(runner_of(model))
+            runner_of(model).infer(np.zeros((0, 0, 3), np.uint8))
+
+    with pytest.raises(ModelRunError):
+        fail()
+    assert model.runner() is used[0]
 
 
 def test_a_frame_that_is_no_picture_leaves_the_runner_usable(bundle: Path) -> None:

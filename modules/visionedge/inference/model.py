@@ -2,7 +2,8 @@
 
 Loading happens on the control thread and may take seconds; the model in use goes on
 meanwhile, and is replaced by the new one only when that has answered a first frame. The
-session is shared; what belongs to one worker is its `Runner`.
+session is shared; a `Runner` is for one thread at a time, who borrows it for one frame: so
+there are as many, each with a tensor and a canvas of its own, as have ever run at once.
 """
 
 import logging
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -76,14 +77,14 @@ class LoadedModel:
         )
 
     def runner(self, limits: Limits | None = None) -> Runner:
-        """A runner for one more worker, warm where one is ready; `limits` if others than its."""
+        """A runner for one thread, warm where one is ready; `limits` if others than its."""
         if limits is None:
             with suppress(IndexError):
                 return self._ready.pop()
         return self.cold_runner(limits)
 
     def keep_ready(self, runners: Iterable[Runner]) -> None:
-        """Have these taken over first; see `warm`."""
+        """Have these taken over first, the latest before the others; safe on any thread."""
         self._ready.extend(runners)
 
     def cold_runner(self, limits: Limits | None = None) -> Runner:
@@ -110,6 +111,32 @@ class LoadedModel:
             limits=limits,
             second=second,
         )
+
+
+class Borrowed:
+    """Runners for one frame and one thread: taken as they are asked for, given back at the end."""
+
+    __slots__ = ("_runners",)
+
+    def __init__(self) -> None:
+        self._runners: Final[dict[LoadedModel, Runner]] = {}
+
+    def __call__(self, model: LoadedModel) -> Runner:
+        """That of `model`; the same one each time."""
+        runner = self._runners.get(model)
+        if runner is None:
+            runner = self._runners[model] = model.runner()
+        return runner
+
+    def __enter__(self) -> Self:
+        """Nothing is taken before it is asked for."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give all back."""
+        while self._runners:
+            model, runner = self._runners.popitem()
+            model.keep_ready([runner])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""One model in one worker: from a frame to a prediction, whole or by tiles, timed by stage.
+"""One model in one thread: from a frame to a prediction, whole or by tiles, timed by stage.
 
-The session is shared by all workers; the input buffer and the adapter are not, and live
+The session is shared by all; the input buffer and the adapter are not, and live
 here. A view cuts the frame before the model sees it, and puts the boxes back into the
 pixels of the frame after, so that no head knows of regions or tiles. What follows in a
 cascade sees the boxes of the frame, when all of that is done.
@@ -64,7 +64,7 @@ class Follows(Protocol):
 
 
 class Runner:
-    """Runs one model in one thread, with buffers of its own.
+    """Runs one model in one thread at a time, with buffers of its own.
 
     Args:
         session: of the model.

@@ -52,7 +52,7 @@ def warm(model: LoadedModel, looks: Iterable[Look], runners: int) -> int:
     Args:
         model: that is to be used next; nobody needs to use it yet.
         looks: how its frames will be looked at.
-        runners: how many threads will use it at once.
+        runners: how many will use it at once.
 
     Returns:
         How many runners are ready.
