@@ -64,12 +64,13 @@ def _without_output(error: OSError) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     settings = read_settings(options.settings)
+    # Before the ledger: what is refused here leaves no file.
+    client = consumer(settings.events, settings.store, os.environ)
     metrics = Metrics()
     store = store_of(settings.store, os.environ)
     shelf = shelf_of(settings, os.environ)
     built = build(settings, os.environ, store, observer=metrics, shelf=shelf)
     metrics.watch(built)
-    client = consumer(settings.events, settings.store, os.environ)
     worker = Worker(built, threads=settings.worker.threads, sweep_s=settings.worker.lease_s / 2)
     pages = Pages(
         settings.worker.http_host, settings.worker.http_port, metrics, lambda: worker.is_healthy

@@ -115,7 +115,7 @@ def test_about_a_third_of_the_boards_bear_defects_by_default() -> None:
 
 def test_boxes_lie_in_the_frame_and_keep_their_size_in_it() -> None:
     line = VirtualLine(LineSpec(defect_rate=8.0, lot_size=1))
-    sides = []
+    sides: list[float] = []
     for index in range(0, 1400, 35):
         boxes = line.truth(index).xyxy
         assert boxes.dtype == np.float32
@@ -123,7 +123,7 @@ def test_boxes_lie_in_the_frame_and_keep_their_size_in_it() -> None:
         assert (boxes[:, 2] <= 1280).all()
         assert (boxes[:, 3] <= 720).all()
         whole = (boxes[:, 0] > 0) & (boxes[:, 2] < 1280)
-        sides.extend((boxes[whole, 2:] - boxes[whole, :2]).max(axis=1))
+        sides.extend((boxes[whole, 2:] - boxes[whole, :2]).max(axis=1).tolist())
     assert min(sides) >= 18
     assert max(sides) <= 60
 

@@ -137,7 +137,9 @@ def test_two_interfaces_of_one_name_and_a_model_that_is_too_large_are_found() ->
 def test_every_section_method_and_reported_component_is_in_it(tmp_path: Path) -> None:
     module, *components = dtdl()
     contents = {each["name"]: each["@type"] for each in module["contents"]}
-    facts = App([busy_line(tmp_path)], environment=os.environ).facts()
+    app = App([busy_line(tmp_path)], environment=os.environ)
+    facts = app.facts()
+    app.stop(0)
     assert contents == {
         **dict.fromkeys(Settings.model_fields, "Property"),
         **dict.fromkeys(METHODS, "Command"),

@@ -26,7 +26,8 @@ def finds_the_spot(image: Image, view: View) -> Detections:
     inside = area.x1 <= xs.min() and xs.max() < area.x2 and area.y1 <= ys.min() <= area.y2
     if not inside:
         return boxes()
-    return boxes(0.9, xyxy=[(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)])
+    low, high = (int(xs.min()), int(ys.min())), (int(xs.max()) + 1, int(ys.max()) + 1)
+    return boxes(0.9, xyxy=[(*low, *high)])
 
 
 def test_boxes_of_mirror_images_lie_where_the_object_is() -> None:

@@ -49,6 +49,7 @@ def line() -> Iterator[Line]:
     with started(line.bench):
         line.bench.wait_until_stuck()
         yield line
+        line.app.stop(0)
 
 
 def test_a_stuck_camera_is_unhealthy_first_and_ends_the_process_only_if_it_stays_so(

@@ -54,6 +54,7 @@ def test_the_worker_does_not_balance_partitions_over_a_file(
     path.write_text(json.dumps(document() | {"store": {"file": str(tmp_path / "ledger.db")}}))
     assert main(["run", "--settings", str(path)]) == 2
     assert "blob storage" in capsys.readouterr().err
+    assert not (tmp_path / "ledger.db").exists()
 
 
 def test_the_schema_of_the_settings_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,7 @@ def _focus(sample: Sample, scale: float, rng: np.random.Generator) -> NDArray[np
         box = sample.xyxy[rng.integers(len(sample.xyxy))]
         wished = (box[:2] + box[2:]) / 2 + rng.uniform(-0.65, 0.65, 2) * reach
         return np.asarray(np.clip(wished, low, high), dtype=np.float64)
-    return rng.uniform(low, high)
+    return np.asarray(rng.uniform(low, high), dtype=np.float64)
 
 
 def _affine(

@@ -174,8 +174,8 @@ def judge_classes(
         ClassFigures(
             name,
             int(confusion[number].sum()),
-            _share(hits[number], confusion[:, number].sum()),
-            _share(hits[number], confusion[number].sum()),
+            _share(hits[number], int(confusion[:, number].sum())),
+            _share(hits[number], int(confusion[number].sum())),
         )
         for number, name in enumerate(names)
     )

@@ -19,7 +19,7 @@ def softmax(logits: Floats) -> Floats:
     """Over the last axis, safe for large values."""
     # Logits too far apart for their type differ by infinity, and its exponential is right.
     with np.errstate(over="ignore"):
-        exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        exponential: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probability: Floats = exponential / exponential.sum(axis=-1, keepdims=True)
     return probability
 
