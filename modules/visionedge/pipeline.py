@@ -203,7 +203,8 @@ class Pipeline:
         self._doubts.close()
         self._encoder.stop(left_s())
         late = []
-        for unseen in self._seconds.stop(left_s()):
+        # Half, so that what a busy machine is late with can still be kept.
+        for unseen in self._seconds.stop(left_s() / 2):
             if left_s():
                 self._without_second(unseen)
             elif unseen.decision.action is not Action.ACCEPT:

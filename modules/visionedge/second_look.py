@@ -167,6 +167,7 @@ class SecondLooks(Generic[T]):
         self._count = count
         self._changed = threading.Condition()
         self._waiting: list[_Waiting[T]] = []
+        self._in_hand: _Waiting[T] | None = None
         self._number = 0
         self.worker: Final = Worker(
             "second-look", self._run, stuck_after_s=_STUCK_AFTER_S, on_crash=on_crash
@@ -195,13 +196,15 @@ class SecondLooks(Generic[T]):
         return [each.item for each in out]
 
     def stop(self, timeout_s: float) -> list[T]:
-        """End the thread; returns what it did not come to look at."""
+        """End the thread; returns what it did not come to look at, or is late with."""
         self.worker.request_stop()
         with self._changed:
             self._changed.notify_all()
         self.worker.stop(timeout_s)
         with self._changed:
             left, self._waiting = self._waiting, []
+            if self._in_hand is not None:
+                left, self._in_hand = [self._in_hand, *left], None
         return [each.item for each in left]
 
     def _run(self, worker: Worker) -> None:
@@ -213,8 +216,18 @@ class SecondLooks(Generic[T]):
     def _look_at_next(self) -> None:
         # A call of its own, so that no frame is held while the next one is waited for.
         waiting = self._take()
-        if waiting is not None:
-            self._then(waiting.item, self._look(waiting))
+        if waiting is None:
+            return
+        opinion = None
+        try:
+            opinion = self._look(waiting)
+        finally:
+            with self._changed:
+                is_ours, self._in_hand = self._in_hand is waiting, None
+            # What was late at the end has gone on without a second look. A crash is no reason to
+            # lose a doubt: it goes on without, too.
+            if is_ours:
+                self._then(waiting.item, opinion)
 
     def _take(self) -> _Waiting[T] | None:
         with self._changed:
@@ -224,6 +237,7 @@ class SecondLooks(Generic[T]):
                 return None
             best = max(self._waiting, key=lambda w: (w.value, -w.number))
             self._waiting.remove(best)
+            self._in_hand = best
             return best
 
     def _look(self, waiting: _Waiting[T]) -> SecondOpinion | None:

@@ -1,5 +1,6 @@
 """What becomes of doubts that are overtaken: by somebody's request, and by the end."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 from tests.support.predictions import frame
 
-from visionedge.entities import Frame
+from visionedge.entities import Frame, Kind, SecondOpinion
+from visionedge.errors import ModelRunError
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Pipeline
 from visionedge.runtime.clock import SystemClock
 from visionedge.runtime.slot import LatestSlots
+from visionedge.second_look import Second
 from visionedge.settings import resolve
 from visionedge.telemetry import Telemetry
 from visionedge.uplink.spool import Spool
@@ -86,3 +89,42 @@ def test_doubts_that_the_end_overtakes_are_counted_and_not_waited_for(
     line.pipeline.stop(0)
     dropped = line.metrics.counts("visionedge_escalations_dropped_total", "cause")
     assert dropped["stopped"] == 1
+
+
+@pytest.mark.parametrize("line", [True], indirect=True)
+def test_a_doubt_whose_second_look_is_late_at_the_end_is_kept_without_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, goes_on = threading.Event(), threading.Event()
+
+    def late(*_: object) -> SecondOpinion:
+        looks.set()
+        goes_on.wait(20)
+        raise ModelRunError("late")
+
+    monkeypatch.setattr(Second, "look", late)
+    line.shows(100.0)
+    line.pipeline._encode_next()
+    second = line.pipeline._seconds.worker.start()
+    assert looks.wait(20)
+    line.pipeline.stop(1)
+    assert line.spool.backlog()[Kind.ESCALATION].messages == 1
+    goes_on.set()
+    second.join(20)
+    assert line.spool.backlog()[Kind.ESCALATION].messages == 1
+    assert not line.metrics.counts("visionedge_escalations_dropped_total", "cause")
+
+
+@pytest.mark.parametrize("line", [True], indirect=True)
+def test_a_doubt_is_kept_where_its_second_look_crashes(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> SecondOpinion:
+        raise ValueError("nobody foresaw it")
+
+    monkeypatch.setattr(Second, "look", crash)
+    line.shows(100.0)
+    line.pipeline._encode_next()
+    with pytest.raises(ValueError, match="nobody foresaw it"):
+        line.pipeline._seconds._look_at_next()
+    assert line.spool.backlog()[Kind.ESCALATION].messages == 1
