@@ -35,6 +35,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from bench.harness import Sample
+from bench.load import cpu_s
 from bench.report import Unavailable
 from bench.subjects import Subject
 from visionedge.entities import Detections, Image
@@ -83,7 +84,10 @@ _SURE: Final = 0.7
 """Least confidence of a box of ours that it must see too: it reads a picture of its own."""
 _SAME: Final = 0.5
 """Overlap of two boxes of one thing."""
-_LOOK_S: Final = 0.005
+_AT_WORK: Final = frozenset("RD")
+"""States of a thread that computes, or would if it had a core."""
+_LOOK_S: Final = 0.002
+_QUIET_LOOKS: Final = 4
 _END_S: Final = 5.0
 
 
@@ -100,10 +104,11 @@ class Frigate:
 
     def __init__(self, subject: Subject, clip: Path) -> None:
         model, card = subject.model, subject.model.card
-        height, width = model.session.signature.inputs[0].shape[2:]
-        if card.head not in _KINDS or card.input.scale not in _INPUTS or card.input.mean:
+        is_known = card.head in _KINDS and card.input.color in ("bgr", "rgb")
+        if not is_known or card.input.scale not in _INPUTS or card.input.mean:
             raise Unavailable("it has no input or no decode of this kind")
-        if height != width:
+        height, width = model.session.signature.picture.shape[2:]
+        if height != width or height is None:
             raise Unavailable(f"it looks at squares, and the input is {width}x{height}")
         ffmpeg = shutil.which("ffmpeg")
         if ffmpeg is None:
@@ -120,8 +125,11 @@ class Frigate:
         self._region = theirs["calculate_region"](
             (self._height, self._width), 0, 0, self._width, self._height, width, 1
         )
-        for frame in subject.frames:
-            self._agree(subject, frame)
+        try:
+            for frame in subject.frames:
+                self._agree(subject, frame)
+        except (AttributeError, KeyError, NameError, TypeError, ValueError) as error:
+            raise Unavailable(f"the clone no longer fits: {error!r}") from error
         self._command = [
             ffmpeg,
             *theirs["FFMPEG_GLOBAL_ARGS_DEFAULT"],
@@ -220,16 +228,23 @@ class Frigate:
             raise Unavailable("it does not see what ours is surest of")
 
     def _ffmpeg_rested_s(self) -> float:
-        """The CPU time of ffmpeg, as soon as it no longer grows."""
-        before, now = -1.0, self._ffmpeg_s()
-        while now != before:
+        """The CPU time of ffmpeg, as soon as none of its threads has anything to do."""
+        quiet, deadline = 0, time.perf_counter() + _END_S
+        while quiet < _QUIET_LOOKS:
+            if time.perf_counter() > deadline:
+                raise Unavailable(f"its ffmpeg does not rest in {_END_S:.0f} s")
             time.sleep(_LOOK_S)
-            before, now = now, self._ffmpeg_s()
-        return now
+            states = map(_state, Path(f"/proc/{self.ffmpeg_pid}/task").iterdir())
+            quiet = 0 if _AT_WORK.intersection(states) else quiet + 1
+        return cpu_s(self.ffmpeg_pid)
 
-    def _ffmpeg_s(self) -> float:
-        tasks = Path(f"/proc/{self.ffmpeg_pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+def _state(task: Path) -> str:
+    """Of a thread, as proc(5) has it; empty where it has ended."""
+    try:
+        return (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _taken(clone: Path) -> dict[str, Any]:
@@ -247,7 +262,10 @@ def _taken(clone: Path) -> dict[str, Any]:
             raise Unavailable(f"{file} of the clone no longer has {', '.join(sorted(missing))}")
         # Annotations name classes that are not taken.
         lazily = __future__.annotations.compiler_flag
-        exec(compile(tree, str(clone / file), "exec", flags=lazily), names)  # noqa: S102
+        try:
+            exec(compile(tree, str(clone / file), "exec", flags=lazily), names)  # noqa: S102
+        except Exception as error:
+            raise Unavailable(f"{file} of the clone no longer fits: {error!r}") from error
     return names
 
 

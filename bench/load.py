@@ -65,9 +65,10 @@ def cpu_s(pid: int) -> float:
 def _own_s() -> float:
     own_s = sum(os.times()[:4])
     for task in Path("/proc/self/task").glob("*/children"):
-        # One that ends meanwhile is among those that have been waited for, the next time.
-        with suppress(OSError):
-            own_s += sum(map(cpu_s, map(int, task.read_text(encoding="ascii").split())))
+        for pid in task.read_text(encoding="ascii").split():
+            # One that ends meanwhile is among those that have been waited for, the next time.
+            with suppress(OSError):
+                own_s += cpu_s(int(pid))
     return own_s
 
 

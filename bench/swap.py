@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_THREAD, getrusage
+from resource import RUSAGE_THREAD, getrusage
 from shutil import copytree, rmtree
 from typing import Final
 
@@ -220,23 +220,16 @@ def _swap(
     time.sleep(_STEADY_S)
     # As the control thread does twice a second, so that no session is taken over by chance.
     pipeline.let_go()
-    load, children_s = Load(), _children_s()
+    load = Load()
     time.sleep(_STEADY_S)
     began_ns = time.monotonic_ns()
     prepared = lineup.prepare(settings, revision)
     ready_ns = time.monotonic_ns()
-    own = (_children_s() - children_s) / (load.wall_s * cores())
-    others = max(0.0, (load.others() or 0.0) - own)
+    others = load.others() or 0.0
     pipeline.rewire(prepared.wiring)
     lineup.swap(prepared)
     pipeline.let_go()
     return Swap(began_ns, ready_ns, revision, is_new, others)
-
-
-def _children_s() -> float:
-    """CPU time of the child processes that have ended: trials of new bundles."""
-    used = getrusage(RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _enough(swaps: Sequence[Swap], wanted: int) -> bool:

@@ -1,8 +1,8 @@
 """From one wiring to the next: what is new in it is made ready before a frame meets it.
 
-Each worker asks a model for a runner when it first meets it, and takes over one that is warm
-(`inference.warm`). So the models that a wiring brings are run beforehand: once for each thread
-of those that ran models at once lately, on pictures of the size that the cameras give at the
+Who looks at a frame borrows a runner of its model, the latest that was used or one that is warm
+(`inference.warm`). So the models that a wiring brings are run beforehand: once for each of
+those that ran models at once lately, on pictures of the size that the cameras give at the
 moment, with the view that each camera has. Not for as many as there are: a line with time
 between two frames never runs two at once, and each more takes CPU from it. A model that is in
 use already has its runners and is left alone.

@@ -202,13 +202,21 @@ class Pipeline:
             worker.stop(left_s())
         self._doubts.close()
         self._encoder.stop(left_s())
-        late = []
         # Half, so that what a busy machine is late with can still be kept.
-        for unseen in self._seconds.stop(left_s() / 2):
-            if left_s():
-                self._without_second(unseen)
-            elif unseen.decision.action is not Action.ACCEPT:
-                late.append(unseen)
+        unseen = deque(self._seconds.stop(left_s() / 2))
+
+        def keep(worker: Worker) -> None:
+            while unseen and not worker.stopping:
+                self._without_second(unseen.popleft())
+
+        if unseen and left_s():
+            # A thread, so that neither a crash nor a disk that hangs keeps the rest from ending.
+            last = Worker("last-doubts", keep).start()
+            last.join(left_s())
+            last.request_stop()
+        # What it has looked at it may still be keeping.
+        self._seconds.worker.join(left_s())
+        late = [doubt for doubt in unseen if doubt.decision.action is not Action.ACCEPT]
         while (doubt := self._doubts.take(0)) is not None:
             late.append(doubt)
         for doubt in late:

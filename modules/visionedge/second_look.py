@@ -221,6 +221,9 @@ class SecondLooks(Generic[T]):
         opinion = None
         try:
             opinion = self._look(waiting)
+        except Exception:
+            self._count(waiting.frame.camera_id, "failed")
+            raise
         finally:
             with self._changed:
                 is_ours, self._in_hand = self._in_hand is waiting, None

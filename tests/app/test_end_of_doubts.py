@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from tests.support.predictions import frame
 
 from visionedge.entities import Frame, Kind, SecondOpinion
 from visionedge.errors import ModelRunError
+from visionedge.escalation.snapshot import Snapshots
 from visionedge.lineup import Lineup
 from visionedge.metrics import Metrics
 from visionedge.pipeline import Pipeline
@@ -128,3 +130,39 @@ def test_a_doubt_is_kept_where_its_second_look_crashes(
     with pytest.raises(ValueError, match="nobody foresaw it"):
         line.pipeline._seconds._look_at_next()
     assert line.spool.backlog()[Kind.ESCALATION].messages == 1
+
+
+@pytest.mark.parametrize("line", [True], indirect=True)
+def test_the_end_waits_for_a_doubt_that_is_being_kept(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makes, never, make = threading.Event(), threading.Event(), Snapshots.make
+
+    def slowly(*args: Any) -> Any:  # noqa: ANN401 - as that of the snapshots
+        makes.set()
+        never.wait(0.8)
+        return make(*args)
+
+    monkeypatch.setattr(Snapshots, "make", slowly)
+    line.shows(100.0)
+    line.pipeline._encode_next()
+    line.pipeline._seconds.worker.start()
+    assert makes.wait(20)
+    # Half of it is over before the picture is made.
+    line.pipeline.stop(1.5)
+    assert line.spool.backlog()[Kind.ESCALATION].messages == 1
+
+
+@pytest.mark.parametrize("line", [True], indirect=True)
+def test_a_doubt_that_cannot_be_kept_at_the_end_is_counted_and_stops_nothing_else(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> object:
+        raise ValueError("nobody foresaw it")
+
+    monkeypatch.setattr(Snapshots, "make", crash)
+    line.shows(100.0)
+    line.pipeline._encode_next()
+    line.pipeline.stop(2)
+    dropped = line.metrics.counts("visionedge_escalations_dropped_total", "cause")
+    assert dropped["snapshot"] == 1

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tests.inference.graphs import answers, color_classifier, saved
 
-from visionedge.entities import Classification, Detections
+from visionedge.entities import Classification, Detections, Image
 from visionedge.errors import ModelCardError, ModelError, ModelLoadError, ModelRunError
 from visionedge.inference.boxes import Limits
+from visionedge.inference.image import InputWriter
 from visionedge.inference.model import Borrowed, load_model
 from visionedge.settings import ModelSettings
 
@@ -219,6 +220,49 @@ def test_a_runner_is_given_back_by_who_failed(bundle: Path) -> None:
     with pytest.raises(ModelRunError):
         fail()
     assert model.runner() is used[0]
+
+
+def test_a_runner_that_crashed_half_way_is_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(color_classifier(WEIGHTS), tmp_path / "model.onnx")
+    model = load_model(tmp_path, SETTINGS)
+
+    def infer(image: Image) -> list[float]:
+        with Borrowed() as runner_of:
+            return list(runner_of(model).infer(image).confidence)
+
+    def crash(*_: object) -> object:
+        raise MemoryError
+
+    red, blue = np.zeros((2, 96, 128, 3), np.uint8)
+    red[..., 2], blue[..., 0] = 255, 255
+    seen = infer(red), infer(blue)
+    with monkeypatch.context() as once:
+        once.setattr(InputWriter, "_plan", crash)
+        with pytest.raises(MemoryError):
+            infer(np.zeros((40, 60, 3), np.uint8))
+    assert (infer(red), infer(blue)) == seen
+    assert seen[0] != seen[1]
+
+
+def test_a_writer_that_crashed_half_way_lays_out_anew(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(bundle, SETTINGS)
+    writer = InputWriter(model.card.input, model.session.signature.picture)
+    writer.write(FRAME)
+    before = writer.tensor.copy()
+
+    def crash(*_: object) -> object:
+        raise MemoryError
+
+    with monkeypatch.context() as once:
+        once.setattr(InputWriter, "_plan", crash)
+        with pytest.raises(MemoryError):
+            writer.write(np.zeros((40, 60, 3), np.uint8))
+    writer.write(FRAME)
+    np.testing.assert_array_equal(writer.tensor, before)
 
 
 def test_a_frame_that_is_no_picture_leaves_the_runner_usable(bundle: Path) -> None:

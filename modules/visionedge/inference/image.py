@@ -129,6 +129,8 @@ class InputWriter:
                 f"a frame of shape {image.shape} and type {image.dtype} is no picture",
                 hint="frames are (H, W, 3) uint8, BGR",
             )
+        # Nothing holds for any size until all of it is laid out.
+        self._placement = None
         frame_size = (image.shape[1], image.shape[0])
         placement = place(self._card.fit, frame_size, self.size, self._card.resize_px)
         p = placement

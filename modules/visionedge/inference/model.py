@@ -132,8 +132,10 @@ class Borrowed:
         """Nothing is taken before it is asked for."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Give all back."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Give all back; but none that a crash may have left half-way to another picture."""
+        if kind is not None and not issubclass(kind, ModelRunError):
+            self._runners.clear()
         while self._runners:
             model, runner = self._runners.popitem()
             model.keep_ready([runner])

@@ -45,7 +45,7 @@ _GOLDEN: Final = 2_654_435_769
 """2^32 over the golden ratio (Knuth, The Art of Computer Programming, 6.4)."""
 Phase = Literal["shadow", "canary", "guard"]
 RunnerOf = Callable[[LoadedModel], Runner]
-"""The calling thread's own runner of a model."""
+"""The runner of a model that is borrowed for the frame at hand."""
 Look = Callable[[LoadedModel], Prediction]
 """What a model sees in the frame at hand; raises ModelRunError."""
 
