@@ -191,13 +191,16 @@ def read_settings(path: Path) -> VerifierSettings:
         SettingsRefused: it cannot be read, or a field is wrong; each is named.
     """
     try:
-        return parse_settings(json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsRefused(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsRefused(f"{path}: no JSON: {error}") from None
     except RecursionError:
         raise SettingsRefused(f"{path}: is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise SettingsRefused(f"{path}: must be an object, with its fields in braces")
+    return parse_settings(document)
 
 
 def parse_settings(document: object) -> VerifierSettings:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -99,6 +100,18 @@ def test_it_tells_what_changes_against_the_manifest_in_use(
 
 
 @pytest.mark.skipif(not SCHEMAS.is_dir(), reason="no schemas in ../shared/schemas")
+@pytest.mark.parametrize("template", [TEMPLATE, LAYER])
+@pytest.mark.parametrize("option", ["--base", "--diff"])
+def test_a_file_that_is_no_manifest_is_named_with_its_option(
+    env_file: str, tmp_path: Path, template: str, option: str
+) -> None:
+    other = tmp_path / "settings.json"
+    other.write_text('{"decision": {"accept": 0.9}}')
+    said = f"{option}: {other} is no deployment manifest: it has no `modulesContent`"
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        run(template, "--env-file", env_file, option, str(other))
+
+
 def test_it_checks_a_template_and_a_layer_by_the_public_schemas(env_file: str) -> None:
     common = ("--env-file", env_file, "--check", str(SCHEMAS))
     assert run(TEMPLATE, *common) == EXIT_OK

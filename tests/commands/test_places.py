@@ -1,5 +1,7 @@
 """What a command writes to is made sure of before its work."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,31 @@ def test_what_cannot_be_written_is_named_by_its_option(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--plot: .*x\.svg: it does not end in \.png"):
         places.file(tmp_path / "x.svg", "--plot", ".png")
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept.json"
+    places.write(kept, "--out", "old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for path in (kept, tmp_path / "new.json"):
+        with pytest.raises(SettingsError, match=r"--out: cannot write .*: No space left on device"):
+            places.write(path, "--out", "new")
+    assert kept.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
+
+
+def test_a_link_stays_one_and_a_device_stays_one(tmp_path: Path) -> None:
+    link, target = tmp_path / "link", tmp_path / "target"
+    target.write_text("old")
+    link.symlink_to(target)
+    places.write(link, "--out", "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    places.write(Path("/dev/null"), "--out", "gone")
+    assert Path("/dev/null").is_char_device()

@@ -230,6 +230,14 @@ def test_options_that_mean_nothing_are_refused(
         assert words[-1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "0", "301", "soon"])
+def test_a_call_waits_for_a_time_that_there_is(
+    hub: Hub, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    assert main(["--control", str(hub.control), "call", "status", "--timeout", seconds]) == 2
+    assert "--timeout" in capsys.readouterr().err
+
+
 def test_the_env_command_knows_modules_formats_and_development(devhub_says: Words) -> None:
     lines = devhub_says("env", "-m", "sidecar", "--format", "file").splitlines()
     assert "IOTEDGE_MODULEID=sidecar" in lines

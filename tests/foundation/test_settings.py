@@ -107,6 +107,15 @@ def test_removing_a_camera_is_not_naming_one() -> None:
     assert set(resolve([{"cameras": {"gone": None}}]).cameras) == {"line-1"}
 
 
+@pytest.mark.parametrize("wrong", ["nonsense", 5, [], [{"kind": "pattern"}], True])
+@pytest.mark.parametrize("later", [[], [{"decision": {"accept": 0.9}}], [{}, {}]])
+def test_cameras_of_a_wrong_type_are_refused_in_whatever_layer(
+    wrong: object, later: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(SettingsError, match="cameras: must be an object"):
+        resolve([{"cameras": wrong}, *later])
+
+
 def test_a_camera_whose_kind_changes_begins_anew() -> None:
     layers: list[dict[str, Any]] = [
         {"cameras": {"line-1": {"kind": "pattern", "seed": 3, "max_fps": 5}}},

@@ -194,8 +194,9 @@ def test_an_audit_tells_of_lines_that_are_none_and_counts_the_others(
 
 
 def test_an_audit_of_a_folder_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "--ledger", str(tmp_path)]) == 2
-    assert f"the ledger {tmp_path} cannot be read" in capsys.readouterr().err
+    for folder in (str(tmp_path), ".", "/"):
+        assert main(["audit", "--ledger", folder]) == 2
+        assert f"the ledger {folder} cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00", b"[1]\n{}\n", b"\n"])

@@ -21,6 +21,8 @@ from devhub.script import read
 
 Arguments = argparse.Namespace
 _TEXT_PREVIEW_BYTES = 2000
+_LONGEST_CALL_S = 300
+"""IoT Hub waits no longer for a method's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,13 @@ def _json(text: str) -> Any:  # noqa: ANN401
         raise ValueError(f"{text!r} is no JSON: {error}") from error
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= _LONGEST_CALL_S:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait: give 1 to {_LONGEST_CALL_S}")
+    return seconds
+
+
 def _module_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--module", help="the module; by default the hub's first")
 
@@ -239,7 +248,7 @@ def _call_arguments(parser: argparse.ArgumentParser) -> None:
     _module_option(parser)
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("json", metavar="JSON", nargs="?", default="null", help="the payload")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="default 30")
+    parser.add_argument("--timeout", type=_seconds, default=30.0, metavar="S", help="default 30")
 
 
 def _send_arguments(parser: argparse.ArgumentParser) -> None:

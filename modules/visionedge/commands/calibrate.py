@@ -110,10 +110,7 @@ def run(args: argparse.Namespace) -> int:
         places.file(args.out, "--out")
     document = _fitted(args, _of_verdicts(args) if args.verdicts else _words(args))
     if args.out:
-        try:
-            args.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise places.unwritable(args.out, "--out", error.strerror, "make room") from None
+        places.write(args.out, "--out", json.dumps(document, indent=1))
     told = {key: value for key, value in document.items() if key not in _LONG}
     print(json.dumps(told, indent=1))
     return EXIT_OK

@@ -11,11 +11,11 @@ registry's password. Everything for people goes to stderr.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Final
 
+from visionedge.commands import places
 from visionedge.deployment import limits, schemas, skeleton
 from visionedge.deployment.differences import differences
 from visionedge.deployment.manifest import (
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     values = {**args.environment, **(read_env_file(args.env_file) if args.env_file else {})}
     template = skeleton.check(args.template, read_json(args.template))
     manifest = _rendered(args.template, template, args, values)
-    base = skeleton.check(args.base, read_json(args.base)) if args.base else None
+    base = _whole(args.base, "--base") if args.base else None
     final_base = _rendered(args.base, base, args, values) if base else NOTHING
     _check_images(args.image, template, base)
     layered = is_layered(manifest)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         lines = "\n  ".join(found)
         raise SettingsError(f"{args.template} would be refused:\n  {lines}\n", hint="mend them")
     if args.diff:
-        _print_differences(skeleton.check(args.diff, read_json(args.diff)), manifest)
+        _print_differences(_whole(args.diff, "--diff"), manifest)
     else:
         _write(manifest, args.out)
     return EXIT_OK
@@ -128,6 +128,17 @@ def _check_images(given: list[str], *documents: Document | None) -> None:
             )
 
 
+def _whole(path: Path, option: str) -> Document:
+    """What an option names to be put below, or beside: a manifest."""
+    document = skeleton.check(path, read_json(path))
+    if "modulesContent" not in document:
+        raise SettingsError(
+            f"{option}: {path} is no deployment manifest: it has no `modulesContent`",
+            hint="name a manifest or its template",
+        )
+    return document
+
+
 def _print_differences(old: Document, new: Document) -> None:
     for line in differences(old, new):
         print(line)
@@ -139,12 +150,6 @@ def _write(manifest: Document, out: Path | None) -> None:
     if out is None:
         print(text, end="", flush=True)
         return
-    try:
-        # From its first moment on: the registry's password is in it.
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(text)
-    except OSError as error:
-        raise SettingsError(f"cannot write {out}: {error.strerror}", hint="check --out") from None
+    # From its first moment on: the registry's password is in it.
+    places.write(out, "--out", text, 0o600)
     sys.stderr.write(f"wrote {out}\n")

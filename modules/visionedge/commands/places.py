@@ -12,6 +12,7 @@ from pathlib import Path
 
 from visionedge.errors import SettingsError
 from visionedge.runtime.file_names import is_text
+from visionedge.runtime.whole_file import replace_file
 
 
 def folder(path: Path, option: str) -> Path:
@@ -86,6 +87,29 @@ def room(folder: Path, size_bytes: int) -> None:
             f"{size_bytes / 1e6:.1f} MB",
             hint="make room, or set TMPDIR to another folder",
         )
+
+
+def write(path: Path, option: str, text: str, mode: int = 0o644) -> None:
+    """Let the file of an option hold `text`, or all that it held before.
+
+    Args:
+        path: a file, or what is none, as /dev/stdout, which is written as it is.
+        option: that names it.
+        text: all of it.
+        mode: who may read it, as far as the umask lets them.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    try:
+        if not path.parent.is_dir() or (path.exists() and not path.is_file()):
+            # A folder that is not there is a slip of the pen.
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path.resolve(), text.encode(), mode)
+    except OSError as error:
+        hint = "make room, or name another file"
+        raise unwritable(path, option, error.strerror, hint) from None
 
 
 def unwritable(path: Path, option: str, reason: str | None, hint: str) -> SettingsError:

@@ -101,12 +101,7 @@ def _run(args: argparse.Namespace, begun: settings.Beginning, stop: threading.Ev
     if args.status:
         print(summary.text(), flush=True)
     if args.summary:
-        try:
-            args.summary.write_text(json.dumps(summary.document(), indent=2), encoding="utf-8")
-        except OSError as error:
-            raise places.unwritable(
-                args.summary, "--summary", error.strerror, "make room"
-            ) from None
+        places.write(args.summary, "--summary", json.dumps(summary.document(), indent=2))
     return code
 
 

@@ -11,8 +11,9 @@ class ArchiveSettings(Section):
     enabled: bool = Field(
         False,
         title="Enabled",
-        description="Keep each escalation that a verdict settles. Its picture is the one that "
-        "left, redacted as that was.",
+        description="Keep each escalation that a Vision API's verdict settles; not what a person "
+        "settles, whose word names no boxes. Its picture is the one that left, redacted as that "
+        "was.",
     )
     path: str = Field(
         "run/archive",

@@ -122,6 +122,9 @@ def _without_default_cameras(layers: list[Mapping[str, Any]]) -> Document:
 
 
 def _without_changed_cameras(document: Document, layer: Mapping[str, Any]) -> Document:
+    if not isinstance(document.get("cameras", {}), Mapping):
+        # Not to be mended by chance: it is told as what it is.
+        return document
     patches = _cameras(layer)
     kept = {
         name: camera

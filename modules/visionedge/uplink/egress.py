@@ -158,7 +158,8 @@ class RecordedHub:
                 self._ledger.leaves(envelope)
             except OSError as error:
                 raise EgressUnwritable(
-                    f"the egress ledger cannot be written: {error}", hint="check the disk"
+                    f"the egress ledger cannot be written: {error}",
+                    hint="check the disk, and that `egress.path` names a file",
                 ) from error
         self._hub.send(envelope)
 
@@ -247,7 +248,8 @@ def _entry(line: str) -> dict[str, Any] | None:
 
 
 def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
+    # Not `with_name`, which refuses a folder without a name, as `.` is.
+    return path.parent / f"{path.name}.{number}"
 
 
 def _ends_with_newline(path: Path) -> bool:
