@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,14 @@ def test_a_link_stays_one_and_a_device_stays_one(tmp_path: Path) -> None:
     assert target.read_text() == "new"
     places.write(Path("/dev/null"), "--out", "gone")
     assert Path("/dev/null").is_char_device()
+
+
+def test_the_output_that_goes_to_a_file_is_written_on(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from visionedge.commands import places\n"
+        "places.write(Path('/dev/stdout'), '--out', 'first\\n'); print('second')"
+    )
+    out = tmp_path / "out"
+    with out.open("a") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True, timeout=60)
+    assert out.read_text() == "first\nsecond\n"

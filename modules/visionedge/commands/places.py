@@ -9,10 +9,13 @@ What this does not promise: that the place is still free, or the disk not full, 
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from visionedge.errors import SettingsError
 from visionedge.runtime.file_names import is_text
 from visionedge.runtime.whole_file import replace_file
+
+_NO_FILES: Final = (("/", "dev"), ("/", "proc"))
 
 
 def folder(path: Path, option: str) -> Path:
@@ -101,9 +104,11 @@ def write(path: Path, option: str, text: str, mode: int = 0o644) -> None:
     Raises:
         SettingsError: it cannot be written.
     """
+    # /dev/stdout may be a file, and whoever gave it writes on; a folder that is not there is a slip
+    # of the pen.
+    is_ours = path.parent.is_dir() and (path.is_file() or not path.exists())
     try:
-        if not path.parent.is_dir() or (path.exists() and not path.is_file()):
-            # A folder that is not there is a slip of the pen.
+        if not is_ours or path.parts[:2] in _NO_FILES:
             path.write_text(text, encoding="utf-8")
         else:
             replace_file(path.resolve(), text.encode(), mode)
