@@ -75,18 +75,19 @@ def _run(options: argparse.Namespace) -> int:
     pages = Pages(
         settings.worker.http_host, settings.worker.http_port, metrics, lambda: worker.is_healthy
     )
-    stopping = threading.Event()
+    # No event: one that is set in a signal handler may be waited for with its lock held just then.
+    came: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda number, _: came.append(number))
     receiving = threading.Thread(
         target=receive, args=(client, worker, settings.worker.batch), name="receive", daemon=True
     )
     pages.start()
     worker.start()
     receiving.start()
-    while receiving.is_alive() and worker.is_healthy and not stopping.wait(1):
-        pass
-    asked = stopping.is_set()
+    while receiving.is_alive() and worker.is_healthy and not came:
+        receiving.join(1)
+    asked = bool(came)
     worker.stop()
     client.close()
     receiving.join(30)

@@ -240,3 +240,17 @@ def test_a_second_module_on_one_spool_ends_at_once_until_the_first_one_is_killed
     assert "set spool.path to" in said
     assert first.returncode == -signal.SIGKILL
     assert again.returncode == 0, again.stderr
+
+
+def test_sigterm_is_heard_while_the_lock_of_what_is_waited_for_is_held() -> None:
+    code = (
+        "import os, signal; from visionedge.commands.run import _stop_on_signals\n"
+        "stop = _stop_on_signals()\n"
+        "with stop._cond:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print(stop.wait(20))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=True
+    )
+    assert done.stdout == "True\n"

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Final
 
@@ -21,6 +22,7 @@ from visionedge.errors import SettingsError
 from visionedge.inference.ahead import Ahead
 from visionedge.runtime import log
 from visionedge.runtime.collector import uncollected
+from visionedge.runtime.worker import Worker
 from visionedge.settings.shorthand import camera_document
 from visionedge.uplink import environment
 from visionedge.uplink.spool_claim import alone
@@ -133,14 +135,22 @@ def _models_ahead(begun: settings.Beginning) -> Ahead:
 
 
 def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
+    stop, came, numbers = threading.Event(), SimpleQueue[int](), list[int]()
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
+        if numbers:
             # A second Ctrl-C: the first is taking too long for the person who pressed it.
             os._exit(128 + number)
+        numbers.append(number)
+        # Not the event itself: this thread may be in its `wait`, with its lock, and would wait for
+        # itself for ever. This queue may be put to from a signal handler.
+        came.put(number)
+
+    def tell(_: Worker) -> None:
+        came.get()
         stop.set()
 
+    Worker("signals", tell).start()
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     return stop
