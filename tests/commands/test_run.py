@@ -244,8 +244,8 @@ def test_a_second_module_on_one_spool_ends_at_once_until_the_first_one_is_killed
 
 def test_sigterm_is_heard_while_the_lock_of_what_is_waited_for_is_held() -> None:
     code = (
-        "import os, signal; from visionedge.commands.run import _stop_on_signals\n"
-        "stop = _stop_on_signals()\n"
+        "import os, signal; from visionedge.runtime.signals import stop_on_signals\n"
+        "stop = stop_on_signals()\n"
         "with stop._cond:\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "print(stop.wait(20))"

@@ -17,10 +17,10 @@ from demo.gallery import Gallery
 from demo.module import ModuleRun
 from demo.oracle import LineOracle
 from demo.room import Unusable, made, seconds
-from demo.signals import stop_on_signals
 from devhub import DevHub
 from devhub.verdicts import Sighting
 from devhub.verifier import Verifier
+from visionedge.runtime.signals import stop_on_signals
 from visionedge.settings import PatternCamera, Settings
 
 _POLL_S: Final = 0.2

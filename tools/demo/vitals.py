@@ -61,8 +61,8 @@ class Measure:
     allowance: float
 
 
-_OWN: Final = 12
-"""The main thread; snapshots, second look, reporter, delivery, control, acknowledger,
+_OWN: Final = 13
+"""The main thread; signals, snapshots, second look, reporter, delivery, control, acknowledger,
 predictions, uplink and sender; and two queues that the SDK never ends."""
 _A_CAMERA: Final = 2
 """Its feed, and its calls under a deadline."""

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from demo.room import Unusable, emptied, seconds
-from demo.signals import stop_on_signals
 from devhub.errors import DevHubError
 from loop.storage import CA_FILE, StorageAbsent, find_azurite
+from visionedge.runtime.signals import stop_on_signals
 
 _ROOT: Final = Path(__file__).parents[2]
 

@@ -9,11 +9,8 @@ import argparse
 import json
 import math
 import os
-import signal
 import threading
 from pathlib import Path
-from queue import SimpleQueue
-from types import FrameType
 from typing import Final
 
 from visionedge import settings
@@ -22,7 +19,7 @@ from visionedge.errors import SettingsError
 from visionedge.inference.ahead import Ahead
 from visionedge.runtime import log
 from visionedge.runtime.collector import uncollected
-from visionedge.runtime.worker import Worker
+from visionedge.runtime.signals import stop_on_signals
 from visionedge.settings.shorthand import camera_document
 from visionedge.uplink import environment
 from visionedge.uplink.spool_claim import alone
@@ -66,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         VisionEdgeError: of the kind that ended it; a setting, a model or an option.
     """
     _check(args)
-    stop = _stop_on_signals()
+    # A second Ctrl-C: the first is taking too long for the person who pressed it.
+    stop = stop_on_signals(lambda number: os._exit(128 + number))
     layers = [
         settings.from_file(args.config) if args.config else {},
         settings.from_environment(args.environment),
@@ -132,25 +130,3 @@ def _models_ahead(begun: settings.Beginning) -> Ahead:
     models = [begun.settings.models[name] for name in used]
     wanted = [(Path(model.path), model) for model in models if not model.uri]
     return Ahead().begin(wanted, begun.folder / "models")
-
-
-def _stop_on_signals() -> threading.Event:
-    stop, came, numbers = threading.Event(), SimpleQueue[int](), list[int]()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if numbers:
-            # A second Ctrl-C: the first is taking too long for the person who pressed it.
-            os._exit(128 + number)
-        numbers.append(number)
-        # Not the event itself: this thread may be in its `wait`, with its lock, and would wait for
-        # itself for ever. This queue may be put to from a signal handler.
-        came.put(number)
-
-    def tell(_: Worker) -> None:
-        came.get()
-        stop.set()
-
-    Worker("signals", tell).start()
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    return stop
